@@ -1,0 +1,136 @@
+"""Events that are not callbacks: what we did (outcomes) and what was decided, to the log and back."""
+
+from typing import Final
+from urllib.parse import quote
+
+import msgspec
+
+from listener import errors
+from listener.log import event
+from listener.log.event import Draft, Event
+from projections import facts
+from projections.facts import Fact, Stored
+
+SIGNLOG: Final = "signlog"  # the source and provider of acts that belong to none
+IN_FORCE: Final = "in force"
+IN_FORCE_PATH: Final = "/in-force"
+ACCEPTED: Final = "accept"
+RETRY_PATH: Final = "/artifacts"  # where decisions about several artifacts are filed
+QUARANTINE_PATH: Final = "/quarantine"
+
+
+class Artifact(msgspec.Struct, frozen=True, array_like=True, order=True):
+    """Which document: its business identity, never a position."""
+
+    source: str
+    subject: str
+    name: str
+
+
+class Act(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The body of an outcome or a decision. `next_at` is in microseconds UTC, with its jitter: a fold computes none."""
+
+    action: str = ""
+    source: str | None = None
+    subject: str | None = None
+    name: str | None = None
+    attempt: int = 0
+    next_at: int | None = None
+    reason: str | None = None
+    sha256: str | None = None
+    size: int | None = None
+    path: str | None = None
+    operator: str | None = None
+    artifacts: tuple[Artifact, ...] = ()
+
+
+class InForce(msgspec.Struct, frozen=True):
+    """What the folds go by from here on: the interpreting code, and of each source its provider and its artifacts."""
+
+    action: str
+    version: str
+    fingerprint: str
+    code: str
+    sources: dict[str, "SourceInForce"]
+
+    def wants(self, source: str) -> tuple[str, ...]:
+        """The artifacts wanted of what completes in a source."""
+        return self.sources[source].artifacts if source in self.sources else ()
+
+
+class SourceInForce(msgspec.Struct, frozen=True):
+    """A configured source, as far as folding may know it."""
+
+    provider: str
+    artifacts: tuple[str, ...]
+
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
+_act = msgspec.json.Decoder(Act)
+_in_force = msgspec.json.Decoder(InForce)
+
+
+def path(artifact: Artifact) -> str:
+    """Where the acts about an artifact are filed; distinct artifacts have distinct paths."""
+    return "/artifacts/" + "/".join(quote(part, safe="") for part in (artifact.source, artifact.subject, artifact.name))
+
+
+def outcome(artifact: Artifact, provider: str, act: Act) -> Draft:
+    """What we did about an artifact, as an event to append."""
+    named = msgspec.structs.replace(act, source=artifact.source, subject=artifact.subject, name=artifact.name)
+    return Draft(event.OUTCOME, artifact.source, provider, _encode(named), path=path(artifact))
+
+
+def decision(act: Act, operator: str, filed: str) -> Draft:
+    """What a person decided, as an event to append."""
+    named = msgspec.structs.replace(act, operator=operator)
+    return Draft(event.DECISION, SIGNLOG, SIGNLOG, _encode(named), path=filed, credential=f"operator:{operator}")
+
+
+def in_force(declared: InForce) -> Draft:
+    """A declaration of what is in force, as an event to append."""
+    return Draft(event.DECISION, SIGNLOG, SIGNLOG, _encode(declared), path=IN_FORCE_PATH)
+
+
+def read_in_force(found: Event) -> InForce:
+    """The declaration that an event holds."""
+    return _in_force.decode(found.body or b"")
+
+
+def read(found: Event) -> Act:
+    """The act that an event holds. Raises Fault if it cannot be read."""
+    try:
+        return _act.decode(found.body or b"{}")
+    except msgspec.MsgspecError as error:
+        raise errors.Fault(f"an unreadable {found.kind}: {error}") from None
+
+
+def interpret(found: Event) -> list[Fact]:
+    """What an act says of artifacts."""
+    act = read(found)
+    if act.source is not None and act.subject is not None and act.name is not None:
+        return [_fact(found, act, Artifact(act.source, act.subject, act.name))]
+    return [_fact(found, act, artifact) for artifact in act.artifacts]
+
+
+_WHAT: Final = {facts.STORED, facts.FAILED, facts.ABANDONED, facts.RETRY}
+
+
+def _fact(found: Event, act: Act, artifact: Artifact) -> Fact:
+    stored = None
+    if act.sha256 is not None and act.size is not None and act.path is not None:
+        stored = Stored(act.sha256, act.size, act.path)
+    return Fact(
+        position=found.position,
+        recorded_at=found.recorded_at,
+        source=artifact.source,
+        provider=found.provider,
+        subject=artifact.subject,
+        what=act.action if act.action in _WHAT else facts.OTHER,
+        name=act.action,
+        message=act.reason,
+        artifact=artifact.name,
+        attempt=act.attempt,
+        next_at=act.next_at,
+        stored=stored,
+    )

@@ -1,0 +1,207 @@
+"""Builds the objects from the settings: the only place that wires."""
+
+import contextlib
+import os
+import secrets
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from starlette.types import ASGIApp
+
+from listener import __version__, acts, errors, fingerprint, provider
+from listener.acts import InForce, SourceInForce
+from listener.log import event, reader
+from listener.log.append import append
+from listener.log.database import Database
+from listener.log.migrate import migrate
+from listener.quarantine import Quarantine
+from listener.settings import Settings, Source
+
+if TYPE_CHECKING:
+    from listener.door.gate import Gate
+    from listener.worker.downloads import Account, Downloads
+    from listener.worker.projector import Projector
+
+_SECRET_BYTES: Final = 32
+_REGULARS: Final = 5000  # events to look back for clients that called before
+
+
+def prepare(settings: Settings) -> None:
+    """Everything that can be wrong before the first callback: the database, the artifacts, the access to APIs."""
+    for name, source in settings.sources.items():
+        access_to(name, source)
+    with log(settings) as database:
+        declare(database, settings)
+    secret(settings)
+
+
+@contextlib.contextmanager
+def existing_log(settings: Settings) -> Iterator[Database]:
+    """The log for commands, which make none. Raises NotFoundError if it is not there."""
+    if not (settings.folder / "signlog.db").exists():
+        raise errors.NotFoundError(f"there is no log in {settings.folder}; 'signlog serve' makes one, or set data")
+    with log(settings) as database:
+        yield database
+
+
+@contextlib.contextmanager
+def log(settings: Settings) -> Iterator[Database]:
+    """The log, created or migrated if need be, and fit to keep what is acknowledged."""
+    settings.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    database = Database(settings.folder)
+    try:
+        migrate(database)
+        database.assert_suitable()
+        yield database
+    finally:
+        database.close()
+
+
+def declare(database: Database, settings: Settings) -> None:
+    """Append what is in force, if it differs from what was: folds read it there, never from the configuration."""
+    declared = _declaration(settings)
+    with database.writing() as connection:
+        found = reader.acts(connection, event.DECISION, acts.IN_FORCE_PATH, last=1)
+        if not found or acts.read_in_force(found[0]) != declared:
+            append(connection, [acts.in_force(declared)])
+
+
+def _declaration(settings: Settings) -> InForce:
+    sources = {
+        name: SourceInForce(source.provider, wanted_artifacts(name, source))
+        for name, source in settings.sources.items()
+    }
+    return InForce(acts.IN_FORCE, __version__, fingerprint.fingerprint(), fingerprint.code(), sources)
+
+
+def wanted_artifacts(name: str, source: Source) -> tuple[str, ...]:
+    """What to fetch for a source. Raises ConfigurationError for what its provider does not have."""
+    known = provider.named(source.provider)
+    if source.artifacts is None:
+        return known.DEFAULT_ARTIFACTS
+    for artifact in source.artifacts:
+        if artifact not in known.ARTIFACTS:
+            raise errors.ConfigurationError(
+                f"sources.{name}.artifacts: {source.provider} has no {artifact!r}; "
+                f"write some of: {', '.join(known.ARTIFACTS)}"
+            )
+    return tuple(dict.fromkeys(source.artifacts))
+
+
+def secret(settings: Settings) -> bytes:
+    """The key of the HMACs that stand for credentials in the log; made at first use, readable by us only."""
+    path = settings.folder / "secret"
+    with contextlib.suppress(FileExistsError):
+        _create_whole(path, secrets.token_bytes(_SECRET_BYTES))
+    return path.read_bytes()
+
+
+def _create_whole(path: Path, content: bytes) -> None:
+    """Make a file that appears whole or not at all. Raises FileExistsError if it is there."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+    try:
+        os.link(temporary, path)
+    finally:
+        temporary.unlink()
+
+
+def listen(settings: Settings) -> socket.socket:
+    """The door's socket. Raises ConfigurationError if the address cannot be had."""
+    host, port = settings.door.host, settings.door.port
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+    except OSError as error:
+        raise errors.ConfigurationError(
+            f"door.host, door.port: cannot listen on {host}:{port} ({error.strerror or error}); "
+            f"stop who does, or set another one, e.g. SIGNLOG_DOOR__PORT={port + 10 if port < 65000 else 4449}"
+        ) from None
+    sock.listen(2048)  # from here on callbacks wait instead of being refused
+    return sock
+
+
+def gates(settings: Settings) -> "dict[str, Gate]":
+    """For each source, who may come in."""
+    from listener.door.gate import Gate
+
+    key = secret(settings)
+    return {name: Gate(source, provider.named(source.provider), key) for name, source in settings.sources.items()}
+
+
+@contextlib.contextmanager
+def quarantine(settings: Settings) -> Iterator[Quarantine]:
+    """What was refused."""
+    found = Quarantine(settings.folder)
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+def door(settings: Settings, database: Database) -> ASGIApp:
+    """The public app."""
+    from listener.door.app import Door, app
+    from listener.door.gate import Gate
+    from listener.quarantine import Quarantine
+
+    key = secret(settings)
+    gates = {name: Gate(source, provider.named(source.provider), key) for name, source in settings.sources.items()}
+    found = Door(gates, Quarantine(settings.folder), settings.max_body_bytes, settings.proxies)
+    with database.reading() as connection:
+        after = max(0, reader.head(connection) - _REGULARS)
+        found.welcome({known.client for known in reader.read(connection, after, _REGULARS) if known.client})
+    return app(found, database)
+
+
+@contextlib.contextmanager
+def worker(settings: Settings, database: Database) -> Iterator[tuple["Projector", "Downloads"]]:
+    """What the worker runs, while it holds the lock that makes it the only one on this folder."""
+    from listener.worker.claims import Claims
+    from listener.worker.downloads import Downloads
+    from listener.worker.filestore import FileStore
+    from listener.worker.loop import OnlyOne
+    from listener.worker.projector import Projector
+
+    with OnlyOne(settings.folder):
+        claims = Claims(database, f"{socket.gethostname()}:{os.getpid()}")
+        claims.forget()
+        store = FileStore(settings.documents_folder, settings.disk_reserve)
+        store.prepare()
+        yield (
+            Projector(database, settings.folder, fingerprint.fingerprint()),
+            Downloads(database, claims, store, _accounts(settings)),
+        )
+
+
+def _accounts(settings: Settings) -> dict[str, "Account"]:
+    """The sources whose provider's API we have access to."""
+    from listener.worker.downloads import Account
+
+    accounts = {}
+    for name, source in settings.sources.items():
+        access = access_to(name, source)
+        if access is not None:
+            accounts[name] = Account(source.provider, provider.named(source.provider).connect(access))
+    return accounts
+
+
+def access_to(name: str, source: Source) -> provider.Access | None:
+    """How to reach a source's API, None without a key. Raises ConfigurationError for half of it."""
+    if source.api_key is None or not provider.named(source.provider).SPEAKS_API:
+        return None
+    url = source.api_url or provider.named(source.provider).DEFAULT_URL
+    if url is None:
+        raise errors.ConfigurationError(
+            f"sources.{name}.api_url: required with api_key; write the address that you sign in at, "
+            "such as 'https://apps.esignlive.eu'"
+        )
+    return provider.Access(url, source.api_key)

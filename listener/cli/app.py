@@ -1,0 +1,53 @@
+"""The command line. Each group of commands is a file; what is heavy is imported when a command runs."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from listener import __version__
+from listener.cli import demo, downloads, events, health, quarantine, serve, status
+
+app = typer.Typer(
+    name="signlog",
+    help="Keeps every callback of your e-signature providers, and fetches each signed document once.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"signlog {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def signlog(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_version)
+    ] = False,
+) -> None:
+    """Keeps every callback of your e-signature providers, and fetches each signed document once."""
+
+
+app.command("serve")(serve.serve)
+app.command("demo")(demo.demo)
+app.command("events")(events.events)
+app.command("show")(events.show)
+app.command("status")(status.status)
+app.command("timeline")(status.timeline)
+app.command("health")(health.health)
+app.add_typer(downloads.app, name="downloads")
+app.add_typer(quarantine.app, name="quarantine")
+
+
+def main() -> None:
+    """Run, and leave quietly when the reader of our output went away (`signlog events | head`)."""
+    try:
+        app()
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)

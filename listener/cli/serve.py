@@ -1,0 +1,103 @@
+"""signlog serve."""
+
+import os
+import socket
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from listener.cli import options, output
+from listener.cli.options import Config
+
+if TYPE_CHECKING:
+    from listener.settings import Settings
+
+_HINT = """\
+No source is configured: every callback is refused with 404, and kept in quarantine. To take those of OneSpan Sign,
+put these two lines into {path} and start again (the key is the one that you enter at OneSpan):
+
+    [sources.onespan]
+    callback_keys = ["…"]
+"""
+
+
+def serve(
+    door: Annotated[bool, typer.Option("--door", help="Only the public listener.")] = False,
+    worker: Annotated[bool, typer.Option("--worker", help="Only what works on the log: views, downloads.")] = False,
+    config: Config = None,
+    socket_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
+    parent_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Take callbacks and work on them: door and worker, supervised.
+
+    Example: signlog serve --config signlog.toml
+    """
+    with options.told():
+        from listener import bootstrap, logs, settings
+
+        found = settings.load(config)
+        logs.configure()
+        if not door and not worker:
+            _supervise(found, config)
+        bootstrap.prepare(found)
+        sock = (socket.socket(fileno=socket_fd) if socket_fd is not None else bootstrap.listen(found)) if door else None
+        if sock is not None and worker:
+            raise typer.BadParameter("--door and --worker are two processes; leave both out to run both")
+        if sock is not None:
+            _door(found, sock, parent_fd)
+        else:
+            _worker(found, parent_fd)
+
+
+def _supervise(found: "Settings", config: Path | None) -> None:
+    """Check everything that can be wrong, then become the supervisor: by exec, so that it weighs nothing."""
+    from listener import bootstrap
+
+    bootstrap.prepare(found)
+    sock = bootstrap.listen(found)
+    sock.set_inheritable(True)
+    _welcome(found, sock, config)
+    arguments = ["-m", "listener.supervisor", "--socket-fd", str(sock.fileno())]
+    if config is not None:
+        arguments += ["--", "--config", str(config)]
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606  our own program
+
+
+def _welcome(found: "Settings", sock: socket.socket, config: Path | None) -> None:
+    host, port = sock.getsockname()[:2]
+    base = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    for name in found.sources:
+        output.note(f"signlog takes callbacks of {name} at {base}/callbacks/{name}")
+    if not found.sources:
+        output.note(f"signlog listens at {base}")
+        sys.stderr.write(_HINT.format(path=config or "signlog.toml"))
+    for key in found.without_effect():
+        output.note(f"{key} has no effect yet in this version")
+
+
+def _door(found: "Settings", sock: socket.socket, parent_fd: int | None) -> None:
+    from listener import bootstrap
+    from listener.door import server
+
+    with bootstrap.log(found) as database:
+        server.serve(bootstrap.door(found, database), sock, parent_fd=parent_fd)
+
+
+def _worker(found: "Settings", parent_fd: int | None) -> None:
+    import signal
+
+    from listener import bootstrap, parent
+    from listener.worker import loop
+
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    if parent_fd is not None:
+        parent.alive(parent_fd, stop.set)
+    with bootstrap.log(found) as database, bootstrap.worker(found, database) as (projector, downloads):
+        loop.run(projector, downloads, stop)

@@ -1,0 +1,162 @@
+"""Does it work, and what needs a person? Each alarm says what to type."""
+
+import shutil
+from typing import Any, Final
+
+from sqlalchemy import func, select
+
+from listener import errors, fingerprint, provider, times, views
+from listener.desk.reading import Reading, reading
+from listener.log import event, reader, schema
+from listener.log.append import now
+from listener.log.database import SQLITE_VERSION, Database, wal_reset_is_fixed
+from listener.quarantine import Quarantine
+from listener.settings import Settings
+from projections import artifacts, packages
+
+_SECOND: Final = 1_000_000
+DEAD_AFTER: Final = 20 * _SECOND  # without a heartbeat
+LATE_AFTER: Final = 60 * _SECOND  # an event that nobody folded
+WANTED_TOO_LONG: Final = 3600 * _SECOND
+CLOCK_BACK: Final = 5 * _SECOND
+
+_events = schema.events
+_artifacts = artifacts.TABLE
+
+
+def health(database: Database, settings: Settings, quarantine: Quarantine) -> dict[str, Any]:
+    """Everything at a glance; `alarms` is empty when nobody need do anything."""
+    alarms = _machine(database, settings)
+    try:
+        with reading(database, settings.folder) as at:
+            found = _views(at, settings, alarms)
+    except errors.ViewsError as error:
+        found = {"head": _head(database), "projected": 0, "heartbeat": None, "sources": {}}
+        alarms.append(str(error))
+    rows, genuine = quarantine.count()
+    if genuine:
+        alarms.append(f"{genuine} callbacks that look genuine were refused; see 'signlog quarantine list'")
+    return {**found, "quarantined": rows, "alarms": alarms}
+
+
+def _head(database: Database) -> int:
+    with database.reading() as connection:
+        return reader.head(connection)
+
+
+def _machine(database: Database, settings: Settings) -> list[str]:
+    alarms = []
+    if not wal_reset_is_fixed():
+        version = ".".join(map(str, SQLITE_VERSION))
+        alarms.append(f"SQLite {version} has the WAL-reset bug and serves only because of our lock; install pysqlite3")
+    free = shutil.disk_usage(settings.folder).free
+    if free < settings.disk_reserve:
+        alarms.append(f"only {free} bytes are free, less than disk_reserve; downloads have stopped: make room")
+    with database.reading() as connection:
+        newest = reader.back(connection, None, 1)
+    if newest and newest[0].recorded_at > now() + CLOCK_BACK:
+        alarms.append(f"the clock is behind the last event, {times.written(newest[0].recorded_at)}; set it right")
+    return alarms
+
+
+def _views(at: Reading, settings: Settings, alarms: list[str]) -> dict[str, Any]:
+    checkpoint, head = views.checkpoint(at.views), reader.head(at.log)
+    waiting = reader.read(at.log, checkpoint.position, 1)
+    lag = max(0, now() - waiting[0].recorded_at) if waiting else 0
+    beat = at.views.scalar(select(views.heartbeat.c.at))
+    counts = _counts(at)
+    faults = at.views.scalar(select(func.count()).select_from(views.faults)) or 0
+    contradicted = _contradicted(at)
+    alarms += _progress(beat, lag, checkpoint.origin)
+    alarms += _documents(at, settings, counts)
+    if faults:
+        alarms.append(f"{faults} events could not be taken in; see 'signlog health --json'")
+    if contradicted:
+        alarms.append(f"{contradicted} subjects are told differently by callbacks and API; see 'signlog status'")
+    return {
+        "head": head,
+        "projected": checkpoint.position,
+        "lag_events": head - checkpoint.position,
+        "lag_seconds": lag / _SECOND,
+        **counts,
+        "faults": faults,
+        "anomalies": contradicted,
+        "heartbeat": times.written(beat),
+        "replay_pending": _mixed(at),
+        "sources": {name: _source(at, name, settings) for name in settings.sources},
+    }
+
+
+def _counts(at: Reading) -> dict[str, int]:
+    found = at.views.execute(select(_artifacts.c.state, func.count()).group_by(_artifacts.c.state))
+    counts: dict[str, int] = {row.state: row[1] for row in found}
+    states = (artifacts.WANTED, "held", artifacts.STORED, artifacts.FAILED, artifacts.ABANDONED)
+    return {state: counts.get(state, 0) for state in states}
+
+
+def _contradicted(at: Reading) -> int:
+    table = packages.TABLE
+    query = select(func.count()).select_from(table).where(table.c.confirmed == packages.CONTRADICTED)
+    return at.views.scalar(query) or 0
+
+
+def _progress(beat: int | None, lag: int, origin: str) -> list[str]:
+    alarms = []
+    if beat is None or now() - beat > DEAD_AFTER:
+        alarms.append("the worker does not run; start it: 'signlog serve', or 'signlog serve --worker'")
+    elif lag > LATE_AFTER:
+        alarms.append(f"the views are {lag // _SECOND} s behind the log")
+    if origin == views.PARTED:
+        alarms.append(
+            "log and views had parted (a restored backup?): the views were folded anew; compare with a backup"
+        )
+    return alarms
+
+
+def _documents(at: Reading, settings: Settings, counts: dict[str, int]) -> list[str]:
+    alarms = []
+    unfinished = (artifacts.WANTED, artifacts.FAILED)
+    open_ones = _artifacts.c.state.in_(unfinished)
+    by_source = select(_artifacts.c.source, func.count(), func.min(_artifacts.c.wanted_at)).where(open_ones)
+    for source, number, oldest in at.views.execute(by_source.group_by(_artifacts.c.source)):
+        lacks = _lacking(source, settings)
+        if lacks:
+            alarms.append(f"{source}: {number} documents are wanted, and not fetched: {lacks}")
+        elif oldest is not None and now() - oldest > WANTED_TOO_LONG:
+            alarms.append(f"{source}: a document is wanted since {times.written(oldest)}; see 'signlog downloads list'")
+    refused = select(_artifacts.c.source).where(_artifacts.c.state == artifacts.FAILED, _artifacts.c.next_at.is_(None))
+    for source in at.views.scalars(refused.distinct()):
+        alarms.append(f"{source}: the provider refuses the API key; mend sources.{source}.api_key and restart")
+    if counts[artifacts.ABANDONED]:
+        alarms.append(f"{counts[artifacts.ABANDONED]} documents were given up; see 'signlog downloads list'")
+    return alarms
+
+
+def _lacking(source: str, settings: Settings) -> str | None:
+    """Why nothing is fetched for a source, if so."""
+    configured = settings.sources.get(source)
+    if configured is None:
+        return f"sources.{source} is not configured any more"
+    if not provider.named(configured.provider).SPEAKS_API:
+        return f"this version cannot yet; sources.{source}.artifacts = [] if you never want them"
+    return None if configured.api_key else f"set sources.{source}.api_key, or sources.{source}.artifacts = []"
+
+
+def _mixed(at: Reading) -> bool:
+    """Whether other code than today's folded a part of the live generation."""
+    folded = set(at.views.scalars(select(views.segments.c.fingerprint)))
+    return bool(folded - {fingerprint.fingerprint()})
+
+
+def _source(at: Reading, name: str, settings: Settings) -> dict[str, Any]:
+    last = (
+        select(_events.c.recorded_at)
+        .where(_events.c.source == name, _events.c.kind == event.CALLBACK)
+        .order_by(_events.c.position.desc())
+        .limit(1)
+    )
+    return {
+        "provider": settings.sources[name].provider,
+        "last_callback": times.written(at.log.scalar(last)),
+        "api_access": settings.sources[name].api_key is not None,
+    }

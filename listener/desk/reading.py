@@ -1,0 +1,35 @@
+"""What questions are answered from: the log, and the generation of the views that is live."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from sqlalchemy import Connection, select
+
+from listener import errors
+from listener.log import schema
+from listener.log.database import Database
+from listener.views import Views
+
+
+class Reading(NamedTuple):
+    """Two short read transactions, one on each database."""
+
+    log: Connection
+    views: Connection
+
+
+@contextlib.contextmanager
+def reading(database: Database, folder: Path) -> Iterator[Reading]:
+    """Read both. Raises ViewsError while there are no views."""
+    with database.reading() as log:
+        generation = log.scalar(select(schema.live.c.generation))
+        if generation is None:
+            raise errors.ViewsError("nothing was folded yet; the worker does it: run 'signlog serve'")
+        live = Views(folder, generation)
+        try:
+            with live.reading() as views:
+                yield Reading(log, views)
+        finally:
+            live.close()

@@ -1,0 +1,206 @@
+"""The public app: bounded body, authenticate, append, answer. Nothing heavier runs in its process."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Final, NamedTuple
+
+import structlog
+from starlette.routing import Router
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from listener import errors, provider
+from listener.door import address, body, client, gate
+from listener.door.address import Address
+from listener.door.body import Body, Share
+from listener.door.gate import Gate, Verdict
+from listener.log import event
+from listener.log.database import Database
+from listener.log.event import Draft, written
+from listener.log.writer import Writer
+from listener.quarantine import Quarantine, Refused
+
+_log = structlog.get_logger()
+
+REFUSED_BYTES: Final = 64 * 1024
+UNFINISHED_BYTES: Final = 48 * 1024 * 1024  # of callbacks that were let in …
+UNFINISHED_REFUSED_BYTES: Final = 16 * 1024 * 1024  # … and of all others: strangers cannot crowd out senders
+_MOST_REGULARS: Final = 4096
+_RETRY_AFTER: Final = (b"retry-after", b"5")
+
+
+def _answer(status: int, *headers: tuple[bytes, bytes], content: bytes = b"") -> tuple[Message, Message]:
+    length = (b"content-length", str(len(content)).encode())
+    start = {"type": "http.response.start", "status": status, "headers": [length, *headers]}
+    return start, {"type": "http.response.body", "body": content}
+
+
+_ANSWERS: Final = {
+    200: _answer(200),
+    401: _answer(401),
+    403: _answer(403),
+    404: _answer(404),
+    405: _answer(405, (b"allow", b"POST")),
+    408: _answer(408),
+    413: _answer(413),
+    503: _answer(503, _RETRY_AFTER),
+}
+_STATUS: Final = {body.TOO_LARGE: 413, body.CUT_SHORT: 408, body.NO_ROOM: 503}
+_UNKNOWN_SOURCE: Final = Verdict(404, "unknown source", "", "", ())
+_HEALTHY: Final = _answer(200, (b"content-type", b"text/plain"), content=b"ok")
+
+
+class Door:
+    """One ASGI callable: routes by the raw path itself, because a router's redirect would lose a callback."""
+
+    def __init__(
+        self,
+        gates: Mapping[str, Gate],
+        quarantine: Quarantine,
+        max_body_bytes: int,
+        trusted: tuple[client.Network, ...],
+    ) -> None:
+        self._gates = gates
+        self._quarantine = quarantine
+        self._max_body_bytes = max_body_bytes
+        self._trusted = trusted
+        self._share = Share(UNFINISHED_BYTES)
+        self._refused_share = Share(UNFINISHED_REFUSED_BYTES)
+        self._regulars: dict[str, None] = {}
+        self._keeper = ThreadPoolExecutor(1, thread_name_prefix="quarantine")
+        self.writer: Writer | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        start, content = await self._respond(scope, receive)
+        await send(start)
+        await send(content)
+
+    async def close(self) -> None:
+        """Keep what is being kept, store what was taken in."""
+        if self.writer is not None:
+            await self.writer.close()
+        await asyncio.to_thread(self._keeper.shutdown)
+
+    def welcome(self, clients: Iterable[str]) -> None:
+        """Clients that events came from before: what they send is kept whole even when it is refused."""
+        self._regulars.update(dict.fromkeys(clients))
+
+    async def _respond(self, scope: Scope, receive: Receive) -> tuple[Message, Message]:
+        found = address.resolve(scope["raw_path"])
+        if found is None:
+            return _ANSWERS[404]
+        if isinstance(found, str):
+            return _HEALTHY if self.writer is not None and self.writer.healthy else _ANSWERS[503]
+        if scope["method"] != "POST":
+            return _ANSWERS[405]
+        return _ANSWERS[await self._callback(scope, receive, found)]
+
+    async def _callback(self, scope: Scope, receive: Receive, found: Address) -> int:
+        """The status to answer a callback with: 200 only once it is durable."""
+        peer = client.canonical(scope["client"][0]) if scope["client"] else ""
+        caller = client.client(peer, scope["headers"], self._trusted)
+        known = self._gates.get(found.source)
+        verdict = known.ask(scope["headers"], found.below, caller) if known else _UNKNOWN_SOURCE
+        head = Head(found.source, known, peer, caller, scope, verdict)
+        if known is None or verdict.status != 200:
+            limit = self._max_body_bytes if caller in self._regulars else REFUSED_BYTES
+            content = await body.read(receive, min(limit, self._max_body_bytes), self._refused_share)
+            return await self._refuse(head, verdict.status, verdict.reason, content)
+        content = await body.read(receive, self._max_body_bytes, self._share)
+        if content.problem is not None:
+            return await self._refuse(head, _STATUS[content.problem], f"body {content.problem}", content)
+        return await self._append(head, known, content.content)
+
+    async def _append(self, head: "Head", known: Gate, content: bytes) -> int:
+        draft = Draft(
+            event.CALLBACK,
+            head.source,
+            known.source.provider,
+            content,
+            head.headers(),
+            "POST",
+            head.target(),
+            head.peer,
+            head.caller,
+            head.verdict.credential,
+        )
+        try:
+            if self.writer is None:
+                raise errors.LogUnavailable("not started")
+            await self.writer.submit(draft)
+        except errors.LogError as error:
+            _log.error("callback_not_stored", source=draft.source, error=str(error))
+            return 503
+        if head.caller not in self._regulars:
+            self._remember(head.caller)
+        return 200
+
+    def _remember(self, caller: str) -> None:
+        if len(self._regulars) >= _MOST_REGULARS:
+            del self._regulars[next(iter(self._regulars))]
+        self._regulars[caller] = None
+
+    async def _refuse(self, head: "Head", status: int, reason: str, content: Body) -> int:
+        """Keep what is refused, before the answer: nobody sends it again, and a key may only have been mixed up."""
+        whole = content.problem is None
+        genuine = head.caller in self._regulars or (whole and head.recognised(content.content))
+        refused = Refused(
+            head.source,
+            status,
+            reason,
+            head.peer,
+            head.caller,
+            genuine,
+            head.verdict.shown,
+            head.target(),
+            head.headers(),
+            content.content,
+            whole,
+        )
+        try:
+            number = await asyncio.get_running_loop().run_in_executor(self._keeper, self._quarantine.keep, refused)
+            _log.warning("callback_refused", source=head.source, status=status, reason=reason, quarantine=number)
+        except Exception as error:
+            _log.error("quarantine_failed", source=head.source, status=status, reason=reason, error=repr(error))
+        return status
+
+
+class Head(NamedTuple):
+    """A request before its body, and what the gate said of it."""
+
+    source: str
+    gate: Gate | None
+    peer: str
+    caller: str
+    scope: Scope
+    verdict: Verdict
+
+    def headers(self) -> str:
+        """The headers as they may be kept."""
+        return written(gate.redacted(self.scope["headers"], self.verdict.secrets))
+
+    def target(self) -> str:
+        """Path and query as received, without secrets."""
+        query = self.scope["query_string"]
+        raw = self.scope["raw_path"] + (b"?" + query if query else b"")
+        return gate.hide(raw.decode("latin-1"), self.verdict.secrets)
+
+    def recognised(self, content: bytes) -> bool:
+        """Whether it looks like a callback of a provider that we know, let in or not."""
+        providers = [self.gate.provider] if self.gate else [provider.named(name) for name in provider.names()]
+        return any(known.recognises(self.scope["path"], content) for known in providers)
+
+
+def app(door: Door, database: Database) -> ASGIApp:
+    """The door as Starlette runs it: the writer lives as long as the app does."""
+
+    @asynccontextmanager
+    async def lifespan(_app: object) -> AsyncIterator[None]:
+        door.writer = Writer(database)
+        try:
+            yield
+        finally:
+            await door.close()
+
+    return Router(default=door, lifespan=lifespan, redirect_slashes=False)

@@ -1,0 +1,87 @@
+"""Every error signlog raises on purpose.
+
+SignlogError
+├── ConfigurationError      the operator mends a setting; exit 2
+├── NotFoundError           what was named does not exist; exit 1
+├── LogError                the log cannot do it now
+│   ├── LogUnavailable      not stored: the sender hears 503 and may try again
+│   ├── Overloaded          the queue in front of the log is full: 503 as well
+│   └── UnsuitableDatabase  the file, its SQLite or its pragmas are not what durability needs
+├── Fault                   an event that a provider or a projection could not take in
+├── ViewsError              the views are missing or not of this log
+├── Superseded              somebody else holds the claim now: stop, change nothing
+├── DiskReserve             too little room left: only the door goes on writing
+└── ProviderError           a provider's API did not give what was asked
+    ├── Unauthorized        it refused our key: an alarm, not a retry loop
+    ├── NotAccessible       403 or 404: asked again a few times, then abandoned
+    ├── NotReady            not complete yet
+    └── Unusable            no answer, a refusal to serve now, or bytes that are no document
+"""
+
+
+class SignlogError(Exception):
+    """The root: whatever is below it carries a message for a person."""
+
+
+class ConfigurationError(SignlogError):
+    """A setting is wrong; the message names the key, the problem and what to write instead."""
+
+
+class NotFoundError(SignlogError):
+    """What the caller named does not exist."""
+
+
+class LogError(SignlogError):
+    """The log cannot do what was asked."""
+
+
+class LogUnavailable(LogError):  # noqa: N818  a state of the world, named as one
+    """The event was not stored, or nobody can tell whether it was."""
+
+
+class Overloaded(LogError):  # noqa: N818
+    """More bytes wait to be stored than the queue may hold."""
+
+
+class UnsuitableDatabase(LogError):  # noqa: N818
+    """The database cannot promise that what was acknowledged stays."""
+
+
+class Fault(SignlogError):  # noqa: N818
+    """An event that could not be taken in; it blocks nobody else."""
+
+
+class ViewsError(SignlogError):
+    """The views are missing, or belong to another log."""
+
+
+class Superseded(SignlogError):  # noqa: N818
+    """The fence moved: another worker holds this claim."""
+
+
+class DiskReserve(SignlogError):  # noqa: N818
+    """Less than `disk_reserve` is free."""
+
+
+class ProviderError(SignlogError):
+    """A provider's API did not give what was asked; `retry_after` is in seconds, if it named one."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Unauthorized(ProviderError):  # noqa: N818
+    """The provider refused our key."""
+
+
+class NotAccessible(ProviderError):  # noqa: N818
+    """The provider says there is no such thing, or that it is not for us."""
+
+
+class NotReady(ProviderError):  # noqa: N818
+    """The provider says that it is not complete yet."""
+
+
+class Unusable(ProviderError):  # noqa: N818
+    """No answer in time, a refusal to serve now, or bytes that are not the document."""

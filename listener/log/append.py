@@ -1,0 +1,43 @@
+"""Adding events to the log: dense positions, in commit order, each sealed where it stands."""
+
+import os
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import Connection
+
+from listener.log import schema
+from listener.log.database import Database
+from listener.log.event import Draft, Event, seal
+
+_INSERT: Final = "INSERT INTO events VALUES ({})".format(", ".join("?" * len(schema.events.c)))
+_HEAD: Final = "SELECT (SELECT max(position) FROM events), (SELECT id FROM log ORDER BY first_position DESC LIMIT 1)"
+BULK_ROWS: Final = 100  # bulk work appends no more under one lock, so that the door never waits long
+
+
+def now() -> int:
+    """Our clock: microseconds UTC."""
+    return time.time_ns() // 1_000
+
+
+def append(connection: Connection, drafts: Sequence[Draft]) -> list[Event]:
+    """Seal and insert `drafts` in order, in a transaction of `Database.writing`.
+
+    The head is read inside the transaction: the worker and commands append too, and under the append lock nobody
+    can have moved it since.
+    """
+    head, log_id = connection.exec_driver_sql(_HEAD).one()
+    recorded_at = now()
+    events = [seal(draft, log_id, position, recorded_at) for position, draft in enumerate(drafts, (head or 0) + 1)]
+    connection.exec_driver_sql(_INSERT, [tuple(event) for event in events])
+    return events
+
+
+def create_log(database: Database) -> None:
+    """Give a new log its id: 16 random bytes that every leaf commits to."""
+    with database.writing() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO log (first_position, id, created_at) SELECT 1, ?, ? WHERE NOT EXISTS (SELECT 1 FROM log)",
+            (os.urandom(16), now()),
+        )

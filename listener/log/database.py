@@ -1,0 +1,166 @@
+"""The log's database: the one place that knows the dialect, its pragmas and its locks."""
+
+import contextlib
+import fcntl
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+import sqlalchemy
+from sqlalchemy import Connection, Engine, event
+
+from listener import errors
+
+try:  # a current SQLite, whatever the system brings
+    import pysqlite3 as sqlite
+except ImportError:  # no wheel for this platform
+    import sqlite3 as sqlite
+
+SQLITE_VERSION: Final[tuple[int, ...]] = sqlite.sqlite_version_info
+
+# Before these, a commit during another connection's checkpoint can lose acknowledged rows (https://sqlite.org/wal.html,
+# "the WAL-reset bug"). An older SQLite still serves, because every checkpoint runs under the append lock.
+_WAL_RESET_FIXED: Final = {(3, 44): (3, 44, 6), (3, 50): (3, 50, 7)}
+OLDEST_USABLE: Final = (3, 37, 0)  # STRICT tables
+
+_PRAGMAS: Final = {
+    "journal_mode": "wal",
+    "synchronous": 2,  # FULL: an acknowledged event survives a power cut; NORMAL lost some in every run measured
+    "wal_autocheckpoint": 0,  # checkpoints run under the append lock, never inside somebody's commit
+    "secure_delete": 1,
+    "journal_size_limit": 64 * 1024 * 1024,  # a log that a long reader made grow is cut back when it is done
+    "recursive_triggers": 1,
+}
+_BUSY_MS: Final = 10_000
+_NETWORK_FILE_SYSTEMS: Final = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs"})
+
+
+def wal_reset_is_fixed(version: tuple[int, ...] = SQLITE_VERSION) -> bool:
+    """Whether this SQLite may checkpoint beside a commit without losing rows."""
+    return version >= _WAL_RESET_FIXED.get((version[0], version[1]), (3, 51, 3))
+
+
+def sqlite_engine(path: Path, pragmas: dict[str, Any], module: ModuleType = sqlite) -> Engine:
+    """An engine whose transactions begin when we say so, with these pragmas on every connection."""
+    engine = sqlalchemy.create_engine(f"sqlite:///{path}", module=module, connect_args={"timeout": _BUSY_MS / 1000})
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # pysqlite would begin by itself, and never IMMEDIATE
+        for name, value in pragmas.items():
+            connection.execute(f"PRAGMA {name} = {value}").close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A read transaction that turns into a write fails with "database is locked", busy_timeout or not.
+        how = "IMMEDIATE" if connection.get_execution_options().get("writing") else "DEFERRED"
+        connection.exec_driver_sql(f"BEGIN {how}")
+
+    return engine
+
+
+class AppendLock:
+    """One writer at a time over all processes: SQLite's own lock is unfair and starves the door under load.
+
+    Not reentrant. The thread lock comes first because flock belongs to the open file, which the threads share.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._threads = threading.Lock()
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def __enter__(self) -> None:
+        self._threads.acquire()
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+        except BaseException:
+            self._threads.release()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        fcntl.flock(self._file, fcntl.LOCK_UN)
+        self._threads.release()
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+class Database:
+    """`signlog.db` in a local folder, written only under the append lock."""
+
+    def __init__(self, folder: Path) -> None:
+        _refuse_network(folder)
+        self.path = folder / "signlog.db"
+        self._wal = folder / "signlog.db-wal"
+        self.lock = AppendLock(folder / "signlog.lock")
+        self.engine = sqlite_engine(self.path, _PRAGMAS)
+        self._writing = self.engine.execution_options(writing=True)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A write transaction: under the append lock, begun IMMEDIATE, durable when the block ends."""
+        with self.lock, self._writing.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A read transaction. Keep it short: a long one stops WAL checkpoints, and the WAL grows."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    def wal_bytes(self) -> int:
+        """How much waits to be moved from the write-ahead log into the file."""
+        try:
+            return self._wal.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def checkpoint(self, truncate: bool = False) -> bool:
+        """Move the write-ahead log into the file, under the append lock; whether all of it went."""
+        mode = "TRUNCATE" if truncate else "PASSIVE"
+        with self.lock, contextlib.closing(self.engine.raw_connection()) as connection:
+            cursor = connection.cursor()
+            cursor.execute(f"PRAGMA wal_checkpoint({mode})")
+            busy, in_wal, moved = cursor.fetchall()[0]
+            return not busy and in_wal == moved
+
+    def assert_suitable(self) -> None:
+        """Raise UnsuitableDatabase unless SQLite and every pragma are what durability needs."""
+        if SQLITE_VERSION < OLDEST_USABLE:
+            raise errors.UnsuitableDatabase(
+                f"SQLite {sqlite.sqlite_version} is too old; install the pysqlite3 wheel or SQLite 3.51.3"
+            )
+        with self.engine.connect() as connection:
+            for name, wanted in _PRAGMAS.items():
+                found = connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+                if found != wanted:
+                    raise errors.UnsuitableDatabase(f"{self.path}: PRAGMA {name} is {found!r}, and must be {wanted!r}")
+
+    def close(self) -> None:
+        """Let go of every connection. The last one to close checkpoints, hence the lock."""
+        with self.lock:
+            self.engine.dispose()
+        self.lock.close()
+
+
+def _refuse_network(folder: Path) -> None:
+    """SQLite's locks and shared memory do not work across machines (https://sqlite.org/wal.html)."""
+    kind = _file_system(folder.resolve())
+    if kind in _NETWORK_FILE_SYSTEMS:
+        raise errors.ConfigurationError(
+            f"data: {folder} is on a network file system ({kind}); choose a folder on a local disk"
+        )
+
+
+def _file_system(folder: Path) -> str:
+    """The type of the file system that holds `folder`, or "" where the system does not tell."""
+    best, kind = "", ""
+    with contextlib.suppress(OSError), open("/proc/self/mounts", encoding="utf-8", errors="replace") as mounts:
+        for line in mounts:
+            _, mounted_on, found, *_rest = line.split(" ")
+            if len(mounted_on) >= len(best) and folder.is_relative_to(mounted_on.replace("\\040", " ")):
+                best, kind = mounted_on, found
+    return kind

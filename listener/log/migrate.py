@@ -1,0 +1,47 @@
+"""Bringing a database to the newest shape; safe when several processes start at once."""
+
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, inspect
+
+from listener import errors
+from listener.log import schema
+from listener.log.append import create_log
+from listener.log.database import Database
+
+_SCRIPTS: Final = Path(__file__).resolve().parents[2] / "migrations"
+
+
+def migrate(database: Database) -> None:
+    """Migrate if needed, and give a new log its id. Under the append lock: the second process finds it done."""
+    with database.reading() as connection:
+        if revision(connection) == schema.REVISION:
+            return
+    with database.writing() as connection:
+        found = revision(connection)
+        if found is not None and found > schema.REVISION:
+            raise errors.UnsuitableDatabase(
+                f"{database.path} was written by a newer signlog (schema {found}, this one knows {schema.REVISION})"
+            )
+        _upgrade(connection)
+    create_log(database)
+
+
+def revision(connection: Connection) -> str | None:
+    """The newest migration that ran here, None in an empty database."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.exec_driver_sql("SELECT max(version_num) FROM alembic_version").scalar_one()
+    return found
+
+
+def _upgrade(connection: Connection) -> None:
+    # Alembic costs memory and start-up time that only a first start or an upgrade should pay.
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

@@ -1,0 +1,75 @@
+"""Reading the log: what stands after a position, one event, the head."""
+
+from collections.abc import Iterator
+
+from sqlalchemy import ColumnElement, Connection, select, text
+
+from listener.log import schema
+from listener.log.database import Database
+from listener.log.event import Event
+
+_events = schema.events
+# Word for word the condition of the partial index: SQLite does not see that kind = 'outcome' implies it.
+_ACTS = text("kind <> 'callback'")
+
+
+def head(connection: Connection) -> int:
+    """The position of the newest event, 0 in an empty log."""
+    found: int = connection.exec_driver_sql("SELECT coalesce(max(position), 0) FROM events").scalar_one()
+    return found
+
+
+def log_id(connection: Connection) -> bytes:
+    """The id of the epoch that the next event will be in: 16 bytes."""
+    found: bytes = connection.exec_driver_sql("SELECT id FROM log ORDER BY first_position DESC LIMIT 1").scalar_one()
+    return found
+
+
+def leaf(connection: Connection, position: int) -> bytes | None:
+    """The leaf of the event at a position, if there is one."""
+    return connection.scalar(select(_events.c.leaf).where(_events.c.position == position))
+
+
+def read(
+    connection: Connection, after: int = 0, limit: int = 500, until: int | None = None, *where: ColumnElement[bool]
+) -> list[Event]:
+    """The next events after a position, at most `limit`, and none behind `until`."""
+    query = select(_events).where(_events.c.position > after, *where).order_by(_events.c.position).limit(limit)
+    if until is not None:
+        query = query.where(_events.c.position <= until)
+    return [Event(*row) for row in connection.execute(query)]
+
+
+def back(connection: Connection, before: int | None, limit: int, *where: ColumnElement[bool]) -> list[Event]:
+    """The events before a position (None: the newest), newest first."""
+    query = select(_events).where(*where).order_by(_events.c.position.desc()).limit(limit)
+    if before is not None:
+        query = query.where(_events.c.position < before)
+    return [Event(*row) for row in connection.execute(query)]
+
+
+def one(connection: Connection, position: int) -> Event | None:
+    """The event at a position."""
+    row = connection.execute(select(_events).where(_events.c.position == position)).one_or_none()
+    return None if row is None else Event(*row)
+
+
+def every(database: Database, after: int = 0, page: int = 500, *where: ColumnElement[bool]) -> Iterator[Event]:
+    """All events after a position up to the head as it is now, a short transaction a page."""
+    with database.reading() as connection:
+        until = head(connection)
+    while True:
+        with database.reading() as connection:
+            events = read(connection, after, page, until, *where)
+        yield from events
+        if len(events) < page:
+            return
+        after = events[-1].position
+
+
+def acts(connection: Connection, kind: str, path: str, until: int | None = None, last: int = 1000) -> list[Event]:
+    """The newest events of a kind that is not `callback` about `path` (an artifact, say), newest first."""
+    query = select(_events).where(_ACTS, _events.c.kind == kind, _events.c.path == path)
+    if until is not None:
+        query = query.where(_events.c.position <= until)
+    return [Event(*row) for row in connection.execute(query.order_by(_events.c.position.desc()).limit(last))]

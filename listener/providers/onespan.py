@@ -1,0 +1,255 @@
+"""OneSpan Sign, and its white labels (ValidSign, Conga Sign).
+
+Callbacks: https://docs.onespan.com/docs/setting-up-callback-notifications
+API: https://docs.onespan.com/reference (OpenAPI 11.51)
+"""
+
+import datetime
+import hashlib
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Final, NamedTuple
+from urllib.parse import quote, unquote
+
+import msgspec
+
+from listener import errors, wire
+from listener.log import event
+from listener.log.event import Event
+from listener.provider import Access, Api, Observation, Stream, fields_of
+from projections import facts
+from projections.facts import Answer, Fact, Named
+
+NOUN: Final = "package"
+SENDS_KEY: Final = True
+SPEAKS_API: Final = True
+ARTIFACTS: Final = {
+    "documents.zip": "all signed documents",
+    "evidence.pdf": "the evidence summary",
+}
+DEFAULT_ARTIFACTS: Final = ("documents.zip", "evidence.pdf")
+DEFAULT_URL: Final = None  # nine regions; none is a safe guess
+
+_PATHS: Final = {"documents.zip": "documents/zip", "evidence.pdf": "evidence/summary"}
+_CONSENT: Final = "default-consent"  # the id of the consent, which is signed like a document and is none
+
+
+class _Meaning(NamedTuple):
+    """What an event's name means. The rank orders names within one millisecond."""
+
+    what: str
+    rank: int
+    status: str | None = None
+    stage: str | None = None
+    only_from: str | None = None
+
+
+# The 22 names on the wire and the SDK's alias. Names that only happen to a sent package imply SENT.
+_MEANINGS: Final[Mapping[str, _Meaning]] = {
+    "PACKAGE_CREATE": _Meaning(facts.STATUS, 10, "DRAFT", facts.DRAFT),
+    "TEMPLATE_CREATE": _Meaning(facts.TEMPLATE, 10),
+    "PACKAGE_DEACTIVATE": _Meaning(facts.STATUS, 20, "DRAFT", facts.DRAFT),
+    "PACKAGE_ACTIVATE": _Meaning(facts.STATUS, 30, "SENT", facts.IN_PROGRESS),
+    "EMAIL_BOUNCE": _Meaning(facts.MAIL_BOUNCED, 31, "SENT"),
+    "KBA_FAILURE": _Meaning(facts.IDENTITY_CHECK_FAILED, 32, "SENT"),
+    "SIGNER_LOCKED": _Meaning(facts.SIGNER_LOCKED, 33, "SENT"),
+    "ROLE_REASSIGN": _Meaning(facts.SIGNER_REASSIGNED, 34, "SENT"),
+    "COBROWSE_REQUEST": _Meaning(facts.HELP_REQUESTED, 35, "SENT"),
+    "DOCUMENT_VIEWED": _Meaning(facts.DOCUMENT_VIEWED, 36, "SENT"),
+    "PACKAGE_ATTACHMENT": _Meaning(facts.ATTACHMENT_UPLOADED, 37, "SENT"),
+    "DOCUMENT_SIGNED": _Meaning(facts.DOCUMENT_SIGNED, 38, "SENT"),
+    "SIGNER_COMPLETE": _Meaning(facts.SIGNER_COMPLETED, 39, "SENT"),
+    "PACKAGE_READY_FOR_COMPLETE": _Meaning(facts.READY_TO_COMPLETE, 40, "SENT"),
+    "PACKAGE_READY_FOR_COMPLETION": _Meaning(facts.READY_TO_COMPLETE, 40, "SENT"),
+    "PACKAGE_EXPIRE": _Meaning(facts.STATUS, 50, "EXPIRED", facts.EXPIRED),
+    "PACKAGE_OPT_OUT": _Meaning(facts.STATUS, 51, "OPTED_OUT", facts.DECLINED),
+    "PACKAGE_DECLINE": _Meaning(facts.STATUS, 52, "DECLINED", facts.DECLINED),
+    "PACKAGE_COMPLETE": _Meaning(facts.STATUS, 60, "COMPLETED", facts.COMPLETED),
+    "PACKAGE_ARCHIVE": _Meaning(facts.STATUS, 70, "ARCHIVED", facts.COMPLETED),
+    "PACKAGE_TRASH": _Meaning(facts.TRASHED, 80),
+    # From the trash the status stays; from the archive it is COMPLETED again.
+    "PACKAGE_RESTORE": _Meaning(facts.RESTORED, 81, "COMPLETED", facts.COMPLETED, "ARCHIVED"),
+    "PACKAGE_DELETE": _Meaning(facts.DELETED, 90, None, facts.GONE),
+}
+_UNKNOWN: Final = _Meaning(facts.OTHER, 0)
+
+_STAGES: Final = {
+    "DRAFT": facts.DRAFT,
+    "SENT": facts.IN_PROGRESS,
+    "COMPLETED": facts.COMPLETED,
+    "ARCHIVED": facts.COMPLETED,
+    "DECLINED": facts.DECLINED,
+    "OPTED_OUT": facts.DECLINED,
+    "EXPIRED": facts.EXPIRED,
+}
+_RANKS: Final = {meaning.status: meaning.rank for meaning in _MEANINGS.values() if meaning.what == facts.STATUS}
+
+
+def presented(headers: Sequence[tuple[bytes, bytes]]) -> bytes | None:
+    """The callback key. `Basic` is followed by the raw key, not by base64 of a user and a password (KB0014510)."""
+    for name, value in headers:
+        if name == b"authorization":
+            scheme, _, key = value.strip().partition(b" ")
+            return key.strip() if scheme.lower() == b"basic" else None
+    return None
+
+
+def recognises(path: str, body: bytes) -> bool:
+    """Whether the body is a JSON object with an event's name and a package."""
+    try:
+        fields = fields_of(body)
+    except errors.Fault:
+        return False
+    return _text(fields.get("name")) in _MEANINGS and _text(fields.get("packageId")) is not None
+
+
+def interpret(found: Event) -> list[Fact]:
+    """What a callback or an answer of the API says."""
+    fields = fields_of(found.body or b"")
+    return [_observed(found, fields) if found.kind == event.OBSERVATION else _called_back(found, fields)]
+
+
+def _called_back(found: Event, fields: dict[str, Any]) -> Fact:
+    subject = _text(fields.get("packageId"))
+    if subject is None:
+        raise errors.Fault("no packageId")
+    name = _text(fields.get("name")) or ""
+    meaning = _MEANINGS.get(name, _UNKNOWN)
+    document = _text(fields.get("documentId"))
+    return Fact(
+        position=found.position,
+        recorded_at=found.recorded_at,
+        source=found.source,
+        provider=found.provider,
+        subject=subject,
+        what=facts.CONSENTED if meaning.what == facts.DOCUMENT_SIGNED and document == _CONSENT else meaning.what,
+        name=name,
+        occurred_at=_time(fields.get("createdDate")),
+        rank=meaning.rank,
+        status=meaning.status,
+        stage=meaning.stage,
+        only_from=meaning.only_from,
+        signer=_text(fields.get("sessionUser")),
+        document=None if document == _CONSENT else document,
+        message=_text(fields.get("newRoleId" if meaning.what == facts.SIGNER_REASSIGNED else "message"))
+        or _text(fields.get("comment")),
+    )
+
+
+def _observed(found: Event, fields: dict[str, Any]) -> Fact:
+    """The allow-listed answer that `Api.ask` wrote. The subject is the one we asked for."""
+    code = next((int(value) for name, value in msgspec.json.decode(found.headers or "[]") if name == ":status"), 0)
+    status = _text(fields.get("status"))
+    return Fact(
+        position=found.position,
+        recorded_at=found.recorded_at,
+        source=found.source,
+        provider=found.provider,
+        subject=unquote((found.path or "").rpartition("/")[2]),
+        what=facts.OBSERVED,
+        name=f"GET {code}",
+        rank=_RANKS.get(status, 0),
+        status=status,
+        stage=_STAGES.get(status or "", facts.IN_PROGRESS) if status else None,
+        message=_text(fields.get("reason")) if status else f"HTTP {code}",
+        answer=Answer(code, fields.get("trashed"), _named(fields.get("signers")), _named(fields.get("documents"))),
+    )
+
+
+def _named(pairs: Any) -> tuple[Named, ...]:
+    return tuple(Named(pair["id"], pair["name"]) for pair in pairs or ())
+
+
+def _text(value: Any) -> str | None:
+    """A field as text. Hand replays write "" for null, and one real capture the string "null"."""
+    if value is None or value in ("", "null") or isinstance(value, dict | list):
+        return None
+    return str(value)
+
+
+def _time(value: Any) -> int | None:
+    """`createdDate` (ISO 8601, UTC unless it says otherwise) in microseconds; None if it is not there or not a time."""
+    try:
+        moment = datetime.datetime.fromisoformat(value)
+        return round((moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp() * 1_000_000)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None
+
+
+def connect(access: Access) -> Api:
+    """The API, with an API key."""
+    return _Api(access)
+
+
+class _Api:
+    def __init__(self, access: Access) -> None:
+        # The key is sent as it is: keys have no fixed length and are never decoded (release notes 26.R5).
+        self._wire = wire.Wire(access.url, {"Authorization": f"Basic {access.key}"})
+
+    def ask(self, subject: str) -> Observation:
+        path = "/api/packages/" + quote(subject, safe="")
+        code, answer = self._wire.read("GET", path, also=(403, 404))
+        kept = _kept(answer) if code == 200 else {}
+        kept["answer"] = {"size": len(answer), "sha256": hashlib.sha256(answer).hexdigest()}
+        complete = _STAGES.get(kept.get("status", "")) == facts.COMPLETED
+        return Observation("GET", path, code, msgspec.json.encode(kept), complete)
+
+    def fetch(self, subject: str, artifact: str) -> AbstractContextManager[Stream]:
+        return self._wire.stream("GET", f"/api/packages/{quote(subject, safe='')}/{_PATHS[artifact]}")
+
+    def close(self) -> None:
+        self._wire.close()
+
+
+def _kept(answer: bytes) -> dict[str, Any]:
+    """What of an answer may be kept: it also holds challenge answers, social security numbers and callback keys."""
+    try:
+        package = msgspec.json.decode(answer, type=_Package)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise errors.Unusable(f"HTTP 200 with something that is no package: {error}") from None
+    kept: dict[str, Any] = {
+        name: value
+        for name in ("id", "status", "trashed", "created", "updated", "completed", "due")
+        if (value := getattr(package, name)) is not None
+    }
+    kept["documents"] = [{"id": known.id, "name": known.name} for known in package.documents if known.id != _CONSENT]
+    kept["signers"] = [{"id": known.id, "name": known.named} for role in package.roles for known in role.signers]
+    if package.messages and package.messages[0].content:
+        kept["reason"] = package.messages[0].content
+    return kept
+
+
+class _Signer(msgspec.Struct):
+    id: str = ""
+    firstName: str | None = None  # noqa: N815  their spelling
+    lastName: str | None = None  # noqa: N815
+
+    @property
+    def named(self) -> str:
+        return " ".join(part for part in (self.firstName, self.lastName) if part)
+
+
+class _Role(msgspec.Struct):
+    signers: list[_Signer] = []
+
+
+class _Document(msgspec.Struct):
+    id: str = ""
+    name: str = ""
+
+
+class _Message(msgspec.Struct):
+    content: str | None = None
+
+
+class _Package(msgspec.Struct):
+    status: str
+    id: str | None = None
+    trashed: bool | None = None
+    created: str | None = None
+    updated: str | None = None
+    completed: str | None = None
+    due: str | None = None
+    documents: list[_Document] = []
+    roles: list[_Role] = []
+    messages: list[_Message] = []

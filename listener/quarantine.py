@@ -1,0 +1,182 @@
+"""Callbacks that were refused, kept for a person to look at: bounded, prunable, and apart from the log."""
+
+import contextlib
+import ipaddress
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from sqlalchemy import Boolean, Column, Connection, Integer, LargeBinary, MetaData, Table, Text, delete, func, select
+
+from listener.log.append import now
+from listener.log.database import sqlite_engine
+
+MOST_BYTES: Final = 64 * 1024 * 1024  # for rows that look genuine, and as much again for all others
+MOST_ROWS: Final = 20_000
+_ROW_BYTES: Final = 512
+_SPARE: Final = 0.05  # made room for at once, so that a flood does not prune at every request
+
+_PRAGMAS: Final = {
+    "auto_vacuum": 1,  # a pruned file shrinks
+    "journal_mode": "wal",
+    "synchronous": 2,
+    "secure_delete": 1,
+    "journal_size_limit": 16 * 1024 * 1024,
+}
+
+TABLE: Final = Table(
+    "quarantine",
+    MetaData(),
+    Column("id", Integer, primary_key=True),
+    Column("received_at", Integer, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("peer", Text, nullable=False),
+    Column("client", Text, nullable=False),
+    Column("block", Text, nullable=False),
+    Column("genuine", Boolean, nullable=False),
+    Column("shown", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("headers", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("whole", Boolean, nullable=False),
+    Column("size", Integer, nullable=False),
+    sqlite_autoincrement=True,  # a number that a person wrote down is never given to another row
+)
+_c: Final = TABLE.c
+
+
+class Refused(NamedTuple):
+    """A callback that was not stored. `shown` is an HMAC of its credential; `whole` whether the body is all there."""
+
+    source: str
+    status: int
+    reason: str
+    peer: str
+    client: str
+    genuine: bool
+    shown: str
+    path: str
+    headers: str
+    body: bytes
+    whole: bool
+
+
+class Kept(NamedTuple):
+    """A row of the quarantine."""
+
+    id: int
+    received_at: int
+    source: str
+    status: int
+    reason: str
+    peer: str
+    client: str
+    block: str
+    genuine: bool
+    shown: str
+    path: str
+    headers: str
+    body: bytes
+    whole: bool
+    size: int
+
+
+class Quarantine:
+    """`quarantine.db`. A flood must not push out what a key mix-up refused."""
+
+    def __init__(self, folder: Path, most_bytes: int = MOST_BYTES, most_rows: int = MOST_ROWS) -> None:
+        self._engine = sqlite_engine(folder / "quarantine.db", _PRAGMAS)
+        self._most_bytes = most_bytes
+        self._most_rows = most_rows
+        with self._writing() as connection:
+            TABLE.create(connection, checkfirst=True)
+
+    def keep(self, refused: Refused) -> int:
+        """Store a row durably, making room among its like if there is none; its number."""
+        size = len(refused.body) + len(refused.headers) + len(refused.path) + _ROW_BYTES
+        fields = {**refused._asdict(), "received_at": now(), "block": block(refused.client), "size": size}
+        with self._writing() as connection:
+            self._make_room(connection, refused.genuine, size)
+            number = connection.execute(TABLE.insert().values(fields)).inserted_primary_key
+        return int(number[0]) if number else 0
+
+    def rows(self, limit: int | None = None) -> list[Kept]:
+        """What is kept, oldest first; the newest `limit` of it."""
+        with self._engine.begin() as connection:
+            found = connection.execute(select(TABLE).order_by(_c.id.desc()).limit(limit))
+            return [Kept(*row) for row in found][::-1]
+
+    def one(self, number: int) -> Kept | None:
+        """The row of that number."""
+        with self._engine.begin() as connection:
+            row = connection.execute(select(TABLE).where(_c.id == number)).one_or_none()
+            return None if row is None else Kept(*row)
+
+    def count(self) -> tuple[int, int]:
+        """How many are kept, and how many of them look genuine."""
+        with self._engine.begin() as connection:
+            rows, genuine = connection.execute(select(func.count(), func.coalesce(func.sum(_c.genuine), 0))).one()
+            return rows, genuine
+
+    def drop(self, number: int) -> bool:
+        """Remove a row; whether it was there."""
+        with self._writing() as connection:
+            return connection.execute(delete(TABLE).where(_c.id == number)).rowcount == 1
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._engine.dispose()
+
+    def _make_room(self, connection: Connection, genuine: bool, size: int) -> None:
+        """Rows that look genuine only make room for their like, and the others for theirs."""
+        like = _c.genuine == genuine
+        totals = select(func.count(), func.coalesce(func.sum(_c.size), 0)).where(like)
+        rows, total = connection.execute(totals).one()
+        if rows < self._most_rows and total + size <= self._most_bytes:
+            return
+        excess_rows = rows - int(self._most_rows * (1 - _SPARE))
+        excess = total + size - int(self._most_bytes * (1 - _SPARE))
+        while excess_rows > 0 or excess > 0:
+            gone = self._prune(connection, genuine, max(excess, 1), max(excess_rows, 1))
+            if not gone:
+                return
+            excess_rows -= len(gone)
+            excess -= sum(gone)
+
+    def _prune(self, connection: Connection, genuine: bool, excess: int, excess_rows: int) -> list[int]:
+        """Drop the oldest of the largest group until it is no longer the largest; the sizes of what went."""
+        total = func.sum(_c.size)
+        by_size = select(_c.reason, _c.block, total).where(_c.genuine == genuine).group_by(_c.reason, _c.block)
+        groups = connection.execute(by_size.order_by(total.desc()).limit(2)).all()
+        if not groups:
+            return []
+        ahead = groups[0][2] - (groups[1][2] if len(groups) > 1 else 0)
+        largest = (_c.genuine == genuine) & (_c.reason == groups[0].reason) & (_c.block == groups[0].block)
+        numbers: list[int] = []
+        sizes: list[int] = []
+        dropped = 0
+        for number, size in connection.execute(select(_c.id, _c.size).where(largest).order_by(_c.id)).all():
+            numbers.append(number)
+            sizes.append(size)
+            dropped += size
+            if dropped > ahead or (dropped >= excess and len(sizes) >= excess_rows):
+                break
+        connection.execute(delete(TABLE).where(_c.id.in_(numbers)))
+        return sizes
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with self._engine.execution_options(writing=True).begin() as connection:
+            yield connection
+
+
+def block(client: str) -> str:
+    """The neighbourhood of an address: whoever floods from one address has its neighbours too."""
+    try:
+        address = ipaddress.ip_address(client)
+    except ValueError:
+        return client
+    prefix = 24 if address.version == 4 else 48
+    return str(ipaddress.ip_network((address, prefix), strict=False))

@@ -1,0 +1,88 @@
+"""Asking a provider's API over HTTP: bounded, and with errors by what the caller can do about them."""
+
+import contextlib
+import datetime
+import email.utils
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Final
+
+from listener import errors
+from listener.provider import Stream
+
+if TYPE_CHECKING:
+    import httpx
+
+ANSWER_BYTES: Final = 16 * 1024 * 1024
+CHUNK_BYTES: Final = 64 * 1024
+SECONDS: Final = 30.0  # for each read, not for the whole
+
+
+class Wire:
+    """One provider account's connection pool. Redirects are refused: they would carry the key elsewhere."""
+
+    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
+        import httpx  # the door knows providers too, and never asks them anything
+
+        self._url = url.rstrip("/")
+        # Compressed answers could be bombs, and their length could not be checked.
+        always = {"Accept": "application/json, */*", "Accept-Encoding": "identity"}
+        self._client = httpx.Client(headers={**always, **headers}, timeout=SECONDS, trust_env=False)
+
+    def read(self, method: str, path: str, also: tuple[int, ...] = ()) -> tuple[int, bytes]:
+        """Status code and body, for 200 and the codes in `also`. Raises ProviderError for all else."""
+        with self._response(method, path, also) as response:
+            answer = bytearray()
+            for chunk in response.iter_raw(CHUNK_BYTES):
+                answer += chunk
+                if len(answer) > ANSWER_BYTES:
+                    raise errors.Unusable(f"an answer of more than {ANSWER_BYTES} bytes")
+            return response.status_code, bytes(answer)
+
+    @contextlib.contextmanager
+    def stream(self, method: str, path: str) -> Iterator[Stream]:
+        """A body as it comes. Raises ProviderError, also while it is read."""
+        with self._response(method, path) as response:
+            length = response.headers.get("content-length", "")
+            yield Stream(response.iter_raw(CHUNK_BYTES), int(length) if length.isdecimal() else None)
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._client.close()
+
+    @contextlib.contextmanager
+    def _response(self, method: str, path: str, also: tuple[int, ...] = ()) -> "Iterator[httpx.Response]":
+        import httpx
+
+        try:
+            with self._client.stream(method, self._url + path) as response:
+                if response.status_code != 200 and response.status_code not in also:
+                    _refuse(response)
+                if response.headers.get("content-encoding", "identity") != "identity":
+                    raise errors.Unusable("compressed, though we asked for identity")
+                yield response
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+            raise errors.Unusable(f"no whole answer: {type(error).__name__}: {error}".rstrip(": ")) from error
+
+
+def _refuse(response: "httpx.Response") -> None:
+    """Raise what a status means. A firewall in front may answer HTML, so only the number counts."""
+    code = response.status_code
+    if code == 401:
+        raise errors.Unauthorized("HTTP 401: the provider refused the API key")
+    if code in (403, 404):
+        raise errors.NotAccessible(f"HTTP {code}")
+    raise errors.Unusable(f"HTTP {code}", retry_after(response.headers.get("retry-after")))
+
+
+def retry_after(value: str | None) -> float | None:
+    """Seconds to wait, if the header names them (https://www.rfc-editor.org/rfc/rfc9110#name-retry-after)."""
+    if value is None:
+        return None
+    if value.strip().isdecimal():
+        return float(value)
+    try:
+        at = email.utils.parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    at = at if at.tzinfo else at.replace(tzinfo=datetime.UTC)
+    return max(0.0, (at - datetime.datetime.now(datetime.UTC)).total_seconds())

@@ -1,0 +1,192 @@
+"""Fetching what is wanted: ask whether it is complete, fetch, store, and append what came of it."""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Final, NamedTuple
+
+import structlog
+from sqlalchemy import Select, and_, func, or_, select
+
+from listener import acts, errors, views
+from listener.acts import Act, Artifact
+from listener.log import event, reader
+from listener.log.append import now
+from listener.log.database import Database
+from listener.provider import Api, Stream
+from listener.views import Views
+from listener.worker import schedule
+from listener.worker.claims import Claims
+from listener.worker.filestore import FileStore
+from listener.worker.observe import Observer
+from projections import artifacts, facts
+from projections.facts import Stored
+
+_log = structlog.get_logger()
+
+AT_A_TIME: Final = 4  # for each source
+FETCH_SECONDS: Final = 600.0
+_DUE_ROWS: Final = 200
+_TABLE: Final = artifacts.TABLE
+
+
+class Wish(NamedTuple):
+    """An artifact that is due, how often it was tried, and the views that say so."""
+
+    artifact: Artifact
+    attempts: int
+    generation: int
+    folded: int
+
+
+class Account(NamedTuple):
+    """A source whose provider's API we may ask."""
+
+    provider: str
+    api: Api
+
+
+class Downloads:
+    """Finds what is due in the views and fetches it, some at a time for each source."""
+
+    def __init__(self, database: Database, claims: Claims, store: FileStore, accounts: Mapping[str, Account]) -> None:
+        self._database = database
+        self._claims = claims
+        self._store = store
+        self._accounts = accounts
+        self._observer = Observer(database)
+        self._pools = {source: ThreadPoolExecutor(AT_A_TIME, thread_name_prefix=source) for source in accounts}
+        self._busy: dict[tuple[str, str], Future[None]] = {}
+        self._refused_at: dict[str, int] = {}  # source → head of the log when the provider refused our key
+        self._stopping = threading.Event()
+
+    def tick(self, live: Views) -> None:
+        """Start what is due and not under way."""
+        self._busy = {key: future for key, future in self._busy.items() if not future.done()}
+        for source in self._accounts:
+            room = AT_A_TIME - sum(busy == source for busy, _ in self._busy)
+            if room > 0 and not self._refused(source):
+                for subject, wishes in self._due(live, source, room):
+                    self._busy[source, subject] = self._pools[source].submit(self._fetch_all, live, subject, wishes)
+
+    def close(self) -> None:
+        """Let what is under way end at its next chunk; an interrupted fetch starts over the next time."""
+        self._stopping.set()
+        for pool in self._pools.values():
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _due(self, live: Views, source: str, room: int) -> Sequence[tuple[str, list[Wish]]]:
+        due: dict[str, list[Wish]] = defaultdict(list)
+        with live.reading() as connection:
+            folded = views.checkpoint(connection).position
+            for row in connection.execute(_due_query(source, now())):
+                state = artifacts.load(row)
+                artifact = Artifact(row.source, row.subject, row.name)
+                due[row.subject].append(Wish(artifact, state.attempts, live.generation, folded))
+        free = [(subject, wishes) for subject, wishes in due.items() if (source, subject) not in self._busy]
+        return free[:room]
+
+    def _refused(self, source: str) -> bool:
+        """Whether the provider refused our key, and nobody has decided since to try again."""
+        refused_at = self._refused_at.get(source)
+        if refused_at is None:
+            return False
+        with self._database.reading() as connection:
+            decided = reader.acts(connection, event.DECISION, acts.RETRY_PATH, last=1)
+        if decided and decided[0].position > refused_at:
+            del self._refused_at[source]
+            return False
+        return True
+
+    def _fetch_all(self, live: Views, subject: str, wishes: Sequence[Wish]) -> None:
+        """Everything due for one subject: asked once, fetched one by one."""
+        asked: list[bool] = []
+        for wish in wishes:
+            if self._stopping.is_set() or wish.artifact.source in self._refused_at:
+                return
+            try:
+                self._fetch(live, wish, asked)
+            except errors.Superseded as error:
+                _log.warning("download_superseded", subject=subject, error=str(error))
+            except Exception as error:  # the log or the disk is away: nothing was decided, it stays due
+                _log.error("download_broke_off", subject=subject, artifact=wish.artifact.name, error=repr(error))
+                self._stopping.wait(1)
+
+    def _fetch(self, live: Views, wish: Wish, asked: list[bool]) -> None:
+        fence = self._claims.take(wish.artifact, wish.generation, wish.folded)
+        if fence is None:
+            return
+        act: Act | None = None
+        try:
+            act = self._attempt(live, wish, asked)
+        finally:
+            # Without an act (the disk is full, we are to stop) the claim is only freed: it stays due.
+            account = self._accounts[wish.artifact.source]
+            outcome = acts.outcome(wish.artifact, account.provider, act) if act is not None else None
+            self._claims.settle(wish.artifact, fence, outcome)
+
+    def _attempt(self, live: Views, wish: Wish, asked: list[bool]) -> Act | None:
+        attempt = wish.attempts + 1
+        try:
+            stored, how = self._obtain(live, wish.artifact, asked)
+        except errors.DiskReserve as error:
+            _log.error("disk_reserve_reached", error=str(error))
+            self._stopping.wait(10)
+            return None
+        except errors.ProviderError as error:
+            return None if self._stopping.is_set() else self._failed(wish.artifact, attempt, error)
+        except OSError as error:
+            return self._failed(wish.artifact, attempt, errors.Unusable(f"{type(error).__name__}: {error}"))
+        _log.info("document_stored", source=wish.artifact.source, subject=wish.artifact.subject, path=stored.path)
+        return Act(facts.STORED, attempt=attempt, reason=how, sha256=stored.sha256, size=stored.size, path=stored.path)
+
+    def _obtain(self, live: Views, artifact: Artifact, asked: list[bool]) -> tuple[Stored, str | None]:
+        """The document on disk: adopted if it lies there, else fetched, once the provider says it is complete."""
+        stored = self._store.adopt(artifact)
+        if stored is not None:
+            return stored, "found in its place"
+        account = self._accounts[artifact.source]
+        if not asked:
+            self._observer.ask(account.provider, account.api, artifact.source, artifact.subject, live)
+            asked.append(True)
+        with account.api.fetch(artifact.subject, artifact.name) as stream:
+            return self._store.store(artifact, self._timed(stream)), None
+
+    def _timed(self, stream: Stream) -> Stream:
+        """A stream that ends with an error when it takes too long as a whole, or when we are to stop."""
+        return Stream(_until(stream, time.monotonic() + FETCH_SECONDS, self._stopping), stream.length)
+
+    def _failed(self, artifact: Artifact, attempt: int, error: errors.ProviderError) -> Act:
+        _log.warning(
+            "download_failed", source=artifact.source, subject=artifact.subject, name=artifact.name, error=str(error)
+        )
+        if isinstance(error, errors.Unauthorized):
+            self._stop_source(artifact.source)
+            return Act(facts.FAILED, attempt=attempt, reason=str(error))
+        seconds = schedule.after(attempt, error)
+        if seconds is None:
+            return Act(facts.ABANDONED, attempt=attempt, reason=f"{error}, after {attempt} tries")
+        return Act(facts.FAILED, attempt=attempt, next_at=now() + round(seconds * 1_000_000), reason=str(error))
+
+    def _stop_source(self, source: str) -> None:
+        with self._database.reading() as connection:
+            self._refused_at[source] = reader.head(connection)
+        _log.error("api_key_refused", source=source, hint=f"mend sources.{source}.api_key and restart")
+
+
+def _due_query(source: str, at: int) -> Select[Any]:
+    """Wanted, or failed and due again. A failure without a time waits for a person, or for a restart."""
+    failed = and_(_TABLE.c.state == artifacts.FAILED, or_(_TABLE.c.next_at.is_(None), _TABLE.c.next_at <= at))
+    due = select(_TABLE).where(_TABLE.c.source == source, or_(_TABLE.c.state == artifacts.WANTED, failed))
+    return due.order_by(func.coalesce(_TABLE.c.next_at, _TABLE.c.wanted_at)).limit(_DUE_ROWS)
+
+
+def _until(stream: Stream, ends: float, stopping: threading.Event) -> Iterator[bytes]:
+    for chunk in stream.chunks:
+        if stopping.is_set():
+            raise errors.Unusable("interrupted: signlog stops")
+        if time.monotonic() > ends:
+            raise errors.Unusable(f"not there within {FETCH_SECONDS:g} s")
+        yield chunk

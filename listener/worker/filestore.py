@@ -1,0 +1,163 @@
+"""Signed documents on disk: each appears whole or not at all, once, under a name that nothing else has."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Final
+from urllib.parse import quote
+
+from listener import errors
+from listener.acts import Artifact
+from listener.provider import Stream
+from projections.facts import Stored
+
+MOST_BYTES: Final = 1024**3
+_INCOMING: Final = ".incoming"
+_LONGEST_NAME: Final = 180  # file systems stop at 255 bytes
+_FIRST_BYTES: Final = {".pdf": (b"%PDF-",), ".zip": (b"PK\x03\x04", b"PK\x05\x06")}
+_CHECK_DISK_EVERY: Final = 16 * 1024 * 1024
+_READ_BYTES: Final = 1024 * 1024
+
+
+class FileStore:
+    """A folder: SOURCE/SUBJECT/ARTIFACT. Linking a file into place is the moment it exists."""
+
+    def __init__(self, folder: Path, disk_reserve: int) -> None:
+        self.folder = folder
+        self._disk_reserve = disk_reserve
+        self._incoming = folder / _INCOMING
+
+    def prepare(self) -> None:
+        """Make the folder, and drop what an interrupted fetch left behind. Only for who holds the worker's lock."""
+        shutil.rmtree(self._incoming, ignore_errors=True)
+        self._incoming.mkdir(parents=True, mode=0o700)
+
+    def adopt(self, artifact: Artifact) -> Stored | None:
+        """What lies in its place already, because the outcome was lost between link and append. None if nothing does.
+
+        Raises Unusable if that is not a document: it is never overwritten, a person must look.
+        """
+        path = self.path(artifact)
+        try:
+            with _opened(path) as file:
+                sha256, size = _digest(file)
+                _check(file, path.suffix, size)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise errors.Unusable(f"{path} is in the way: {error}") from error
+        return Stored(sha256, size, str(path.relative_to(self.folder)))
+
+    def store(self, artifact: Artifact, stream: Stream) -> Stored:
+        """Write the stream to disk and put it in its place. Raises Unusable, DiskReserve; nothing is left then."""
+        self.assert_room(stream.length or 0)
+        path = self.path(artifact)
+        with tempfile.NamedTemporaryFile(dir=self._incoming, prefix="fetch-") as file:
+            sha256, size = self._write(file, stream)
+            if stream.length is not None and size != stream.length:
+                raise errors.Unusable(f"{size} bytes came, {stream.length} were announced")
+            _check(file, path.suffix, size)
+            os.fsync(file.fileno())
+            self._link(Path(file.name), path)
+        return Stored(sha256, size, str(path.relative_to(self.folder)))
+
+    def path(self, artifact: Artifact) -> Path:
+        """Where it lies. Distinct artifacts have distinct paths, on file systems that ignore case too."""
+        return self.folder / artifact.source / safe(artifact.subject) / safe(artifact.name, keep=".")
+
+    def assert_room(self, size: int) -> None:
+        """Raise DiskReserve if writing `size` bytes would leave less than the reserve."""
+        free = shutil.disk_usage(self.folder).free
+        if free - size < self._disk_reserve:
+            raise errors.DiskReserve(f"{free} bytes are free below {self.folder}; {self._disk_reserve} stay reserved")
+
+    def _write(self, file: IO[bytes], stream: Stream) -> tuple[str, int]:
+        digest, size, checked = hashlib.sha256(), 0, 0
+        for chunk in stream.chunks:
+            size += len(chunk)
+            if size > MOST_BYTES:
+                raise errors.Unusable(f"more than {MOST_BYTES} bytes")
+            if size - checked > _CHECK_DISK_EVERY:
+                self.assert_room(0)
+                checked = size
+            digest.update(chunk)
+            file.write(chunk)
+        file.flush()
+        return digest.hexdigest(), size
+
+    def _link(self, temporary: Path, path: Path) -> None:
+        """link, not rename: it fails if the place is taken, and a document is never overwritten."""
+        self._make(path.parent)
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            raise errors.Unusable(f"{path} appeared meanwhile; it is checked at the next try") from None
+        path.chmod(0o440)
+        _fsync_folder(path.parent)
+
+    def _make(self, folder: Path) -> None:
+        """Make a folder that survives a power cut: its name is synced into the folder above."""
+        if folder.is_dir():
+            return
+        self._make(folder.parent)
+        folder.mkdir(mode=0o750, exist_ok=True)
+        _fsync_folder(folder.parent)
+
+
+def safe(name: str, keep: str = "") -> str:
+    """A file name for an id: readable, distinct for distinct ids, free of dots and separators.
+
+    Ids that differ only in case get a suffix that says which letters are capitals, so that they stay apart where the
+    file system ignores case. The parts cannot be confused: an id's own dots and percent signs are encoded.
+    """
+    encoded = quote(name, safe="=" + keep).replace("~", "%7E")
+    if encoded.startswith(("-", ".")):
+        encoded = f"%{ord(encoded[0]):02X}{encoded[1:]}"
+    if not keep:
+        encoded = encoded.replace(".", "%2E")
+    if len(encoded) > _LONGEST_NAME:
+        return f"{encoded[:100].rstrip('%')}%%{hashlib.sha256(name.encode()).hexdigest()}"
+    capitals = sum(1 << index for index, letter in enumerate(name) if letter.isupper() and letter.isascii())
+    return f"{encoded}.{capitals:x}" if capitals and not keep else encoded
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    """A regular file, never what a link points to."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+        yield file
+
+
+def _digest(file: IO[bytes]) -> tuple[str, int]:
+    digest, size = hashlib.sha256(), 0
+    while chunk := file.read(_READ_BYTES):
+        digest.update(chunk)
+        size += len(chunk)
+    return digest.hexdigest(), size
+
+
+def _check(file: IO[bytes], suffix: str, size: int) -> None:
+    """Raise Unusable unless this begins and ends like what it should be: an error page may come with status 200."""
+    file.seek(0)
+    first = file.read(8)
+    if not first.startswith(_FIRST_BYTES[suffix]):
+        raise errors.Unusable(f"not a {suffix[1:]}: {size} bytes that begin with {first!r}")
+    if suffix == ".zip" and not zipfile.is_zipfile(file):
+        raise errors.Unusable("a zip without its end")
+    if suffix == ".pdf":
+        file.seek(max(0, size - 2048))
+        if b"%%EOF" not in file.read():
+            raise errors.Unusable("a PDF without its end")
+
+
+def _fsync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,147 @@
+"""Keeps the live generation of the views up to date with the log."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import structlog
+from sqlalchemy import Connection, select
+
+from listener import acts, views
+from listener.interpreter import Interpreter
+from listener.log import event, reader
+from listener.log import schema as log_schema
+from listener.log.append import now
+from listener.log.database import Database
+from listener.log.event import Event
+from listener.views import Checkpoint, Views
+from listener.worker.fold import Fold
+
+_log = structlog.get_logger()
+
+BATCH: Final = 500
+
+
+class Projector:
+    """Folds what the log has and the views do not. Two at once are safe: the checkpoint is compared in the write."""
+
+    def __init__(self, database: Database, folder: Path, fingerprint: str) -> None:
+        self._database = database
+        self._folder = folder
+        self._fingerprint = fingerprint
+        self.views = self._open()
+
+    def catch_up(self) -> int:
+        """Fold up to the head; how many events were folded."""
+        folded = 0
+        while taken := self.fold_some():
+            folded += taken
+        return folded
+
+    def beat(self) -> None:
+        """Show that the worker lives."""
+        with self.views.writing() as connection:
+            views.beat(connection, now())
+
+    def close(self) -> None:
+        """Let go of the views."""
+        self.views.close()
+
+    def fold_some(self) -> int:
+        """Fold the next events, if there are any; how many."""
+        with self.views.reading() as connection:
+            before = views.checkpoint(connection)
+        with self._database.reading() as connection:
+            if not _bound(connection, before):
+                return self._set_aside(views.PARTED)
+            events = reader.read(connection, before.position, BATCH)
+            if not events:
+                return 0
+            interpreter = Interpreter(_in_force(connection, before.position))
+        with self.views.writing() as connection:
+            # Another projector may have folded these since: its checkpoint tells, and this transaction shuts it out.
+            if views.checkpoint(connection) == before:
+                self._fold(connection, before, events, interpreter)
+        return len(events)
+
+    def _fold(
+        self, connection: Connection, before: Checkpoint, events: Sequence[Event], interpreter: Interpreter
+    ) -> None:
+        waiting = connection.execute(select(views.parked.c.source, views.parked.c.subject).distinct())
+        stopped = connection.execute(select(views.faults.c.source, views.faults.c.subject))
+        fold = Fold(
+            lambda projection, keys: views.load(connection, projection, keys),
+            [(source, subject) for source, subject in (*waiting, *stopped) if subject is not None],
+        )
+        fold.take(events, interpreter)
+        for projection, states, changed in zip(views.PROJECTIONS, fold.states, fold.changed, strict=True):
+            views.save(connection, projection, {key: states[key] for key in changed})
+        self._note_faults(connection, fold)
+        self._note_segment(connection, before.position)
+        views.move(connection, events[-1].position, events[-1].leaf)
+
+    def _note_faults(self, connection: Connection, fold: Fold) -> None:
+        for fault in fold.faults:
+            _log.error("fault", position=fault.position, source=fault.source, subject=fault.subject, error=fault.error)
+            connection.execute(views.faults.insert().prefix_with("OR IGNORE").values((*fault, 1)))
+        for row in fold.parked:
+            connection.execute(views.parked.insert().prefix_with("OR IGNORE").values(row))
+
+    def _note_segment(self, connection: Connection, after: int) -> None:
+        """Which code folded from where on. Code that changed without a replay makes the generation a mixed one."""
+        newest = select(views.segments.c.fingerprint).order_by(views.segments.c.after.desc()).limit(1)
+        if connection.scalar(newest) != self._fingerprint:
+            connection.execute(views.segments.insert().values((after, self._fingerprint)))
+
+    def _open(self) -> Views:
+        """The live generation; a new one if the live one has another shape."""
+        with self._database.writing() as connection:
+            generation = live_generation(connection)
+            if generation is None:
+                generation = _flip(connection, 1)
+            log_id = reader.log_id(connection)
+        found = Views(self._folder, generation)
+        found.create(log_id, views.FIRST)
+        with found.reading() as connection:
+            same = views.checkpoint(connection).shape == views.shape()
+        if same:
+            return found
+        self.views = found
+        self._set_aside(views.RESHAPED)
+        return self.views
+
+    def _set_aside(self, origin: str) -> int:
+        """Leave the live generation as it is, and begin the next one from the first event."""
+        old = self.views
+        with self._database.writing() as connection:
+            log_id = reader.log_id(connection)
+            new = Views(self._folder, old.generation + 1)
+            new.discard()
+            new.create(log_id, origin)
+            _flip(connection, new.generation)
+        _log.error("views_set_aside", origin=origin, old=old.generation, new=new.generation)
+        old.close()
+        self.views = new
+        return 1
+
+
+def live_generation(connection: Connection) -> int | None:
+    """Which generation is shown, from the log's database; None before the first."""
+    return connection.scalar(select(log_schema.live.c.generation))
+
+
+def _flip(connection: Connection, generation: int) -> int:
+    connection.exec_driver_sql("INSERT OR REPLACE INTO live (id, generation) VALUES (1, ?)", (generation,))
+    return generation
+
+
+def _bound(connection: Connection, checkpoint: Checkpoint) -> bool:
+    """Whether this is the log that the views were folded from: a restored backup is shorter, or has other events."""
+    if checkpoint.log_id != reader.log_id(connection):
+        return False
+    return checkpoint.position == 0 or reader.leaf(connection, checkpoint.position) == checkpoint.leaf
+
+
+def _in_force(connection: Connection, position: int) -> acts.InForce | None:
+    found = reader.acts(connection, event.DECISION, acts.IN_FORCE_PATH, until=position, last=1)
+    return acts.read_in_force(found[0]) if found else None

@@ -1,0 +1,106 @@
+"""The words of the meaning: what an event says, in terms that no provider owns."""
+
+from typing import Final
+
+import msgspec
+
+# What a fact says. Unknown events are facts too: OTHER.
+STATUS: Final = "status"  # the subject has a new status
+RESTORED: Final = "restored"  # back from the trash, or from `only_from`
+TRASHED: Final = "trashed"
+DELETED: Final = "deleted"
+OBSERVED: Final = "observed"  # an authenticated answer of the provider's API
+TEMPLATE: Final = "template"  # about a template: makes no package
+READY_TO_COMPLETE: Final = "ready_to_complete"  # all signed, the sender must finish it
+DOCUMENT_SIGNED: Final = "document_signed"
+CONSENTED: Final = "consented"
+DOCUMENT_VIEWED: Final = "document_viewed"
+SIGNER_COMPLETED: Final = "signer_completed"
+SIGNER_LOCKED: Final = "signer_locked"
+SIGNER_REASSIGNED: Final = "signer_reassigned"
+ATTACHMENT_UPLOADED: Final = "attachment_uploaded"
+IDENTITY_CHECK_FAILED: Final = "identity_check_failed"
+MAIL_BOUNCED: Final = "mail_bounced"
+HELP_REQUESTED: Final = "help_requested"
+STORED: Final = "stored"  # what we did with an artifact
+FAILED: Final = "failed"
+ABANDONED: Final = "abandoned"
+RETRY: Final = "retry"  # what an operator decided about it
+OTHER: Final = "other"
+
+# Where a subject stands.
+DRAFT: Final = "draft"
+IN_PROGRESS: Final = "in_progress"
+COMPLETED: Final = "completed"
+DECLINED: Final = "declined"
+EXPIRED: Final = "expired"
+ENDED_IN_FAILURE: Final = "failed"
+GONE: Final = "deleted"
+STAGES: Final = (DRAFT, IN_PROGRESS, COMPLETED, DECLINED, EXPIRED, ENDED_IN_FAILURE, GONE)
+TERMINAL: Final = frozenset({COMPLETED, DECLINED, EXPIRED, ENDED_IN_FAILURE})
+
+CLOCK_TOLERANCE: Final = 10 * 60 * 1_000_000  # microseconds a provider's clock may be ahead of ours
+
+
+class Named(msgspec.Struct, frozen=True, array_like=True):
+    """An id and the name a person knows it by."""
+
+    id: str
+    name: str
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a provider's API said of a subject, beyond its status."""
+
+    code: int
+    trashed: bool | None = None
+    signers: tuple[Named, ...] = ()
+    documents: tuple[Named, ...] = ()
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """A document as it lies on disk: SHA-256 in lower-case hex, size in bytes, path below the documents folder."""
+
+    sha256: str
+    size: int
+    path: str
+
+
+class Fact(msgspec.Struct, frozen=True):
+    """One thing that one event says of one subject.
+
+    `name` is the provider's own; times are microseconds UTC, `recorded_at` by our clock and `occurred_at` by theirs.
+    `rank` orders names that carry the same time: a later step of a life cycle has the higher rank.
+    """
+
+    position: int
+    recorded_at: int
+    source: str
+    provider: str
+    subject: str
+    what: str
+    name: str
+    occurred_at: int | None = None
+    rank: int = 0
+    status: str | None = None
+    stage: str | None = None
+    only_from: str | None = None
+    signer: str | None = None
+    document: str | None = None
+    message: str | None = None
+    artifact: str | None = None
+    attempt: int = 0
+    next_at: int | None = None
+    answer: Answer | None = None
+    stored: Stored | None = None
+    wants: tuple[str, ...] = ()
+
+    @property
+    def clock(self) -> int | None:
+        """When it happened. A time too far ahead of ours is an anomaly, and counts as the time we heard of it."""
+        if self.occurred_at is None or self.occurred_at <= self.recorded_at + CLOCK_TOLERANCE:
+            return self.occurred_at
+        return self.recorded_at
+
+
+Key = tuple[str | int, ...]
