@@ -11,7 +11,6 @@ from listener.log.event import Event
 from projections import facts
 from projections.facts import Fact
 
-
 _SAY_WHERE_IT_STANDS: Final = (facts.STATUS, facts.OBSERVED)
 
 

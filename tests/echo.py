@@ -9,7 +9,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Self
 
@@ -104,8 +105,9 @@ class Client:
         headers = dict(line.split(": ", 1) for line in lines)
         return Answer(status, headers, self.incoming.read(int(headers.get("content-length", 0))))
 
-    def ended(self) -> bool:
-        """Wait until the server ends the connection; False if it says something instead."""
+    def ended(self, timeout: float = PATIENCE) -> bool:
+        """Wait until the server ends the connection; False if it says something instead, or nothing in no time."""
+        self.socket.settimeout(timeout)
         try:
             return self.incoming.read(1) == b""
         except ConnectionError:
@@ -176,6 +178,13 @@ class Door:
         """Resident bytes."""
         pages = Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Let things happen that the server will find all at once."""
+        self.process.send_signal(signal.SIGSTOP)
+        yield
+        self.process.send_signal(signal.SIGCONT)
 
     def release(self) -> None:
         """Let everyone have their answer whom `/hold` keeps waiting."""

@@ -51,7 +51,7 @@ class BoundedProtocol(HttpToolsProtocol):
     QUEUED = 8  # pipelined requests behind the one that is being answered
     HEAD_SECONDS = 10.0
     BODY_SECONDS = 30.0
-    STALL_SECONDS = 30.0
+    STALL_SECONDS = 30.0  # to take what was written at once
     LINGER_SECONDS = 2.0
     STOP_SECONDS = 10.0  # shorter than the server's grace, after which uvicorn cancels tasks with a traceback each
 
@@ -179,7 +179,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().resume_writing()
 
     def shutdown(self) -> None:
-        """The server stops: what is at work may finish, what waits for the client must hurry. Safe to call again."""
+        """The server stops: a request at work may finish, the rest of a body must hurry, all else is closed."""
         super().shutdown()
         latest = self.loop.time() + self.STOP_SECONDS
         for queue in self.lobby.queues:
@@ -223,8 +223,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.write(b"".join([STATUS_LINE[status], *lines, b"\r\n"]))
 
     def _wait(self, queue: Waiting, seconds: float) -> None:
-        queue.pop(self, None)
-        queue[self] = self.loop.time() + seconds
+        queue[self] = self.loop.time() + seconds  # in its old place, if it waits already: a first byte gains none
 
     def _forget(self) -> None:
         self.connections.discard(self)

@@ -37,11 +37,8 @@ class Server(uvicorn.Server):
             self.ready()
 
     def sweep(self) -> None:
-        """Close who is late; while stopping, also who came or fell idle after uvicorn's own round."""
+        """Close who is late, now and every second from now on."""
         loop = asyncio.get_running_loop()
-        if self.should_exit:
-            for connection in list(self.lobby.connections):
-                connection.shutdown()
         self.lobby.drop_late(loop.time())
         loop.call_later(self.SWEEP_SECONDS, self.sweep)
 

@@ -1,0 +1,11 @@
+"""Runs the benches named, or all of them."""
+
+import sys
+
+from scripts.benches import door
+
+BENCHES = {"door": door.run}
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or BENCHES:
+        BENCHES[name]()
