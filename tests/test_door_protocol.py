@@ -14,6 +14,7 @@ from tests.echo import Client, Door, until
 GET = b"GET / HTTP/1.1\r\n\r\n"
 UNFINISHED = b"GET / HTTP/1.1\r\nhost: "
 POST = b"POST / HTTP/1.1\r\ncontent-length: 5\r\n\r\n"
+HELD = b"POST /hold HTTP/1.1\r\ncontent-length: 0\r\n\r\n"
 EXPECTANT = b"POST / HTTP/1.1\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n"
 UPGRADE = b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n"
@@ -217,16 +218,28 @@ def test_an_unfinished_head_makes_room() -> None:
         assert idle.send(GET).answer().status == 200
 
 
-def test_connections_at_work_make_no_room() -> None:
-    """When all are in the middle of a request, new ones are turned away: 503, try again."""
+def test_the_slowest_body_makes_room_when_nobody_is_idle() -> None:
+    """A real callback's body is short: whoever takes long to send one may be holding connections on purpose."""
+    with Door(CONNECTIONS=2) as door, ExitStack() as stack:
+        slowest, slow = (stack.enter_context(door.client()) for _ in range(2))
+        for client in (slowest, slow):
+            assert client.send(EXPECTANT).answer().status == 100
+        assert door.ask().status == 200
+        assert slowest.ended()
+        assert slow.send(b"hello").answer().status == 200
+
+
+def test_connections_that_wait_for_their_answer_make_no_room() -> None:
+    """When everybody has sent a whole request, new ones are turned away: 503, try again."""
     with Door(CONNECTIONS=2) as door, ExitStack() as stack:
         working = [stack.enter_context(door.client()) for _ in range(2)]
         for client in working:
-            assert client.send(EXPECTANT).answer().status == 100
+            client.send(HELD)
         for late in [stack.enter_context(door.client()) for _ in range(20)]:
             answer = late.answer()
             assert (answer.status, answer.headers["retry-after"], late.ended()) == (503, "1", True)
-        assert [client.send(b"hello").answer().status for client in working] == [200, 200]
+        door.release()
+        assert [client.answer().status for client in working] == [200, 200]
 
 
 def test_many_connections_stay_within_the_limit() -> None:

@@ -72,7 +72,11 @@ class Door:
         self.writer: Writer | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        start, content = await self._respond(scope, receive)
+        try:
+            start, content = await self._respond(scope, receive)
+        except Exception as error:  # our own fault, whatever it is: the sender may try again
+            _log.exception("door_failed", error=repr(error))
+            start, content = _ANSWERS[503]
         await send(start)
         await send(content)
 
@@ -144,6 +148,7 @@ class Door:
     async def _refuse(self, head: "Head", status: int, reason: str, content: Body) -> int:
         """Keep what is refused, before the answer: nobody sends it again, and a key may only have been mixed up."""
         whole = content.problem is None
+        kept = content.content if whole else content.content[:REFUSED_BYTES]
         genuine = head.caller in self._regulars or (whole and head.recognised(content.content))
         refused = Refused(
             head.source,
@@ -155,7 +160,7 @@ class Door:
             head.verdict.shown,
             head.target(),
             head.headers(),
-            content.content,
+            kept,
             whole,
         )
         try:

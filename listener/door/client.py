@@ -29,6 +29,7 @@ def client(peer: str, headers: Headers, trusted: Sequence[Network]) -> str:
     return seen
 
 
+@functools.lru_cache(maxsize=4096)
 def canonical(peer: str) -> str:
     """An address as it is compared and stored: ::ffff:192.0.2.1 is 192.0.2.1."""
     address = _address(peer)

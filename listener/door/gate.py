@@ -32,43 +32,50 @@ class Gate:
         self.source = source
         self.provider = provider
         self._secret = secret
-        self._keys = [(key.encode(), self._label("key", key.encode())) for key in source.callback_keys]
+        keys = [key.encode() for key in source.callback_keys]
+        self._keys = [(hashlib.sha256(key).digest(), self._label("key", key)) for key in keys]
         self._path_secret = source.path_secret.encode() if source.path_secret else None
+        self._path_label = self._label("path", self._path_secret)
         self._networks = source.networks
 
     def ask(self, headers: Headers, below: Sequence[str], client: str) -> Verdict:
         """Judge a head. Missing and wrong look the same from outside, and take the same time."""
         presented = self.provider.presented(headers)
-        key, key_label = self._key(presented or b"")
         element = below[0] if below else ""
+        key_label = self._key(presented or b"")
         path_ok = self._path_secret is None or _same(decoded(element).encode("latin-1"), self._path_secret)
-        network = matching(client, self._networks)
+        network = matching(client, self._networks) if self._networks else None
         secrets = self._secrets(presented, element)
-        shown = self._shown(presented, element)
-        if not key:
-            return Verdict(401, "no callback key" if presented is None else "wrong callback key", "", shown, secrets)
-        if not path_ok:
-            return Verdict(401, "wrong or no secret in the path", "", shown, secrets)
-        if self._networks and network is None:
-            return Verdict(403, "address not allowed", "", shown, secrets)
-        labels = [key_label, self._label("path", self._path_secret), f"address:{network}" if network else ""]
-        return Verdict(200, "", " ".join(label for label in labels if label) or "none", shown, secrets)
+        if key_label is None:
+            refused = (401, "no callback key" if presented is None else "wrong callback key")
+        elif not path_ok:
+            refused = (401, "wrong or no secret in the path")
+        elif self._networks and network is None:
+            refused = (403, "address not allowed")
+        else:
+            labels = (key_label, self._path_label, f"address:{network}" if network else "")
+            return Verdict(200, "", " ".join(filter(None, labels)) or "none", "", secrets)
+        return Verdict(*refused, "", self._shown(presented, element), secrets)
 
     def would_admit(self, shown: str, client: str) -> bool:
         """Whether a head that showed this (its HMAC) would be let in now: for callbacks kept in quarantine."""
         wanted = {label for _, label in self._keys}
         parts = set(shown.split())
         keys_ok = not wanted or bool(wanted & parts)
-        path_ok = self._path_secret is None or self._label("path", self._path_secret) in parts
+        path_ok = self._path_secret is None or self._path_label in parts
         return keys_ok and path_ok and (not self._networks or matching(client, self._networks) is not None)
 
-    def _key(self, presented: bytes) -> tuple[bool, str]:
-        """Every key is compared, right or not: the time taken says nothing about which."""
-        found = ""
-        for key, label in self._keys:
-            if _same(presented, key):
+    def _key(self, presented: bytes) -> str | None:
+        """What the key that matches is called in the log, None if none does, "" if none is needed.
+
+        Every key is compared, right or not: the time taken says nothing about which.
+        """
+        found = None if self._keys else ""
+        digest = hashlib.sha256(presented).digest()
+        for known, label in self._keys:
+            if hmac.compare_digest(digest, known):
                 found = label
-        return bool(found) or not self._keys, found
+        return found
 
     def _secrets(self, presented: bytes | None, element: str) -> tuple[str, ...]:
         """What must not be written down: the key, and what stands where the path's secret does."""

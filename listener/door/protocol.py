@@ -30,13 +30,17 @@ class Lobby(ServerState):
         return self.idle, self.sending, self.stalled
 
     def make_room(self) -> bool:
-        """Drop the connection that has idled longest; False if every one of them is at work."""
-        longest = next(iter(self.idle), None)
+        """Drop who has idled longest, or else who takes longest to send a body; False if all wait for an answer.
+
+        A real callback's body is here within a second. Whoever sends slower may be holding connections on purpose.
+        """
+        longest = next(iter(self.idle or self.sending), None)
         if longest is not None:
             longest.drop()
         return longest is not None
 
     def drop_late(self, now: float) -> None:
+        """Drop every connection whose time is over; `now` is the loop's time in seconds."""
         for queue in self.queues:
             for connection in [connection for connection, due in queue.items() if due <= now]:
                 connection.drop()
@@ -47,7 +51,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     CONNECTIONS = 1000
     HEAD_BYTES = 32 * 1024
-    HEADERS = 256  # 32 KiB of `a:b` would be 200 times as many, and a megabyte of tuples
+    HEADERS = 256  # 32 KiB of `a:b` would be 6500 of them, and nearly a megabyte of tuples
     QUEUED = 8  # pipelined requests behind the one that is being answered
     HEAD_SECONDS = 10.0
     BODY_SECONDS = 30.0
@@ -204,6 +208,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.abort()
 
     def _turn_away(self) -> None:
+        """Say 503 without hearing the request."""
         self.deaf = True
         self._answer(503, (b"retry-after", b"1"))
         self.transport.close()

@@ -1,8 +1,10 @@
 """Adding events to the log: dense positions, in commit order, each sealed where it stands."""
 
+import functools
 import os
 import time
 from collections.abc import Sequence
+from itertools import chain
 from typing import Final
 
 from sqlalchemy import Connection
@@ -11,7 +13,8 @@ from listener.log import schema
 from listener.log.database import Database
 from listener.log.event import Draft, Event, seal
 
-_INSERT: Final = "INSERT INTO events VALUES ({})".format(", ".join("?" * len(schema.events.c)))
+_ROW: Final = "({})".format(", ".join("?" * len(schema.events.c)))
+_ROWS_AT_ONCE: Final = 64
 _HEAD: Final = "SELECT (SELECT max(position) FROM events), (SELECT id FROM log ORDER BY first_position DESC LIMIT 1)"
 BULK_ROWS: Final = 100  # bulk work appends no more under one lock, so that the door never waits long
 
@@ -30,8 +33,16 @@ def append(connection: Connection, drafts: Sequence[Draft]) -> list[Event]:
     head, log_id = connection.exec_driver_sql(_HEAD).one()
     recorded_at = now()
     events = [seal(draft, log_id, position, recorded_at) for position, draft in enumerate(drafts, (head or 0) + 1)]
-    connection.exec_driver_sql(_INSERT, [tuple(event) for event in events])
+    for start in range(0, len(events), _ROWS_AT_ONCE):
+        page = events[start : start + _ROWS_AT_ONCE]
+        connection.exec_driver_sql(_insert(len(page)), tuple(chain.from_iterable(page)))
     return events
+
+
+@functools.cache
+def _insert(rows: int) -> str:
+    """One statement for several rows: executemany gives the interpreter lock away at each row, and must win it back."""
+    return "INSERT INTO events VALUES " + ", ".join([_ROW] * rows)
 
 
 def create_log(database: Database) -> None:

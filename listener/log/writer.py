@@ -17,7 +17,7 @@ from listener.log.event import Draft
 _log = structlog.get_logger()
 
 QUEUE_BYTES: Final = 32 * 1024 * 1024
-BATCH_ROWS: Final = 256
+BATCH_ROWS: Final = 64
 BATCH_BYTES: Final = 4 * 1024 * 1024
 CHECKPOINT_BYTES: Final = 2 * 1024 * 1024  # small steps: a checkpoint makes the batch behind it wait
 STUCK_SECONDS: Final = 5.0

@@ -2,9 +2,9 @@
 
 import sys
 
-from scripts.benches import door
+from scripts.benches import door, start
 
-BENCHES = {"door": door.run}
+BENCHES = {"door": door.run, "start": start.run}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or BENCHES:

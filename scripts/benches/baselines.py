@@ -23,37 +23,39 @@ def bare() -> Any:
 
 
 def commit_per_request() -> Any:
-    """FastAPI and SQLAlchemy as most people would write it: a durable commit for each request."""
+    """FastAPI and SQLAlchemy as their tutorials show them: a session and a durable commit for each request."""
     import pysqlite3
     import sqlalchemy
-    from fastapi import FastAPI
-    from fastapi import Request as FastAPIRequest
+    from fastapi import Body, Depends, FastAPI
     from fastapi import Response as FastAPIResponse
+    from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-    path = tempfile.mkdtemp() + "/events.db"
-    engine = sqlalchemy.create_engine(f"sqlite:///{path}", module=pysqlite3)
+    engine = sqlalchemy.create_engine(f"sqlite:///{tempfile.mkdtemp(dir='.')}/events.db", module=pysqlite3)
 
     @sqlalchemy.event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: object) -> None:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
 
-    metadata = sqlalchemy.MetaData()
-    events = sqlalchemy.Table(
-        "events",
-        metadata,
-        sqlalchemy.Column("id", sqlalchemy.Integer, primary_key=True),
-        sqlalchemy.Column("headers", sqlalchemy.JSON),
-        sqlalchemy.Column("body", sqlalchemy.LargeBinary),
-    )
-    metadata.create_all(engine)
+    class Base(DeclarativeBase):
+        pass
+
+    class Event(Base):
+        __tablename__ = "events"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        body: Mapped[dict[str, Any]] = mapped_column(sqlalchemy.JSON)
+
+    Base.metadata.create_all(engine)
     app = FastAPI()
 
+    async def session() -> Any:
+        with Session(engine) as found:
+            yield found
+
     @app.post("/callbacks/onespan")
-    async def callback(request: FastAPIRequest) -> FastAPIResponse:
-        body = await request.body()
-        with engine.begin() as connection:
-            connection.execute(events.insert().values(headers=dict(request.headers), body=body))
+    async def callback(body: dict[str, Any] = Body(), session: Session = Depends(session)) -> FastAPIResponse:  # noqa: B008
+        session.add(Event(body=body))
+        session.commit()
         return FastAPIResponse()
 
     return app

@@ -26,7 +26,7 @@ def run() -> None:
             found.append(_measure(name))
     middle = {name: sorted(found, key=lambda one: one["per_second"])[ROUNDS // 2] for name, found in rates.items()}
     for name, one in middle.items():
-        figures = ", ".join(f"{key} {one[key]:.2f}" for key in ("median_ms", "p99_ms", "worst_ms"))
+        figures = ", ".join(f"{key} {one[key]:.2f}" for key in ("median_ms", "p99_ms", "worst_ms", "cpu_us"))
         print(f"{name:<20} {one['per_second']:>8.0f}/s  {figures}  {one['statuses']}")
     door = middle["door"]["per_second"]
     print(f"door / bare               {door / middle['bare']['per_second']:.2f}  (promised: 0.4)")
@@ -52,10 +52,18 @@ def _measure(name: str) -> dict[str, Any]:
         try:
             wait_for(port)
             _load(port, 0.5)
-            return _load(port, SECONDS)
+            before = _cpu_seconds(server.pid)
+            found = _load(port, SECONDS)
+            found["cpu_us"] = (_cpu_seconds(server.pid) - before) / sum(found["statuses"].values()) * 1e6
+            return found
         finally:
             server.terminate()
             server.wait()
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _start(name: str, port: int, folder: str) -> "subprocess.Popen[bytes]":
