@@ -1,6 +1,6 @@
 """Events that are not callbacks: what we did (outcomes) and what was decided, to the log and back."""
 
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -65,6 +65,7 @@ class SourceInForce(msgspec.Struct, frozen=True):
     artifacts: tuple[str, ...]
 
 
+_Body = TypeVar("_Body")
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _act = msgspec.json.Decoder(Act)
 _in_force = msgspec.json.Decoder(InForce)
@@ -93,15 +94,19 @@ def in_force(declared: InForce) -> Draft:
 
 
 def read_in_force(found: Event) -> InForce:
-    """The declaration that an event holds."""
-    return _in_force.decode(found.body or b"")
+    """The declaration that an event holds. Raises Fault if it cannot be read."""
+    return _read(found, _in_force)
 
 
 def read(found: Event) -> Act:
-    """The act that an event holds. Raises Fault if it cannot be read."""
+    """The act that an event holds; one that was erased says nothing. Raises Fault if it cannot be read."""
+    return Act() if found.body is None else _read(found, _act)
+
+
+def _read(found: Event, decoder: msgspec.json.Decoder[_Body]) -> _Body:
     try:
-        return _act.decode(found.body or b"{}")
-    except msgspec.MsgspecError as error:
+        return decoder.decode(found.body or b"")
+    except (ValueError, RecursionError) as error:
         raise errors.Fault(f"an unreadable {found.kind}: {error}") from None
 
 
@@ -117,9 +122,6 @@ _WHAT: Final = {facts.STORED, facts.FAILED, facts.ABANDONED, facts.RETRY}
 
 
 def _fact(found: Event, act: Act, artifact: Artifact) -> Fact:
-    stored = None
-    if act.sha256 is not None and act.size is not None and act.path is not None:
-        stored = Stored(act.sha256, act.size, act.path)
     return Fact(
         position=found.position,
         recorded_at=found.recorded_at,
@@ -132,5 +134,11 @@ def _fact(found: Event, act: Act, artifact: Artifact) -> Fact:
         artifact=artifact.name,
         attempt=act.attempt,
         next_at=act.next_at,
-        stored=stored,
+        stored=_stored(act) if act.action == facts.STORED else None,
     )
+
+
+def _stored(act: Act) -> Stored:
+    if act.sha256 is None or act.size is None or act.path is None:
+        raise errors.Fault("a document stored, without its hash, size or path")
+    return Stored(act.sha256, act.size, act.path)

@@ -32,6 +32,7 @@ def prepare(settings: Settings) -> None:
     """Everything that can be wrong before the first callback: the database, the artifacts, the access to APIs."""
     for name, source in settings.sources.items():
         access_to(name, source)
+        wanted_artifacts(name, source)
     with log(settings) as database:
         declare(database, settings)
     secret(settings)
@@ -49,7 +50,12 @@ def existing_log(settings: Settings) -> Iterator[Database]:
 @contextlib.contextmanager
 def log(settings: Settings) -> Iterator[Database]:
     """The log, created or migrated if need be, and fit to keep what is acknowledged."""
-    settings.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        settings.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise errors.ConfigurationError(
+            f"data: {settings.folder} cannot be made ({error.strerror}); write another folder"
+        ) from None
     database = Database(settings.folder)
     try:
         migrate(database)
@@ -116,16 +122,22 @@ def listen(settings: Settings) -> socket.socket:
     """The door's socket. Raises ConfigurationError if the address cannot be had."""
     host, port = settings.door.host, settings.door.port
     try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((host, port))
+        return _listening(host, port)
     except OSError as error:
         raise errors.ConfigurationError(
             f"door.host, door.port: cannot listen on {host}:{port} ({error.strerror or error}); "
             f"stop who does, or set another one, e.g. SIGNLOG_DOOR__PORT={port + 10 if port < 65000 else 4449}"
         ) from None
-    sock.listen(2048)  # from here on callbacks wait instead of being refused
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+    with contextlib.ExitStack() as undone:
+        sock = undone.enter_context(socket.socket(family, socket.SOCK_STREAM))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen(2048)  # from here on callbacks wait instead of being refused
+        undone.pop_all()
     return sock
 
 
@@ -133,8 +145,10 @@ def gates(settings: Settings) -> "dict[str, Gate]":
     """For each source, who may come in."""
     from listener.door.gate import Gate
 
-    key = secret(settings)
-    return {name: Gate(source, provider.named(source.provider), key) for name, source in settings.sources.items()}
+    key, sources = secret(settings), settings.sources
+    return {
+        name: Gate(source, provider.named(source.provider), key, sources.values()) for name, source in sources.items()
+    }
 
 
 @contextlib.contextmanager
@@ -150,12 +164,10 @@ def quarantine(settings: Settings) -> Iterator[Quarantine]:
 def door(settings: Settings, database: Database) -> ASGIApp:
     """The public app."""
     from listener.door.app import Door, app
-    from listener.door.gate import Gate
-    from listener.quarantine import Quarantine
+    from listener.door.gate import Nobody
 
-    key = secret(settings)
-    gates = {name: Gate(source, provider.named(source.provider), key) for name, source in settings.sources.items()}
-    found = Door(gates, Quarantine(settings.folder), settings.max_body_bytes, settings.proxies)
+    nobody = Nobody(settings.sources.values(), secret(settings))
+    found = Door(gates(settings), nobody, Quarantine(settings.folder), settings.max_body_bytes, settings.proxies)
     with database.reading() as connection:
         after = max(0, reader.head(connection) - _REGULARS)
         found.welcome({known.client for known in reader.read(connection, after, _REGULARS) if known.client})

@@ -96,7 +96,7 @@ def fields_of(body: bytes) -> dict[str, Any]:
     """A body as the JSON object it should be. Raises Fault if it is none."""
     try:
         fields = msgspec.json.decode(body.removeprefix(b"\xef\xbb\xbf"))
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise errors.Fault(f"not JSON: {error}") from None
     if not isinstance(fields, dict):
         raise errors.Fault(f"not a JSON object but {type(fields).__name__}")

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from listener import settings_layers, settings_rules
+from listener.settings_layers import Form
 
 SECRETS: Final = frozenset(
     {"token", "callback_keys", "path_secret", "api_key", "client_secret", "private_keys", "database_url"}
@@ -113,9 +114,7 @@ class Settings(Section, frozen=True):
 
 def load(config: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
     """Read the configuration. Raises ConfigurationError with a sentence that says what to write instead."""
-    env = os.environ if environ is None else environ
-    shape = settings_layers.Shape(Settings, {"door": Door, "desk": Desk}, {"sources": Source}, SECRETS)
-    tree = settings_layers.merged(shape, config, env)
+    tree = settings_layers.merged(Form(Settings, SECRETS), config, os.environ if environ is None else environ)
     for name, source in tree.get("sources", {}).items():
         source.setdefault("provider", name)
     found = msgspec.convert(tree, Settings)

@@ -5,6 +5,7 @@ socket, so callbacks that come while the door restarts wait in the kernel instea
 """
 
 import argparse
+import contextlib
 import os
 import signal
 import subprocess
@@ -36,17 +37,24 @@ class Child:
         if self.process is not None:
             self._ended(self.process.returncode)
         if time.monotonic() >= self._start_at:
-            self._started_at = time.monotonic()
-            self.process = subprocess.Popen(self._arguments, pass_fds=self._inherited)  # noqa: S603  our own program
+            self._start()
 
-    def _ended(self, code: int) -> None:
+    def _start(self) -> None:
+        self._started_at = time.monotonic()
+        try:
+            self.process = subprocess.Popen(self._arguments, pass_fds=self._inherited)  # noqa: S603  our own program
+        except OSError as error:  # no room for a process now, or a Python that is being replaced: both pass
+            self._ended(error)
+
+    def _ended(self, how: object) -> None:
         self.process = None
         if time.monotonic() - self._started_at > STEADY_SECONDS:
             self._failures = 0
         wait = BACK_OFF[min(self._failures, len(BACK_OFF) - 1)]
         self._failures += 1
         self._start_at = time.monotonic() + wait
-        print(f"signlog: the {self.name} ended with {code}; starting it again in {wait:g} s", file=sys.stderr)
+        with contextlib.suppress(OSError):  # whoever read it may be gone; that ends nothing here
+            print(f"signlog: the {self.name} ended with {how}; starting it again in {wait:g} s", file=sys.stderr)
 
     def stop(self) -> None:
         """Ask it to end."""

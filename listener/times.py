@@ -4,30 +4,36 @@ import datetime
 
 from listener import errors
 
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_FIRST = datetime.datetime.min.replace(tzinfo=datetime.UTC)
+_LAST = datetime.datetime.max.replace(tzinfo=datetime.UTC)
+_MICROSECOND = datetime.timedelta(microseconds=1)
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
 
 def written(micros: int | None) -> str | None:
-    """2026-11-22T05:16:23.000001Z; None stays None."""
+    """2026-11-22T05:16:23.000001Z; None stays None. What RFC 3339 has no year for is written as its first or last."""
     if micros is None:
         return None
-    moment = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(microseconds=micros)
+    within = min(max(micros, (_FIRST - _EPOCH) // _MICROSECOND), (_LAST - _EPOCH) // _MICROSECOND)
+    moment = _EPOCH + within * _MICROSECOND
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def read(text: str) -> int:
     """Microseconds UTC of a time, a day, or an age such as 15m, 2h, 7d. Raises ConfigurationError."""
-    age = text[-1:] in _UNITS and text[:-1].isdecimal()
-    if age:
-        seconds = int(text[:-1]) * _UNITS[text[-1]]
-        moment = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=seconds)
-    else:
-        try:
-            moment = datetime.datetime.fromisoformat(text)
-        except ValueError:
-            raise errors.ConfigurationError(
-                f"{text!r} is no time; write 2026-11-22T05:16:23Z, 2026-11-22, or an age such as 15m, 2h, 7d"
-            ) from None
+    try:
+        moment = _age(text) or datetime.datetime.fromisoformat(text)
+    except (ValueError, OverflowError):
+        raise errors.ConfigurationError(
+            f"{text!r} is no time; write 2026-11-22T05:16:23Z, 2026-11-22, or an age such as 15m, 2h, 7d"
+        ) from None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
-    return (aware - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)) // datetime.timedelta(microseconds=1)
+    return (aware - _EPOCH) // _MICROSECOND
 
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+def _age(text: str) -> datetime.datetime | None:
+    """When that long ago was, None if the text is no age."""
+    if text[-1:] not in _UNITS or not text[:-1].isdecimal():
+        return None
+    return datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=int(text[:-1]) * _UNITS[text[-1]])

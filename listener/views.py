@@ -6,7 +6,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
-from sqlalchemy import Column, Connection, Integer, LargeBinary, MetaData, Table, Text, select, tuple_
+import msgspec
+from sqlalchemy import (
+    Column,
+    Connection,
+    ExceptionContext,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    event,
+    select,
+    tuple_,
+)
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from listener import errors
@@ -60,8 +73,8 @@ faults = Table(
     "faults",
     _metadata,
     Column("position", Integer, primary_key=True),
-    Column("source", Text, nullable=False),
-    Column("subject", Text),
+    Column("source", Text, primary_key=True),
+    Column("subject", Text, primary_key=True, nullable=True),  # null: nobody can tell of whom the event speaks
     Column("error", Text, nullable=False),
     Column("attempts", Integer, nullable=False),
 )
@@ -78,6 +91,10 @@ heartbeat = Table(
     Column("id", Integer, primary_key=True),
     Column("at", Integer, nullable=False),
 )
+# Subjects with a fault: whatever comes after it waits.
+STOPPED: Final = select(parked.c.source, parked.c.subject).union(
+    select(faults.c.source, faults.c.subject).where(faults.c.subject.is_not(None))
+)
 _TABLES: Final = (_checkpoint, segments, faults, parked, heartbeat, *(known.TABLE for known in PROJECTIONS))
 
 # What is lost in a power cut is folded again; the log it is folded from is never at risk here.
@@ -85,7 +102,9 @@ _PRAGMAS: Final = {"journal_mode": "wal", "synchronous": 1, "journal_size_limit"
 
 FIRST: Final = "first"  # why a generation was made: the first one …
 PARTED: Final = "parted"  # … the log is not the one that the last generation was folded from …
-RESHAPED: Final = "reshaped"  # … or the tables have another shape now
+RESHAPED: Final = "reshaped"  # … the tables have another shape now …
+DAMAGED: Final = "damaged"  # … or the last generation could not be read any more
+_CORRUPT, _NOT_A_DATABASE = 11, 26  # https://sqlite.org/rescode.html
 
 
 class Checkpoint(NamedTuple):
@@ -114,21 +133,27 @@ class Views:
         self.generation = generation
         self.path = folder / f"signlog-views-{generation}.db"
         self._engine = sqlite_engine(self.path, _PRAGMAS)
+        event.listen(self._engine, "handle_error", self._tell_damage)
         self._writing = self._engine.execution_options(writing=True)
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A write transaction: rows, faults and the checkpoint move together or not at all."""
+        """A write transaction: rows, faults and the checkpoint move together or not at all. Raises ViewsError."""
         with self._writing.begin() as connection:
             yield connection
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A read transaction. Raises ViewsError if there are no views yet."""
+        """A read transaction. Raises ViewsError if there are no views yet, or if they are damaged."""
         if not self.path.exists():
             raise errors.ViewsError(f"{self.path} is not there yet; the worker makes it: run 'signlog serve'")
         with self._engine.begin() as connection:
             yield connection
+
+    def _tell_damage(self, context: ExceptionContext) -> None:
+        error = context.original_exception
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in (_CORRUPT, _NOT_A_DATABASE):
+            raise errors.ViewsError(f"{self.path} is damaged ({error}); the worker folds it anew") from error
 
     def create(self, log_id: bytes, origin: str) -> None:
         """Make the tables of an empty generation, unless they are there."""
@@ -154,6 +179,11 @@ def checkpoint(connection: Connection) -> Checkpoint:
     return Checkpoint(*connection.execute(select(_checkpoint)).one()[1:])
 
 
+def made_of(connection: Connection) -> str | None:
+    """The shape that the generation was made with; to be read even if all the rest is different now."""
+    return connection.scalar(select(_checkpoint.c.shape))
+
+
 def move(connection: Connection, position: int, leaf: bytes) -> None:
     """Move the checkpoint, in the transaction of the rows it accounts for; never backwards."""
     moved = _checkpoint.update().where(_checkpoint.c.position < position).values(position=position, leaf=leaf)
@@ -162,15 +192,22 @@ def move(connection: Connection, position: int, leaf: bytes) -> None:
 
 
 def load(connection: Connection, projection: Projection, keys: Sequence[Key]) -> dict[Key, Any]:
-    """The states of these keys, as far as there are any."""
+    """The states of these keys, as far as there are any. Raises ViewsError for one that cannot be read."""
     table = projection.TABLE
     columns = list(table.primary_key.columns)
     found: dict[Key, Any] = {}
     for start in range(0, len(keys), 200):
         page = keys[start : start + 200]
         for row in connection.execute(select(table).where(tuple_(*columns).in_(page))):
-            found[tuple(row[: len(columns)])] = projection.load(row)
+            found[tuple(row[: len(columns)])] = _loaded(projection, row)
     return found
+
+
+def _loaded(projection: Projection, row: Sequence[Any]) -> Any:
+    try:
+        return projection.load(row)
+    except msgspec.MsgspecError as error:  # other code wrote it, or the disk
+        raise errors.ViewsError(f"a row of {projection.TABLE.name} cannot be read: {error}") from error
 
 
 def save(connection: Connection, projection: Projection, states: Mapping[Key, Any]) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import email.utils
+import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     import httpx
 
 ANSWER_BYTES: Final = 16 * 1024 * 1024
-CHUNK_BYTES: Final = 64 * 1024
+ANSWER_SECONDS: Final = 60.0
 SECONDS: Final = 30.0  # for each read, not for the whole
 
 
@@ -30,20 +31,23 @@ class Wire:
 
     def read(self, method: str, path: str, also: tuple[int, ...] = ()) -> tuple[int, bytes]:
         """Status code and body, for 200 and the codes in `also`. Raises ProviderError for all else."""
+        ends = time.monotonic() + ANSWER_SECONDS
         with self._response(method, path, also) as response:
             answer = bytearray()
-            for chunk in response.iter_raw(CHUNK_BYTES):
+            for chunk in response.iter_raw():
                 answer += chunk
                 if len(answer) > ANSWER_BYTES:
                     raise errors.Unusable(f"an answer of more than {ANSWER_BYTES} bytes")
+                if time.monotonic() > ends:
+                    raise errors.Unusable(f"an answer that takes more than {ANSWER_SECONDS:g} s")
             return response.status_code, bytes(answer)
 
     @contextlib.contextmanager
     def stream(self, method: str, path: str) -> Iterator[Stream]:
-        """A body as it comes. Raises ProviderError, also while it is read."""
+        """A body as it comes, piece by piece, so that the reader can give up in between. Raises ProviderError."""
         with self._response(method, path) as response:
             length = response.headers.get("content-length", "")
-            yield Stream(response.iter_raw(CHUNK_BYTES), int(length) if length.isdecimal() else None)
+            yield Stream(response.iter_raw(), int(length) if length.isdecimal() else None)
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -54,7 +58,7 @@ class Wire:
         import httpx
 
         try:
-            with self._client.stream(method, self._url + path) as response:
+            with contextlib.closing(self._client.send(self._request(method, path), stream=True)) as response:
                 if response.status_code != 200 and response.status_code not in also:
                     _refuse(response)
                 if response.headers.get("content-encoding", "identity") != "identity":
@@ -62,6 +66,13 @@ class Wire:
                 yield response
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             raise errors.Unusable(f"no whole answer: {type(error).__name__}: {error}".rstrip(": ")) from error
+
+    def _request(self, method: str, path: str) -> "httpx.Request":
+        request = self._client.build_request(method, self._url + path)
+        if not request.url.raw_path.endswith(path.encode()):
+            # httpx resolves "..", which is an id like any other: the answer would be about something else.
+            raise errors.NotAccessible(f"{path} cannot be asked for")
+        return request
 
 
 def _refuse(response: "httpx.Response") -> None:
@@ -82,7 +93,7 @@ def retry_after(value: str | None) -> float | None:
         return float(value)
     try:
         at = email.utils.parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     at = at if at.tzinfo else at.replace(tzinfo=datetime.UTC)
     return max(0.0, (at - datetime.datetime.now(datetime.UTC)).total_seconds())

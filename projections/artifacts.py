@@ -13,7 +13,7 @@ WANTED: Final = "wanted"
 STORED: Final = "stored"
 FAILED: Final = "failed"
 ABANDONED: Final = "abandoned"
-UNWANTED: Final = "unwanted"  # stored for an earlier handler; nobody wants it now
+UNWANTED: Final = "unwanted"  # stored or tried for an earlier handler; nobody wants it now
 
 TABLE: Final = Table(
     "artifacts",
@@ -46,15 +46,17 @@ class State(msgspec.Struct, frozen=True):
     @property
     def state(self) -> str:
         """The word for it."""
+        if self.wanted_at is None:
+            return UNWANTED
         if self.stored is not None:
-            return UNWANTED if self.wanted_at is None else STORED
+            return STORED
         return {facts.FAILED: FAILED, facts.ABANDONED: ABANDONED}.get(self.act or "", WANTED)
 
 
 def keys(fact: Fact) -> Sequence[Key]:
     """Our own acts name their artifact; a completion wants all that was in force for its source."""
-    if fact.artifact is not None:
-        return ((fact.source, fact.subject, fact.artifact),)
+    if fact.what in _ACTS:
+        return ((fact.source, fact.subject, fact.artifact or ""),)
     return [(fact.source, fact.subject, name) for name in fact.wants]
 
 
@@ -65,10 +67,11 @@ def initial(_key: Key) -> State:
 
 def apply(state: State, _key: Key, fact: Fact) -> State:
     """Take one fact in. Wants come in any order; our own acts come in the order we did them."""
-    last_position = max(state.last_position, fact.position)
-    if fact.what not in _ACTS:
-        wanted_at = min(state.wanted_at or fact.recorded_at, fact.recorded_at)
-        return msgspec.structs.replace(state, wanted_at=wanted_at, last_position=last_position)
+    moved = _act(state, fact) if fact.what in _ACTS else _want(state, fact)
+    return msgspec.structs.replace(moved, last_position=max(state.last_position, fact.position))
+
+
+def _act(state: State, fact: Fact) -> State:
     return State(
         wanted_at=state.wanted_at,
         act=fact.what,
@@ -76,8 +79,27 @@ def apply(state: State, _key: Key, fact: Fact) -> State:
         next_at=fact.next_at,
         error=fact.message if fact.what in (facts.FAILED, facts.ABANDONED) else None,
         stored=state.stored or fact.stored,
-        last_position=last_position,
     )
+
+
+def _want(state: State, fact: Fact) -> State:
+    wanted_at = min(state.wanted_at or fact.recorded_at, fact.recorded_at)
+    if _is_news(state, fact):
+        return State(wanted_at=wanted_at)
+    return msgspec.structs.replace(state, wanted_at=wanted_at)
+
+
+def _is_news(state: State, fact: Fact) -> bool:
+    """Whether a completion behind our last act begins the attempts anew: the one before may have been premature.
+
+    What was given up comes alive again, whoever says that it is complete. What waits for its next try becomes due by
+    a callback, but not by an answer of the API: each try asks for one, and two artifacts could chase each other. What
+    waits for a person (a refused key: there is no next time) goes on waiting.
+    """
+    if state.stored is not None:
+        return False
+    waits = state.act == facts.FAILED and state.next_at is not None
+    return state.act == facts.ABANDONED or (waits and not fact.observed)
 
 
 def row(key: Key, state: State) -> tuple[Any, ...]:

@@ -39,10 +39,24 @@ GONE: Final = "deleted"
 STAGES: Final = (DRAFT, IN_PROGRESS, COMPLETED, DECLINED, EXPIRED, ENDED_IN_FAILURE, GONE)
 TERMINAL: Final = frozenset({COMPLETED, DECLINED, EXPIRED, ENDED_IN_FAILURE})
 
+# What signers do, so that its signer is one of the subject's.
+BY_SIGNERS: Final = frozenset(
+    {
+        DOCUMENT_SIGNED,
+        CONSENTED,
+        DOCUMENT_VIEWED,
+        SIGNER_COMPLETED,
+        SIGNER_LOCKED,
+        SIGNER_REASSIGNED,
+        ATTACHMENT_UPLOADED,
+        IDENTITY_CHECK_FAILED,
+    }
+)
+
 CLOCK_TOLERANCE: Final = 10 * 60 * 1_000_000  # microseconds a provider's clock may be ahead of ours
 
 
-class Named(msgspec.Struct, frozen=True, array_like=True):
+class Named(msgspec.Struct, frozen=True):
     """An id and the name a person knows it by."""
 
     id: str
@@ -66,7 +80,7 @@ class Stored(msgspec.Struct, frozen=True):
     path: str
 
 
-class Fact(msgspec.Struct, frozen=True):
+class Fact(msgspec.Struct, frozen=True, omit_defaults=True):
     """One thing that one event says of one subject.
 
     `name` is the provider's own; times are microseconds UTC, `recorded_at` by our clock and `occurred_at` by theirs.
@@ -101,6 +115,16 @@ class Fact(msgspec.Struct, frozen=True):
         if self.occurred_at is None or self.occurred_at <= self.recorded_at + CLOCK_TOLERANCE:
             return self.occurred_at
         return self.recorded_at
+
+    @property
+    def heard(self) -> tuple[int, int]:
+        """When we heard of it; for an answer of the API: when it was asked."""
+        return self.recorded_at, self.position
+
+    @property
+    def observed(self) -> bool:
+        """Whether an authenticated answer of the provider's API says so, and not a callback."""
+        return self.what == OBSERVED
 
 
 Key = tuple[str | int, ...]

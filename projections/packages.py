@@ -1,13 +1,13 @@
 """Where each package or transaction stands: a fold over its facts that does not depend on their order of arrival."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text
 
 from projections import facts
-from projections.facts import Fact, Key
+from projections.facts import Answer, Fact, Key
 
 TABLE: Final = Table(
     "packages",
@@ -33,26 +33,7 @@ CONTRADICTED: Final = "contradicted"
 
 MOST_STEPS: Final = 1000  # a real life cycle has about ten; more is a flood, and folding it again and again is not free
 _ABOUT_STATUS: Final = frozenset({facts.STATUS, facts.RESTORED, facts.TRASHED, facts.DELETED, facts.OBSERVED})
-_ABOUT_SOMETHING_ELSE: Final = frozenset({facts.TEMPLATE, facts.STORED, facts.FAILED, facts.ABANDONED, facts.RETRY})
-
-
-class Step(msgspec.Struct, frozen=True, array_like=True):
-    """A fact about the status, as the state keeps it."""
-
-    clock: int | None
-    rank: int
-    position: int
-    what: str
-    name: str
-    status: str | None = None
-    stage: str | None = None
-    only_from: str | None = None
-    trashed: bool | None = None
-
-    @property
-    def observed(self) -> bool:
-        """Whether the provider's API said so, and not a callback."""
-        return self.what == facts.OBSERVED
+_NEVER: Final = 2**63  # behind every time
 
 
 class Signer(msgspec.Struct, frozen=True):
@@ -80,13 +61,14 @@ class Reason(msgspec.Struct, frozen=True, array_like=True, order=True):
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """What the steps add up to."""
+    """What the steps add up to. The ranks say how far status and trash came: without a clock there is no way back."""
 
     status: str = ""
     stage: str = facts.IN_PROGRESS
     trashed: bool = False
     confirmed: str = NO
     rank: int = -1
+    trash_rank: int = -1
     set_by: int | None = None
 
 
@@ -95,7 +77,7 @@ class State(msgspec.Struct, frozen=True):
 
     provider: str = ""
     standing: Standing = Standing()
-    steps: tuple[Step, ...] = ()
+    steps: tuple[Fact, ...] = ()
     implied: str = ""  # what the status must be while no step is known: a document is signed only when it was sent
     signers: dict[str, Signer] = {}
     documents: dict[str, Document] = {}
@@ -107,8 +89,8 @@ class State(msgspec.Struct, frozen=True):
 
 
 def keys(fact: Fact) -> Sequence[Key]:
-    """The row a fact touches: (source, subject)."""
-    return () if fact.what in _ABOUT_SOMETHING_ELSE else ((fact.source, fact.subject),)
+    """The row a fact touches: (source, subject). A template is no package, and our own acts say nothing of one."""
+    return () if fact.what == facts.TEMPLATE or fact.artifact is not None else ((fact.source, fact.subject),)
 
 
 def initial(_key: Key) -> State:
@@ -118,9 +100,9 @@ def initial(_key: Key) -> State:
 
 def apply(state: State, _key: Key, fact: Fact) -> State:
     """Take one fact in. Every part is a set, a maximum or a minimum, so arrival order and repetition change nothing."""
-    steps = _with_step(state.steps, fact)
+    steps = _steps(state.steps, fact)
     implied = max(state.implied, fact.status or "" if fact.what not in _ABOUT_STATUS else "")
-    unmoved = steps is state.steps and implied == state.implied
+    unmoved = steps == state.steps and implied == state.implied
     return State(
         provider=fact.provider,
         standing=state.standing if unmoved else stand(steps, implied),
@@ -161,108 +143,122 @@ def load(row: Sequence[Any]) -> State:
 _decode = msgspec.json.Decoder(State).decode
 
 
-def _with_step(steps: tuple[Step, ...], fact: Fact) -> tuple[Step, ...]:
-    if fact.what not in _ABOUT_STATUS or (fact.what == facts.OBSERVED and fact.status is None):
+def _steps(steps: tuple[Fact, ...], fact: Fact) -> tuple[Fact, ...]:
+    if fact.what not in _ABOUT_STATUS or (fact.observed and fact.status is None):
         return steps
-    clock = fact.recorded_at if fact.what == facts.OBSERVED else fact.clock
-    trashed = fact.answer.trashed if fact.answer else None
-    new = Step(clock, fact.rank, fact.position, fact.what, fact.name, fact.status, fact.stage, fact.only_from, trashed)
+    new = msgspec.structs.replace(fact, answer=_short(fact.answer))
     same = [step for step in steps if _sense(step) == _sense(new)]
-    others = tuple(step for step in steps if step not in same)
-    kept = _first_and_last((*same, new))
-    if len(others) + len(kept) > MOST_STEPS:
+    kept = {*steps}.difference(same) | _first_and_last([*same, new])
+    if len(kept) > MOST_STEPS:
         raise ValueError(f"more than {MOST_STEPS} changes of status for one subject")
-    changed = tuple(sorted((*others, *kept), key=_place))
-    return steps if changed == steps else changed
+    return tuple(sorted(kept, key=lambda step: step.heard))
 
 
-def _first_and_last(same: Sequence[Step]) -> tuple[Step, ...]:
-    """A repeated callback says nothing new, but one without a clock may say again what an answer denied in between."""
-    first = min(same, key=lambda step: step.position)
-    last = max(same, key=lambda step: step.position)
-    return (first,) if first.clock is not None or first is last else (first, last)
+def _short(answer: Answer | None) -> Answer | None:
+    return answer and msgspec.structs.replace(answer, signers=(), documents=())
 
 
-def _sense(step: Step) -> tuple[Any, ...]:
-    """What a step says, wherever it stands in the log: a repeated callback says nothing new."""
-    return (step.clock, step.what, step.name, step.status, step.trashed, step.position if step.observed else 0)
+def _sense(step: Fact) -> tuple[Any, ...]:
+    """What a step says, wherever it stands in the log: a repeated callback says nothing new, an answer always does."""
+    return (step.what, step.name, step.occurred_at, step.status, step.heard if step.observed else None)
 
 
-def _place(step: Step) -> tuple[Any, ...]:
-    """Clocked steps by their clock, an observation last among equals; those without a clock behind, by rank."""
-    return (step.clock is None, step.clock or 0, step.observed, step.rank, step.position)
+def _first_and_last(same: Sequence[Fact]) -> set[Fact]:
+    """Of a repeated callback the first; the last too if it has no clock: an answer in between may have denied it."""
+    first = min(same, key=lambda step: step.heard)
+    last = max(same, key=lambda step: step.heard)
+    return {first} if first.occurred_at is not None else {first, last}
 
 
-def stand(steps: Sequence[Step], implied: str = "") -> Standing:
-    """Fold the sorted steps. Without any, whatever happens to a package happens while it is in progress."""
-    standing = claim = Standing(status=implied)
-    asked = max((step.position for step in steps if step.observed), default=0)
-    for step in _in_order(steps, asked):
+def in_order(steps: Sequence[Fact]) -> list[Fact]:
+    """The steps as they happened, as far as anybody can know.
+
+    A callback stands at its clock. An answer of the API stands when it was asked, behind the callbacks heard by then
+    even if their clock is a little ahead of ours. A callback without a clock stands before the next answer, if there is
+    one, else behind everything; there only the ranks order.
+    """
+    answers = sorted((step for step in steps if step.observed), key=lambda step: step.heard)
+    asked = [(answer, _asked(answer, steps)) for answer in answers]
+
+    def place(step: Fact) -> tuple[Any, ...]:
+        at = step.clock
+        if at is None:
+            at = next((time for answer, time in asked if answer.heard >= step.heard), _NEVER)
+        if step.observed:
+            return (at, True, step.heard)
+        return (at, False, step.clock is None, step.rank, step.name, step.status or "", step.position)
+
+    return sorted(steps, key=place)
+
+
+def _asked(answer: Fact, steps: Sequence[Fact]) -> int:
+    heard = [step.clock for step in steps if step.clock is not None and step.heard < answer.heard]
+    return max([answer.recorded_at, *heard])
+
+
+def stand(steps: Sequence[Fact], implied: str = "") -> Standing:
+    """Fold the steps. Without any, whatever happens to a package happens while it is in progress."""
+    standing = claim = Standing(status=implied)  # what is so, and what the callbacks alone say
+    for step in in_order(steps):
         if step.observed:
             standing = _observe(standing, claim, step)
-            continue
-        if step.clock is not None or step.rank > claim.rank:
-            claim = _advance(claim, step)
-        if step.clock is not None or (step.rank > standing.rank and step.position > asked):
-            standing = _advance(standing, step)
+        else:
+            standing, claim = _advance(standing, step), _advance(claim, step)
     return standing
 
 
-def _in_order(steps: Sequence[Step], asked: int) -> Iterator[Step]:
-    """Sorted steps; one without a clock that came before the last observation stands before it, else at the end.
-
-    The provider was asked after it had sent that callback, so its answer is the newer word.
-    """
-    clocked = [step for step in steps if step.clock is not None]
-    without = [step for step in steps if step.clock is None]
-    for step in clocked:
-        if step.position == asked:
-            yield from (other for other in without if other.position < asked)
-        yield step
-    yield from (other for other in without if other.position > asked)
-
-
-def _advance(standing: Standing, step: Step) -> Standing:
+def _advance(standing: Standing, step: Fact) -> Standing:
     """What a callback makes of it."""
-    if step.what == facts.TRASHED:
-        return msgspec.structs.replace(standing, trashed=True)
-    if step.what == facts.RESTORED and standing.trashed:
-        return msgspec.structs.replace(standing, trashed=False)
-    if step.what == facts.RESTORED and standing.status != step.only_from:
+    if step.what not in (facts.TRASHED, facts.RESTORED):
+        return _move(standing, step)
+    if step.clock is None and step.rank <= standing.trash_rank:
         return standing
-    return _moved(standing, step)
+    if step.what == facts.RESTORED and not standing.trashed and standing.status == step.only_from:
+        standing = _move(standing, step)
+    trash_rank = max(standing.trash_rank, step.rank)
+    return msgspec.structs.replace(standing, trashed=step.what == facts.TRASHED, trash_rank=trash_rank)
 
 
-def _moved(standing: Standing, step: Step) -> Standing:
-    status = standing.status if step.status is None else step.status
-    stage = step.stage or standing.stage
-    confirmed = standing.confirmed
-    if (status, stage) != (standing.status, standing.stage):
-        two_ends = stage in facts.TERMINAL and _conflict(standing, status, stage)
-        confirmed = CONTRADICTED if two_ends else NO
-    return Standing(status, stage, standing.trashed, confirmed, step.rank, step.position)
+def _move(standing: Standing, step: Fact) -> Standing:
+    """Another status or stage. A callback without a clock may contradict what stands, but does not take it back."""
+    status, stage = step.status or standing.status, step.stage or standing.stage
+    two_ends = _two_ends(standing, status, stage)
+    if step.clock is None and step.rank <= standing.rank:
+        return msgspec.structs.replace(standing, confirmed=CONTRADICTED) if two_ends else standing
+    unchanged = (status, stage) == (standing.status, standing.stage)
+    confirmed = CONTRADICTED if two_ends else standing.confirmed if unchanged else NO
+    rank = max(standing.rank, step.rank)
+    return Standing(status, stage, standing.trashed, confirmed, rank, standing.trash_rank, step.position)
 
 
-def _observe(standing: Standing, claim: Standing, step: Step) -> Standing:
-    """An authenticated answer confirms or contradicts what the callbacks before it claimed, and stands."""
+def _observe(standing: Standing, claim: Standing, step: Fact) -> Standing:
+    """An authenticated answer stands, and settles what the callbacks claim: an end that it does not know is none."""
     status, stage = step.status or "", step.stage or facts.IN_PROGRESS
-    trashed = standing.trashed if step.trashed is None else step.trashed
-    confirmed = CONTRADICTED if _conflict(claim, status, stage) else YES
-    return Standing(status, stage, trashed, confirmed, step.rank, step.position)
+    trashed = step.answer.trashed if step.answer else None
+    trashed = standing.trashed if trashed is None else trashed
+    denied = claim.stage in facts.TERMINAL and _differ(claim, status, stage)
+    return Standing(status, stage, trashed, CONTRADICTED if denied else YES, step.rank, set_by=step.position)
 
 
-def _conflict(standing: Standing, status: str, stage: str) -> bool:
-    """Whether an end was claimed that this is not: two different ends, or an end that the API knows nothing of."""
-    if standing.stage not in facts.TERMINAL or standing.status == status:
+def _two_ends(standing: Standing, status: str, stage: str) -> bool:
+    """Whether one end follows another, or did before: nobody but the API can tell which of them is true."""
+    if standing.stage not in facts.TERMINAL or stage not in facts.TERMINAL:
         return False
-    return standing.stage != facts.COMPLETED or stage != facts.COMPLETED
+    return standing.confirmed == CONTRADICTED or _differ(standing, status, stage)
+
+
+def _differ(standing: Standing, status: str, stage: str) -> bool:
+    """Whether the status is another one; archived is what completed has become."""
+    return standing.status != status and not standing.stage == stage == facts.COMPLETED
 
 
 def _signers(signers: dict[str, Signer], fact: Fact) -> dict[str, Signer]:
-    for named in fact.answer.signers if fact.answer else ():
-        known = signers.get(named.id, Signer())
-        signers = {**signers, named.id: msgspec.structs.replace(known, name=named.name)}
-    if fact.signer is None or fact.what not in _SIGNERS_ACTS:
+    if fact.answer:
+        return signers | {
+            named.id: msgspec.structs.replace(signers.get(named.id, Signer()), name=named.name)
+            for named in fact.answer.signers
+        }
+    if fact.signer is None or fact.what not in facts.BY_SIGNERS:
         return signers
     known = signers.get(fact.signer, Signer())
     documents = known.documents
@@ -272,24 +268,12 @@ def _signers(signers: dict[str, Signer], fact: Fact) -> dict[str, Signer]:
     return {**signers, fact.signer: Signer(known.name, completed, documents)}
 
 
-_SIGNERS_ACTS: Final = frozenset(
-    {
-        facts.DOCUMENT_SIGNED,
-        facts.CONSENTED,
-        facts.DOCUMENT_VIEWED,
-        facts.SIGNER_COMPLETED,
-        facts.SIGNER_LOCKED,
-        facts.SIGNER_REASSIGNED,
-        facts.ATTACHMENT_UPLOADED,
-        facts.IDENTITY_CHECK_FAILED,
-    }
-)
-
-
 def _documents(documents: dict[str, Document], fact: Fact) -> dict[str, Document]:
-    for named in fact.answer.documents if fact.answer else ():
-        known = documents.get(named.id, Document())
-        documents = {**documents, named.id: msgspec.structs.replace(known, name=named.name)}
+    if fact.answer:
+        return documents | {
+            named.id: msgspec.structs.replace(documents.get(named.id, Document()), name=named.name)
+            for named in fact.answer.documents
+        }
     if fact.document is None or fact.what not in (facts.DOCUMENT_SIGNED, facts.DOCUMENT_VIEWED):
         return documents
     known = documents.get(fact.document, Document())
@@ -301,5 +285,5 @@ def _documents(documents: dict[str, Document], fact: Fact) -> dict[str, Document
 def _reason(reason: Reason | None, fact: Fact) -> Reason | None:
     if fact.message is None or fact.stage not in (facts.DECLINED, facts.ENDED_IN_FAILURE):
         return reason
-    told = Reason(fact.what == facts.OBSERVED, fact.clock or 0, fact.message)
+    told = Reason(fact.observed, fact.clock or 0, fact.message)
     return told if reason is None else max(reason, told)

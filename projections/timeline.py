@@ -88,7 +88,7 @@ def text(fact: Fact) -> str:
         document=fact.document or "a document",
         message=fact.message or "no more is known",
         artifact=fact.artifact,
-        name=fact.name,
+        name=fact.name or "an event without a name",
     )
 
 
@@ -101,6 +101,7 @@ def _status(fact: Fact) -> str:
 
 
 def _sense(fact: Fact) -> bytes:
-    """What two facts share that say the same: all but where and when we heard of it."""
-    said = (fact.what, fact.name, fact.occurred_at, fact.status, fact.signer, fact.document, fact.message)
-    return hashlib.sha256(msgspec.json.encode((*said, fact.artifact, fact.answer))).digest()[:12]
+    """What two facts share that say the same: all but where and when we heard of it. What we did is always new."""
+    said = (fact.what, fact.name, fact.occurred_at, fact.status, fact.signer, fact.document, fact.message, fact.answer)
+    act = (fact.artifact, fact.position) if fact.artifact is not None else None
+    return hashlib.sha256(msgspec.json.encode((said, act))).digest()[:12]

@@ -431,3 +431,20 @@ def test_a_request_may_come_byte_by_byte(door: Door) -> None:
         for byte in POST + b"hello":
             client.send(bytes([byte]))
         assert client.answer().seen["length"] == 5
+
+
+def test_a_client_that_half_closes_gets_its_answer(door: Door) -> None:
+    """Who says that nothing more will come still listens: without an answer it would think its callback lost."""
+    with door.client() as client:
+        client.send(b"POST / HTTP/1.1\r\ncontent-length: 5\r\n\r\nhello")
+        client.socket.shutdown(socket.SHUT_WR)
+        assert client.answer().status == 200
+        assert client.ended()
+
+
+def test_a_client_that_half_closes_too_early_is_let_go(door: Door) -> None:
+    """An unfinished request whose rest can never come holds no connection."""
+    with door.client() as client:
+        client.send(b"POST / HTTP/1.1\r\ncontent-length: 5\r\n\r\nhel")
+        client.socket.shutdown(socket.SHUT_WR)
+        assert client.ended()

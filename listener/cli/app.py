@@ -1,5 +1,6 @@
 """The command line. Each group of commands is a file; what is heavy is imported when a command runs."""
 
+import os
 import sys
 from typing import Annotated
 
@@ -7,10 +8,10 @@ import typer
 
 from listener import __version__
 from listener.cli import demo, downloads, events, health, quarantine, serve, status
+from listener.cli.options import ID_FRIENDLY
 
 app = typer.Typer(
     name="signlog",
-    help="Keeps every callback of your e-signature providers, and fetches each signed document once.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -30,15 +31,18 @@ def signlog(
         bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_version)
     ] = False,
 ) -> None:
-    """Keeps every callback of your e-signature providers, and fetches each signed document once."""
+    """Keeps every callback of your e-signature providers, and fetches each signed document once.
+
+    Example: signlog demo
+    """
 
 
 app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
 app.command("events")(events.events)
 app.command("show")(events.show)
-app.command("status")(status.status)
-app.command("timeline")(status.timeline)
+app.command("status", context_settings=ID_FRIENDLY)(status.status)
+app.command("timeline", context_settings=ID_FRIENDLY)(status.timeline)
 app.command("health")(health.health)
 app.add_typer(downloads.app, name="downloads")
 app.add_typer(quarantine.app, name="quarantine")
@@ -46,8 +50,14 @@ app.add_typer(quarantine.app, name="quarantine")
 
 def main() -> None:
     """Run, and leave quietly when the reader of our output went away (`signlog events | head`)."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that has no letter for it shows "?"
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except BrokenPipeError:
-        sys.stderr.close()
+        # What is still buffered would be written, and fail, once more at the interpreter's end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)

@@ -1,6 +1,9 @@
 """signlog demo: everything at work against imitations of both providers, for somebody who has no account."""
 
 import contextlib
+import shlex
+import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -8,15 +11,18 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from listener import errors
 from listener.cli import options, output
 from listener.cli.options import Json
 
 if TYPE_CHECKING:
+    from listener.demo.evrotrust import Evrotrust
     from listener.demo.onespan import OneSpan
+    from listener.log.database import Database
 
 _PORT = 4449
 _KEY = "demonstration-callback-key"
@@ -39,36 +45,51 @@ artifacts = []
 """
 
 
+class _Served(NamedTuple):
+    """The signlog that the demonstration talks to."""
+
+    process: "subprocess.Popen[bytes]"
+    folder: Path
+    url: str
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "signlog.toml"
+
+
 def demo(
     leave: Annotated[
         bool, typer.Option("--exit", help="End when everything was played, instead of serving on.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Play several signings against imitations of OneSpan Sign and Evrotrust, and show what comes of them.
+    """Play several signings against imitations of both providers.
+
+    It serves on afterwards, so that you can look around. With --json it ends, as with --exit.
 
     Example: signlog demo
     """
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))  # so that what it started ends with it
     with options.told():
         from listener.demo.evrotrust import Evrotrust
         from listener.demo.onespan import OneSpan
 
         folder = Path(tempfile.mkdtemp(prefix="signlog-demo-"))
         say = output.note if not json else (lambda _text: None)
-        with OneSpan() as onespan, Evrotrust() as evrotrust, _serving(folder, onespan) as door:
-            say(f"signlog serves at {door}; its data and configuration are in {folder}")
-            _play(door, onespan, evrotrust, say)
-            found = _finished(folder)
+        with OneSpan() as onespan, Evrotrust() as evrotrust, _serving(folder, onespan) as served:
+            say(f"signlog serves at {served.url}; its data and configuration are in {folder}")
+            _play(served, onespan, evrotrust, say)
+            found = _finished(served)
             if json:
                 output.json_value({"folder": str(folder), "subjects": found})
             else:
-                _show(folder, found)
+                _show(served, found)
             if not leave and not json:
                 _wait()
 
 
 @contextlib.contextmanager
-def _serving(folder: Path, onespan: "OneSpan") -> Iterator[str]:
+def _serving(folder: Path, onespan: "OneSpan") -> Iterator[_Served]:
     port = _free_port()
     config = folder / "signlog.toml"
     config.write_text(_CONFIG.format(folder=folder, port=port, key=_KEY, url=onespan.url), encoding="utf-8")
@@ -77,7 +98,7 @@ def _serving(folder: Path, onespan: "OneSpan") -> Iterator[str]:
             [sys.executable, "-m", "listener", "serve", "--config", str(config)], stderr=log, stdout=log
         )
         try:
-            yield f"http://127.0.0.1:{port}"
+            yield _Served(process, folder, f"http://127.0.0.1:{port}")
         finally:
             process.terminate()
             process.wait()
@@ -93,61 +114,82 @@ def _free_port() -> int:
     return _PORT
 
 
-def _play(door: str, onespan: "OneSpan", evrotrust: Any, say: Callable[[str], None]) -> None:
+def _play(served: _Served, onespan: "OneSpan", evrotrust: "Evrotrust", say: Callable[[str], None]) -> None:
     import httpx
 
     from listener.demo.play import Player
 
     deadline = time.monotonic() + _PATIENCE_SECONDS
     with httpx.Client(trust_env=False) as client:
-        while True:
-            with contextlib.suppress(httpx.HTTPError):
-                if client.get(f"{door}/healthz").status_code == 200:
-                    break
-            if time.monotonic() > deadline:
-                options.fail(options.NO, "the door did not open; its log says why: signlog.log in the folder above")
+        while not _answers(client, served.url):
+            if served.process.poll() is not None or time.monotonic() > deadline:
+                options.fail(options.NO, f"the door did not open; {served.folder}/signlog.log says why")
             time.sleep(0.05)
-    Player(door, onespan, evrotrust, callback_key=_KEY, say=say).play()
+    Player(served.url, onespan, evrotrust, callback_key=_KEY, say=say).play()
 
 
-def _finished(folder: Path) -> list[dict[str, Any]]:
+def _answers(client: Any, url: str) -> bool:
+    import httpx
+
+    try:
+        return bool(client.get(f"{url}/healthz").status_code == 200)
+    except httpx.HTTPError:
+        return False
+
+
+def _finished(served: _Served) -> list[dict[str, Any]]:
     """All subjects, once nothing is wanted any more."""
     from listener import bootstrap, settings
+
+    found = settings.load(served.config, {})
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    with bootstrap.existing_log(found) as database:
+        while (subjects := _settled(database, found.folder)) is None:
+            if time.monotonic() > deadline:
+                options.fail(options.NO, f"not everything was fetched; {served.folder}/signlog.log says why")
+            time.sleep(0.1)
+    return subjects
+
+
+def _settled(database: "Database", folder: Path) -> list[dict[str, Any]] | None:
+    """All subjects, or None while there is something to fold or to fetch."""
     from listener.desk import status as desk
     from listener.desk.reading import reading
     from listener.log import reader
     from listener.views import checkpoint
 
-    found = settings.load(folder / "signlog.toml", {})
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    with bootstrap.existing_log(found) as database:
-        while True:
-            with reading(database, found.folder) as at:
-                subjects = desk.several(at, desk.Filter())
-                caught_up = checkpoint(at.views).position == reader.head(at.log)
-            states = {artifact["state"] for subject in subjects for artifact in subject["artifacts"]}
-            if (caught_up and states <= {"stored"}) or time.monotonic() > deadline:
-                return subjects
-            time.sleep(0.1)
+    try:
+        with reading(database, folder) as at:
+            subjects = desk.several(at, desk.Filter())
+            caught_up = checkpoint(at.views).position == reader.head(at.log)
+    except errors.ViewsError:  # the worker has only begun
+        return None
+    states = {artifact["state"] for subject in subjects for artifact in subject["artifacts"]}
+    return subjects if caught_up and states <= {"stored"} else None
 
 
-def _show(folder: Path, found: list[dict[str, Any]]) -> None:
+def _show(served: _Served, found: list[dict[str, Any]]) -> None:
     output.line()
     output.table(found, ("source", "id", "stage", "status", "confirmed", "reason"))
     output.line()
-    output.line("Signed documents on disk:")
-    for subject in found:
-        for artifact in subject["artifacts"]:
-            output.line(f"  {folder}/signlog-data/documents/{artifact['path']}")
-    config = folder / "signlog.toml"
+    output.line(f"Signed documents, in {served.folder}/signlog-data/documents:")
+    stored = [(subject, artifact) for subject in found for artifact in subject["artifacts"]]
+    for _, artifact in stored:
+        output.line(f"  {artifact['path']}")
     output.line()
-    output.line("Look around in another terminal, for example:")
-    output.line(f"  signlog events --config {config}")
-    output.line(f"  signlog timeline {found[0]['source']} '{found[0]['id']}' --config {config}")
+    output.line("Look around in another terminal:")
+    output.line(f"  cd {served.folder}")
+    signed = stored[-1][0]
+    for command in ("health", "events", "status", f"timeline {signed['source']} {shlex.quote(signed['id'])}"):
+        output.line(f"  {_program()} {command}")
+
+
+def _program() -> str:
+    """What to type: our name alone only where the shell finds it."""
+    return "signlog" if shutil.which("signlog") else str(Path(sys.executable).with_name("signlog"))
 
 
 def _wait() -> None:
     output.note("Serving on; Ctrl-C ends it. The folder stays until you delete it.")
     with contextlib.suppress(KeyboardInterrupt):
-        while True:
-            time.sleep(3600)
+        signal.pause()

@@ -1,4 +1,4 @@
-"""signlog downloads list, signlog downloads retry."""
+"""signlog downloads: list, retry."""
 
 from typing import Annotated
 
@@ -7,15 +7,24 @@ import typer
 from listener import errors
 from listener.cli import options, output
 from listener.cli.options import Config, Json, Reason
-from listener.cli.status import ID_FRIENDLY
 
-app = typer.Typer(help="Signed documents: what is wanted, stored, failed.", no_args_is_help=True)
+_COLUMNS = ("source", "subject", "name", "state", "error", "attempts", "next_at", "size", "path")
+_STATES = ("wanted", "stored", "failed", "abandoned", "unwanted")
+
+_HELP = """List signed documents: wanted, stored, failed. Or try them again.
+
+Example: signlog downloads
+"""
+
+app = typer.Typer(cls=options.ListFirst, help=_HELP)
 
 
 @app.command("list")
 def list_(
-    state: Annotated[str | None, typer.Option(help="wanted, stored, failed, abandoned or unwanted.")] = None,
-    source: Annotated[str | None, typer.Option(help="Only of this source.")] = None,
+    state: Annotated[
+        str | None, typer.Option(metavar="STATE", help="wanted, stored, failed, abandoned or unwanted.")
+    ] = None,
+    source: Annotated[str | None, typer.Option(metavar="NAME", help="Only of this source.")] = None,
     json: Json = False,
     config: Config = None,
 ) -> None:
@@ -27,27 +36,32 @@ def list_(
         from listener.desk import status as desk
         from listener.desk.reading import reading
 
+        if state is not None and state not in _STATES:
+            raise errors.ConfigurationError(f"--state: there is no such state; write one of: {', '.join(_STATES)}")
         with reading(database, found.folder) as at:
             rows = [row for row in desk.downloads(at, source) if state in (None, row["state"])]
         if json:
             output.json_value(rows)
         else:
-            output.table(rows, ("source", "subject", "name", "state", "attempts", "next_at", "size", "path", "error"))
+            output.table(rows, _COLUMNS, "No such document. What completes at a provider is wanted from then on.")
 
 
-@app.command("retry", context_settings=ID_FRIENDLY)
+@app.command("retry", context_settings=options.ID_FRIENDLY)
 def retry(
     reason: Reason,
-    source: Annotated[str | None, typer.Argument(help="Only of this source …")] = None,
-    id: Annotated[str | None, typer.Argument(help="… of this package or transaction …")] = None,
-    name: Annotated[str | None, typer.Argument(help="… this document.")] = None,
+    source: Annotated[str | None, typer.Argument(metavar="SOURCE", help="Only of this source …")] = None,
+    id: Annotated[str | None, typer.Argument(metavar="ID", help="… of this package or transaction …")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="… this document.")] = None,
     json: Json = False,
     config: Config = None,
 ) -> None:
-    """Try again what failed or was given up, now. The decision and its reason are kept in the log.
+    """Try again what failed or was given up, now.
+
+    The decision and its reason are kept in the log.
 
     Example: signlog downloads retry onespan --reason 'the key was renewed'
     """
+    options.no_option(source)
     with options.opened(config) as (found, database):
         from listener import decisions
         from listener.desk import status as desk
@@ -62,4 +76,5 @@ def retry(
         if json:
             output.json_value({"positions": positions, "artifacts": rows})
         else:
-            output.line(f"{len(artifacts)} documents will be tried again now.")
+            output.table(rows, ("source", "subject", "name"))
+            output.note("To be tried again now, by the worker. 'signlog downloads' shows what comes of it.")

@@ -1,6 +1,5 @@
 """signlog events, signlog show."""
 
-import sys
 import time
 from collections.abc import Iterator
 from itertools import islice
@@ -11,55 +10,66 @@ import typer
 from listener import errors
 from listener.cli import options, output
 from listener.cli.options import Config, Json
+from listener.cli.table import cell
 
 if TYPE_CHECKING:
     from listener.desk.events import Filter
     from listener.log.database import Database
 
-_COLUMNS = ("position", "recorded_at", "kind", "source", "name", "subject", "size")
+_COLUMNS = ("position", "recorded_at", "name", "subject", "source", "kind")
+_FOLLOWED = (8, 27, 22, 28, 9, 0)  # widths: nobody knows how wide what comes will be
 _ON_A_SCREEN = 50
 _FOLLOW_SECONDS = 0.2
 
 
 def events(
-    source: Annotated[str | None, typer.Option(help="Only of this source.")] = None,
-    subject: Annotated[str | None, typer.Option(help="Only about this package or transaction.")] = None,
-    name: Annotated[str | None, typer.Option(help="Only with this name, such as PACKAGE_COMPLETE.")] = None,
-    kind: Annotated[str | None, typer.Option(help="callback, import, observation, outcome or decision.")] = None,
-    since: Annotated[
-        str | None, typer.Option(help="Recorded at or after: a time, a day, or an age such as 2h.")
+    source: Annotated[str | None, typer.Option(metavar="NAME", help="Only of this source.")] = None,
+    subject: Annotated[str | None, typer.Option(metavar="ID", help="Only about this package or transaction.")] = None,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="Only this name, such as PACKAGE_COMPLETE.")] = None,
+    kind: Annotated[
+        str | None, typer.Option(metavar="KIND", help="callback, import, observation, outcome or decision.")
     ] = None,
-    until: Annotated[str | None, typer.Option(help="Recorded before.")] = None,
-    after: Annotated[int | None, typer.Option(help="Behind this position.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
-    follow: Annotated[bool, typer.Option("--follow", help="Go on as new ones arrive.")] = False,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Recorded then or later: a time, a day, or an age such as 2h.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Recorded before.")] = None,
+    after: Annotated[int | None, typer.Option(metavar="POSITION", min=0, help="Behind this position.")] = None,
+    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="At most so many.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on as new ones arrive; Ctrl-C ends it.")] = False,
     json: Json = False,
     config: Config = None,
 ) -> None:
-    """List events: without --after the newest, in order. JSON Lines with --json.
+    """List what the log holds: the newest, oldest first.
+
+    With --after, the next ones behind a position. With --json, JSON Lines: all of them, unless there is a --limit.
 
     Example: signlog events --source onespan --since 2h
     """
     with options.opened(config) as (_, database):
-        from listener import times
-        from listener.desk.events import Filter
-        from listener.log.event import KINDS
-
-        if kind is not None and kind not in KINDS:
-            raise errors.ConfigurationError(f"--kind {kind}: there is no such kind; write one of: {', '.join(KINDS)}")
-        wanted = Filter(
-            source, subject, name, kind, times.read(since) if since else None, times.read(until) if until else None
-        )
+        wanted = _wanted(source, subject, name, kind, since, until)
         if limit is None and not json and after is None:
             limit = _ON_A_SCREEN
         found = _listed(database, wanted, after, limit, follow)
         if json:
-            output.json_lines(found)
+            output.json_lines(found, at_once=follow)
         elif follow:
-            for line in found:
-                output.line("  ".join(str(line[column]) for column in _COLUMNS))
+            _follow(found)
         else:
-            output.table(list(found), _COLUMNS)
+            output.table(list(found), _COLUMNS, "No such event. Without options, 'signlog events' lists the newest.")
+
+
+def _wanted(
+    source: str | None, subject: str | None, name: str | None, kind: str | None, since: str | None, until: str | None
+) -> "Filter":
+    from listener import times
+    from listener.desk.events import Filter
+    from listener.log.event import KINDS
+
+    if kind is not None and kind not in KINDS:
+        raise errors.ConfigurationError(f"--kind: there is no such kind; write one of: {', '.join(KINDS)}")
+    return Filter(
+        source, subject, name, kind, times.read(since) if since else None, times.read(until) if until else None
+    )
 
 
 def _listed(
@@ -67,28 +77,38 @@ def _listed(
 ) -> Iterator[dict[str, Any]]:
     from listener.desk import events as desk
 
-    newest = limit is not None and after is None
-    found = iter(desk.newest(database, wanted, limit or 0)) if newest else desk.every(database, wanted, after or 0)
-    seen = after or 0
-    for line in found if newest else islice(found, limit):
-        seen = line["position"]
+    seen = desk.head(database) if follow else 0
+    if limit is not None and after is None:
+        found: Iterator[dict[str, Any]] = iter(desk.newest(database, wanted, limit))
+    else:
+        found = islice(desk.every(database, wanted, after or 0), limit)
+    for line in found:
+        seen = max(seen, line["position"])
         yield line
     while follow:
         time.sleep(_FOLLOW_SECONDS)
+        head = desk.head(database)
         for line in desk.every(database, wanted, seen):
-            seen = line["position"]
+            head = max(head, line["position"])
             yield line
+        seen = head
+
+
+def _follow(found: Iterator[dict[str, Any]]) -> None:
+    for line in found:
+        cells = [cell(line[column]) for column in _COLUMNS]
+        output.line("  ".join(f"{text:<{width}}" for text, width in zip(cells, _FOLLOWED, strict=True)), at_once=True)
 
 
 def show(
-    position: Annotated[int, typer.Argument(help="Its place in the log.")],
+    position: Annotated[int, typer.Argument(metavar="POSITION", min=1, help="Its place in the log.")],
     raw: Annotated[bool, typer.Option("--raw", help="Exactly the body's bytes, and nothing else.")] = False,
     json: Json = False,
     config: Config = None,
 ) -> None:
     """Show one event whole.
 
-    Example: signlog show 17 --raw
+    Example: signlog show 17
     """
     with options.opened(config) as (_, database):
         from listener.desk import events as desk
@@ -97,19 +117,22 @@ def show(
         with database.reading() as connection:
             found = reader.one(connection, position)
         if found is None:
-            raise errors.NotFoundError(f"there is no event {position}")
+            raise errors.NotFoundError(f"there is no event {position}; the newest is {desk.head(database)}")
         if raw:
-            sys.stdout.buffer.write(found.body or b"")
-            return
-        whole = desk.whole(found)
-        if json:
-            output.json_value(whole)
-            return
-        body = whole.pop("body", None) or whole.pop("body_base64", None)
-        headers = whole.pop("headers") or []
-        output.fields(whole)
-        for header, value in headers:
-            output.line(f"    {header}: {value}")
-        if body:
-            output.line()
-            output.line(body)
+            output.raw(found.body or b"")
+        elif json:
+            output.json_value(desk.whole(found))
+        else:
+            _show(desk.whole(found), found.body or b"")
+
+
+def _show(whole: dict[str, Any], body: bytes) -> None:
+    headers = whole.pop("headers") or []
+    output.fields({name: value for name, value in whole.items() if name not in ("body", "body_base64")})
+    if headers:
+        output.line()
+    for name, value in headers:
+        output.line(f"{name}: {value}")
+    if body:
+        output.line()
+        output.body(body, f"all of it: 'signlog show {whole['position']} --raw'")

@@ -1,5 +1,7 @@
 """signlog health."""
 
+from typing import Any
+
 import typer
 
 from listener.cli import options, output
@@ -7,7 +9,9 @@ from listener.cli.options import Config, Json
 
 
 def health(json: Json = False, config: Config = None) -> None:
-    """Say whether everything works; exit 1 when something needs a person.
+    """Say whether everything works, or what needs a person.
+
+    The exit status is 1 when something does.
 
     Example: signlog health
     """
@@ -17,16 +21,36 @@ def health(json: Json = False, config: Config = None) -> None:
 
         with bootstrap.quarantine(found) as quarantine:
             report = desk.health(database, found, quarantine)
-    if json:
-        output.json_value(report)
-    else:
-        alarms, sources = report.pop("alarms"), report.pop("sources")
-        output.fields({name: value for name, value in report.items() if value is not False})
-        for name, source in sources.items():
-            last = source["last_callback"]
-            output.line(f"{name}: {f'last callback {last}' if last else 'no callback yet'}")
-        for alarm in alarms:
-            output.line(f"! {alarm}")
-        report["alarms"] = alarms
+        if json:
+            output.json_value(report)
+        else:
+            _show(report)
     if report["alarms"]:
         raise typer.Exit(options.NO)
+
+
+def _show(report: dict[str, Any]) -> None:
+    """What needs a person first, then how much there is of what."""
+    alarms = report["alarms"]
+    output.line(f"Needs a person ({len(alarms)}):" if alarms else "Nothing needs a person.")
+    for alarm in alarms:
+        output.line(f"! {alarm}")
+    output.line()
+    states = ("stored", "wanted", "held", "failed", "abandoned")
+    counts = [f"{report[state]} {state}" for state in states if report[state]]
+    behind = f", {report['lag_events']} behind ({report['lag_seconds']:.1f} s)" if report["lag_events"] else ""
+    output.fields(
+        {
+            "events": f"{report['head']}, {report['projected']} folded{behind}",
+            "documents": ", ".join(counts) or "none wanted yet",
+            "quarantine": f"{report['quarantined']} refused callbacks" if report["quarantined"] else "empty",
+            "faults": report["faults"] or None,
+            "worker": f"last heard of at {report['heartbeat']}" if report["heartbeat"] else "never ran",
+            **{name: _source(source) for name, source in report["sources"].items()},
+        }
+    )
+
+
+def _source(source: dict[str, Any]) -> str:
+    last = source["last_callback"]
+    return f"last callback at {last}" if last else "no callback yet"

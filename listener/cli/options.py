@@ -1,45 +1,89 @@
 """What every command shares: where the configuration is, and how errors and answers leave the program."""
 
 import contextlib
-import getpass
+import os
+import pwd
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from listener import errors
+from listener.cli import output
 
 if TYPE_CHECKING:
     from listener.log.database import Database
     from listener.settings import Settings
 
+
+def _said(reason: str) -> str:
+    if not reason.strip():
+        raise typer.BadParameter("say why; it is kept in the log")
+    return reason
+
+
 Config = Annotated[
-    Path | None, typer.Option("--config", help="The configuration file.", show_default="signlog.toml if it is there")
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="The configuration; without it signlog.toml, if it is there."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, for scripts.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept in the log.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", callback=_said, help="Why; it is kept in the log.")]
+Number = Annotated[int, typer.Argument(metavar="N", min=1, help="Its number in the list.")]
 
 NO = 1  # the answer is no: a problem was found, or nothing matched where something was named
 WRONG = 2  # wrong usage or configuration
 
+# Ids may begin with "-": options here have no short form, and what is none of ours is an id.
+ID_FRIENDLY = {"ignore_unknown_options": True}
+
+
+class ListFirst(TyperGroup):
+    """A group of commands whose name alone lists: `signlog downloads` is `signlog downloads list`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put `list` where no command stands."""
+        if not args or (args[0].startswith("-") and args[0] != "--help"):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
 
 def fail(code: int, message: str) -> NoReturn:
     """End the program with a sentence on standard error."""
-    print(f"signlog: {message}", file=sys.stderr)
+    output.note(f"signlog: {message}")
     raise typer.Exit(code)
+
+
+def no_option(source: str | None) -> None:
+    """Refuse what only looks like an id because ids may begin with "-": no source does."""
+    if source is not None and source.startswith("-"):
+        raise typer.BadParameter(f"no such option: {source}")
 
 
 @contextlib.contextmanager
 def told() -> Iterator[None]:
-    """Errors raised on purpose become a sentence and an exit code."""
+    """Errors become a sentence and an exit code. Whose reader went away (`| head`) ends quietly."""
+    from sqlalchemy.exc import DBAPIError
+
     try:
         yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise typer.Exit(0) from None
     except (errors.ConfigurationError, errors.UnsuitableDatabase) as error:
         fail(WRONG, str(error))
     except errors.SignlogError as error:
         fail(NO, str(error))
+    except DBAPIError as error:
+        fail(NO, f"the database in the data folder cannot be used: {error.orig}")
+    except OverflowError:
+        fail(NO, "there is no number so large")
+    except UnicodeEncodeError:
+        fail(WRONG, "what was named is no UTF-8")
+    except OSError as error:
+        fail(NO, f"{error.filename or 'the system'}: {error.strerror or error}")
 
 
 @contextlib.contextmanager
@@ -54,8 +98,8 @@ def opened(config: Path | None) -> Iterator[tuple["Settings", "Database"]]:
 
 
 def operator() -> str:
-    """Who decides: the name of the account that runs the command."""
+    """Who decides: the account that runs the command, whatever the environment calls it."""
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid-{os.getuid()}"

@@ -1,28 +1,40 @@
 """Answers: JSON for scripts, tables and sentences for people. The only room that prints."""
 
 import json
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-_CONTROLS = dict.fromkeys((*range(32), *range(127, 160)), "�")
+from listener.cli import table as tables
+from listener.cli.table import clean, words
+
+_BODY_ON_A_SCREEN = 2000  # characters
 
 
 def json_value(value: Any) -> None:
-    """One JSON value."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=None) + "\n")
+    """One JSON value, in UTF-8 whatever the terminal speaks."""
+    sys.stdout.buffer.write(json.dumps(value, ensure_ascii=False).encode() + b"\n")
 
 
-def json_lines(values: Iterable[Any]) -> None:
-    """JSON Lines, each as soon as it is there."""
+def json_lines(values: Iterable[Any], at_once: bool = False) -> None:
+    """JSON Lines; each `at_once` where somebody waits for it."""
     for value in values:
-        sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
-        sys.stdout.flush()
+        json_value(value)
+        if at_once:
+            sys.stdout.buffer.flush()
 
 
-def line(text: str = "") -> None:
-    """A line for people, on standard output."""
+def raw(content: bytes) -> None:
+    """Exactly these bytes."""
+    sys.stdout.buffer.write(content)
+
+
+def line(text: str = "", at_once: bool = False) -> None:
+    """A line for people, on standard output; `at_once` where somebody waits for it."""
     sys.stdout.write(clean(text) + "\n")
+    if at_once:
+        sys.stdout.flush()
 
 
 def note(text: str) -> None:
@@ -30,37 +42,33 @@ def note(text: str) -> None:
     sys.stderr.write(clean(text) + "\n")
 
 
-def clean(text: str) -> str:
-    """Without control characters: what strangers sent must not steer the terminal."""
-    return text.translate(_CONTROLS)
-
-
-def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    """Rows as text, each column as wide as it needs; the last one takes what is left and is cut to fit."""
-    import shutil
-
-    cells = [[clean(_cell(row.get(column))) for column in columns] for row in rows]
-    widths = [
-        min(60, max(len(column), *(len(row[index]) for row in cells), 0)) if cells else len(column)
-        for index, column in enumerate(columns)
-    ]
-    most = shutil.get_terminal_size((160, 24)).columns if sys.stdout.isatty() else 10_000
-    for row in ([column.upper().replace("_", " ") for column in columns], *cells):
-        text = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        sys.stdout.write((text if len(text) <= most else text[: most - 1] + "…") + "\n")
+def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], nothing: str = "") -> None:
+    """Rows as text, fitted to the terminal if there is one; or a sentence where there are no rows."""
+    if not rows and nothing:
+        note(nothing)
+        return
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for text in tables.lines(rows, columns, room):
+        sys.stdout.write(text + "\n")
 
 
 def fields(values: Mapping[str, Any]) -> None:
     """One thing, a line for each of its fields that says something."""
-    width = max((len(name) for name in values), default=0)
-    for name, value in values.items():
-        if value not in (None, "", [], {}):
-            line(f"{name.replace('_', ' '):<{width}}  {_cell(value)}")
+    said = {words(name): value for name, value in values.items() if value not in (None, "", [], {})}
+    width = max(map(len, said), default=0)
+    for name, value in said.items():
+        line(f"{name:<{width}}  {tables.cell(value)}")
 
 
-def _cell(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return str(value)
+def body(content: bytes, more: str) -> None:
+    """What a callback carried, line by line; on a terminal only so much, and what to type for `more`."""
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        note(f"{len(content)} bytes that are no text; {more}")
+        return
+    shown = text[:_BODY_ON_A_SCREEN] if sys.stdout.isatty() else text
+    for part in shown.splitlines():
+        line(part.replace("\t", "    "))
+    if len(shown) < len(text):
+        note(f"… the first {len(shown)} of {len(text)} characters; {more}")

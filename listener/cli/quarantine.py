@@ -1,26 +1,30 @@
-"""signlog quarantine list, show, accept, drop."""
+"""signlog quarantine: list, show, accept, drop."""
 
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from listener import errors
 from listener.cli import options, output
-from listener.cli.options import Config, Json
+from listener.cli.options import Config, Json, Number
 
 if TYPE_CHECKING:
     from listener.quarantine import Kept, Quarantine
     from listener.settings import Settings
 
-app = typer.Typer(help="Callbacks that were refused, and are kept for you to look at.", no_args_is_help=True)
+_COLUMNS = ("id", "received_at", "source", "status", "reason", "client", "genuine", "size", "path")
 
-Number = Annotated[int, typer.Argument(help="Its number in the list.")]
+_HELP = """List callbacks that were refused. Or show, accept, drop one.
+
+Example: signlog quarantine
+"""
+
+app = typer.Typer(cls=options.ListFirst, help=_HELP)
 
 
 @app.command("list")
 def list_(
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many, the newest.")] = None,
+    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="At most so many, the newest.")] = None,
     json: Json = False,
     config: Config = None,
 ) -> None:
@@ -30,14 +34,14 @@ def list_(
     """
     with options.opened(config) as (found, _):
         from listener import bootstrap
+        from listener.desk import quarantine as desk
 
         with bootstrap.quarantine(found) as quarantine:
-            rows = [_shown(kept) for kept in quarantine.rows(limit)]
+            rows = [desk.shown(kept) for kept in quarantine.rows(limit)]
         if json:
             output.json_value(rows)
         else:
-            columns = ("id", "received_at", "source", "status", "reason", "client", "genuine", "path", "size")
-            output.table(rows, columns)
+            output.table(rows, _COLUMNS, "Nothing is in quarantine.")
 
 
 @app.command()
@@ -53,54 +57,70 @@ def show(
     """
     with options.opened(config) as (found, _):
         from listener import bootstrap
+        from listener.desk import quarantine as desk
 
         with bootstrap.quarantine(found) as quarantine:
             kept = _kept(quarantine, number)
         if raw:
-            sys.stdout.buffer.write(kept.body)
+            output.raw(kept.body)
         elif json:
-            output.json_value({**_shown(kept), "headers": kept.headers, "body": kept.body.decode(errors="replace")})
+            output.json_value(desk.whole(kept))
         else:
-            output.fields(_shown(kept))
-            output.line()
-            output.line(kept.body.decode(errors="replace"))
+            _show(desk.whole(kept), kept.body)
+
+
+def _show(whole: dict[str, Any], body: bytes) -> None:
+    headers = whole.pop("headers")
+    output.fields({name: value for name, value in whole.items() if name not in ("body", "body_base64")})
+    output.line()
+    for name, value in headers:
+        output.line(f"{name}: {value}")
+    if body:
+        output.line()
+        output.body(body, f"all of it: 'signlog quarantine show {whole['id']} --raw'")
 
 
 @app.command()
 def accept(
     reason: options.Reason,
-    number: Annotated[int | None, typer.Argument(help="Its number in the list.")] = None,
+    number: Annotated[int | None, typer.Argument(metavar="[N]", min=1, help="Its number in the list.")] = None,
     now_valid: Annotated[
         bool, typer.Option("--now-valid", help="All whose key or address is configured by now.")
     ] = False,
     source: Annotated[
-        str | None, typer.Option(help="Take it for this source; needed if it named an unknown one.")
+        str | None, typer.Option(metavar="NAME", help="Take it for this source, if it named an unknown one.")
     ] = None,
     json: Json = False,
     config: Config = None,
 ) -> None:
-    """Vouch for a refused callback: it is appended to the log as an import, with your name and reason.
+    """Vouch for a refused callback: append it to the log.
 
-    Example: signlog quarantine accept --now-valid --reason 'the new key was missing here'
+    It is appended as an import, with your name and reason.
+
+    Example: signlog quarantine accept --now-valid --reason 'the key was missing'
     """
     if (number is None) != now_valid:
         options.fail(options.WRONG, "name one number, or --now-valid")
+    if now_valid and source is not None:
+        options.fail(options.WRONG, "--source is for one number; with --now-valid each has its source already")
     with options.opened(config) as (found, database):
         from listener import bootstrap, decisions
 
         with bootstrap.quarantine(found) as quarantine:
-            chosen = _now_valid(found, quarantine) if number is None else [_kept(quarantine, number)]
-            if not chosen:
-                raise errors.NotFoundError("nothing in quarantine would be let in by now")
+            kept = _now_valid(found, quarantine) if number is None else [_kept(quarantine, number)]
+            if not kept:
+                raise errors.NotFoundError(
+                    "nothing in quarantine would be let in by now; 'signlog quarantine' says why"
+                )
+            chosen = [(one, _source(found, one, source)) for one in kept]
             positions = [
-                decisions.accept(database, quarantine, kept, name, found.sources[name], options.operator(), reason)
-                for kept in chosen
-                for name in [_source(found, kept, source)]
+                decisions.accept(database, quarantine, one, name, found.sources[name], options.operator(), reason)
+                for one, name in chosen
             ]
         if json:
             output.json_value({"positions": positions})
         else:
-            output.line(f"Accepted {len(positions)}, at {', '.join(map(str, positions))}.")
+            output.line(f"Accepted {len(positions)}, as events {', '.join(map(str, positions))}.")
 
 
 @app.command()
@@ -114,26 +134,34 @@ def drop(number: Number, json: Json = False, config: Config = None) -> None:
 
         with bootstrap.quarantine(found) as quarantine:
             if not quarantine.drop(number):
-                raise errors.NotFoundError(f"there is no {number} in quarantine")
+                raise _missing(number)
         if json:
             output.json_value({"dropped": number})
+        else:
+            output.line(f"Dropped {number}.")
 
 
 def _kept(quarantine: "Quarantine", number: int) -> "Kept":
     kept = quarantine.one(number)
     if kept is None:
-        raise errors.NotFoundError(f"there is no {number} in quarantine; see 'signlog quarantine list'")
+        raise _missing(number)
     return kept
+
+
+def _missing(number: int) -> errors.NotFoundError:
+    return errors.NotFoundError(f"there is no {number} in quarantine; 'signlog quarantine' lists what is")
 
 
 def _source(found: "Settings", kept: "Kept", named: str | None) -> str:
     source = named or kept.source
     if source not in found.sources:
-        raise errors.ConfigurationError(
-            f"{source} is not configured; name one with --source: {', '.join(found.sources) or 'there is none yet'}"
-        )
+        known = ", ".join(found.sources)
+        wanted = f"name one with --source: {known}" if known else "none is yet: configure one first"
+        raise errors.ConfigurationError(f"{source} is no configured source; {wanted}")
     if not kept.whole:
-        raise errors.NotFoundError(f"{kept.id} is not whole: only its first {len(kept.body)} bytes were kept")
+        raise errors.NotFoundError(
+            f"{kept.id} is not whole: only its first {len(kept.body)} bytes were kept; have the provider send it again"
+        )
     return source
 
 
@@ -147,20 +175,3 @@ def _now_valid(found: "Settings", quarantine: "Quarantine") -> list["Kept"]:
         for kept in quarantine.rows()
         if kept.whole and kept.source in gates and gates[kept.source].would_admit(kept.shown, kept.client)
     ]
-
-
-def _shown(kept: "Kept") -> dict[str, Any]:
-    from listener import times
-
-    return {
-        "id": kept.id,
-        "received_at": times.written(kept.received_at),
-        "source": kept.source,
-        "status": kept.status,
-        "reason": kept.reason,
-        "client": kept.client,
-        "genuine": kept.genuine,
-        "whole": kept.whole,
-        "path": kept.path,
-        "size": len(kept.body),
-    }

@@ -35,28 +35,26 @@ def serve(
 
     Example: signlog serve --config signlog.toml
     """
+    if door and worker:
+        raise typer.BadParameter("--door and --worker are two processes; leave both out to run both")
     with options.told():
         from listener import bootstrap, logs, settings
 
         found = settings.load(config)
         logs.configure()
-        if not door and not worker:
-            _supervise(found, config)
         bootstrap.prepare(found)
-        sock = (socket.socket(fileno=socket_fd) if socket_fd is not None else bootstrap.listen(found)) if door else None
-        if sock is not None and worker:
-            raise typer.BadParameter("--door and --worker are two processes; leave both out to run both")
-        if sock is not None:
-            _door(found, sock, parent_fd)
-        else:
+        if door:
+            _door(found, config, socket_fd, parent_fd)
+        elif worker:
             _worker(found, parent_fd)
+        else:
+            _supervise(found, config)
 
 
 def _supervise(found: "Settings", config: Path | None) -> None:
-    """Check everything that can be wrong, then become the supervisor: by exec, so that it weighs nothing."""
+    """Become the supervisor: by exec, so that it weighs nothing. Everything that can be wrong was looked at before."""
     from listener import bootstrap
 
-    bootstrap.prepare(found)
     sock = bootstrap.listen(found)
     sock.set_inheritable(True)
     _welcome(found, sock, config)
@@ -77,13 +75,18 @@ def _welcome(found: "Settings", sock: socket.socket, config: Path | None) -> Non
         output.note(f"signlog listens at {base}")
         sys.stderr.write(_HINT.format(path=config or "signlog.toml"))
     for key in found.without_effect():
-        output.note(f"{key} has no effect yet in this version")
+        output.note(f"{key}: has no effect yet in this version")
 
 
-def _door(found: "Settings", sock: socket.socket, parent_fd: int | None) -> None:
+def _door(found: "Settings", config: Path | None, socket_fd: int | None, parent_fd: int | None) -> None:
     from listener import bootstrap
     from listener.door import server
 
+    if socket_fd is None:
+        sock = bootstrap.listen(found)
+        _welcome(found, sock, config)
+    else:
+        sock = socket.socket(fileno=socket_fd)
     with bootstrap.log(found) as database:
         server.serve(bootstrap.door(found, database), sock, parent_fd=parent_fd)
 
@@ -99,5 +102,7 @@ def _worker(found: "Settings", parent_fd: int | None) -> None:
         signal.signal(number, lambda _number, _frame: stop.set())
     if parent_fd is not None:
         parent.alive(parent_fd, stop.set)
+    else:
+        output.note(f"signlog works on the log in {found.folder}")
     with bootstrap.log(found) as database, bootstrap.worker(found, database) as (projector, downloads):
         loop.run(projector, downloads, stop)

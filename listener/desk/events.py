@@ -43,6 +43,12 @@ class Filter(NamedTuple):
         )
 
 
+def head(database: Database) -> int:
+    """The position of the newest event."""
+    with database.reading() as connection:
+        return reader.head(connection)
+
+
 def every(database: Database, wanted: Filter, after: int = 0) -> Iterator[dict[str, Any]]:
     """All events behind a position that fit, in order."""
     interpreter = Interpreter()
@@ -79,7 +85,7 @@ def shown(found: Event, interpreter: Interpreter) -> dict[str, Any]:
         "credential": found.credential,
         **_meaning(found, interpreter),
         "size": len(body),
-        **_text(body),
+        **body_of(body),
     }
 
 
@@ -111,7 +117,8 @@ def _meaning(found: Event, interpreter: Interpreter) -> dict[str, Any]:
     return nothing
 
 
-def _text(body: bytes) -> dict[str, str]:
+def body_of(body: bytes) -> dict[str, str]:
+    """A body in JSON: as text, or as base64 where it is none."""
     try:
         return {"body": body.decode()}
     except UnicodeDecodeError:

@@ -1,9 +1,10 @@
 """Does it work, and what needs a person? Each alarm says what to type."""
 
+import shlex
 import shutil
 from typing import Any, Final
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from listener import errors, fingerprint, provider, times, views
 from listener.desk.reading import Reading, reading
@@ -23,6 +24,8 @@ CLOCK_BACK: Final = 5 * _SECOND
 _events = schema.events
 _artifacts = artifacts.TABLE
 
+_STATES: Final = (artifacts.WANTED, "held", artifacts.STORED, artifacts.FAILED, artifacts.ABANDONED)
+
 
 def health(database: Database, settings: Settings, quarantine: Quarantine) -> dict[str, Any]:
     """Everything at a glance; `alarms` is empty when nobody need do anything."""
@@ -31,17 +34,26 @@ def health(database: Database, settings: Settings, quarantine: Quarantine) -> di
         with reading(database, settings.folder) as at:
             found = _views(at, settings, alarms)
     except errors.ViewsError as error:
-        found = {"head": _head(database), "projected": 0, "heartbeat": None, "sources": {}}
         alarms.append(str(error))
+        found = _without_views(database, settings)
     rows, genuine = quarantine.count()
     if genuine:
-        alarms.append(f"{genuine} callbacks that look genuine were refused; see 'signlog quarantine list'")
+        alarms.append(
+            f"{genuine} refused callbacks look genuine; 'signlog quarantine' says why. "
+            "When that is mended: 'signlog quarantine accept --now-valid --reason …'"
+        )
     return {**found, "quarantined": rows, "alarms": alarms}
 
 
-def _head(database: Database) -> int:
+def _without_views(database: Database, settings: Settings) -> dict[str, Any]:
+    """The same answer, while nothing was folded."""
     with database.reading() as connection:
-        return reader.head(connection)
+        head, oldest = reader.head(connection), reader.read(connection, 0, 1)
+        sources = {name: _source(connection, name, settings) for name in settings.sources}
+    lag = max(0, now() - oldest[0].recorded_at) if oldest else 0
+    progress = {"head": head, "projected": 0, "lag_events": head, "lag_seconds": lag / _SECOND}
+    doubts = {"faults": 0, "anomalies": 0, "heartbeat": None, "replay_pending": False}
+    return {**progress, **dict.fromkeys(_STATES, 0), **doubts, "sources": sources}
 
 
 def _machine(database: Database, settings: Settings) -> list[str]:
@@ -49,9 +61,12 @@ def _machine(database: Database, settings: Settings) -> list[str]:
     if not wal_reset_is_fixed():
         version = ".".join(map(str, SQLITE_VERSION))
         alarms.append(f"SQLite {version} has the WAL-reset bug and serves only because of our lock; install pysqlite3")
-    free = shutil.disk_usage(settings.folder).free
-    if free < settings.disk_reserve:
-        alarms.append(f"only {free} bytes are free, less than disk_reserve; downloads have stopped: make room")
+    folders = (settings.documents_folder, settings.folder)
+    for folder in {folder.stat().st_dev: folder for folder in folders if folder.exists()}.values():
+        free = shutil.disk_usage(folder).free
+        if free < settings.disk_reserve:
+            size = f"{free / 1024**2:.0f} MiB"
+            alarms.append(f"only {size} are free in {folder}: less than disk_reserve, so downloads stopped; make room")
     with database.reading() as connection:
         newest = reader.back(connection, None, 1)
     if newest and newest[0].recorded_at > now() + CLOCK_BACK:
@@ -64,40 +79,46 @@ def _views(at: Reading, settings: Settings, alarms: list[str]) -> dict[str, Any]
     waiting = reader.read(at.log, checkpoint.position, 1)
     lag = max(0, now() - waiting[0].recorded_at) if waiting else 0
     beat = at.views.scalar(select(views.heartbeat.c.at))
-    counts = _counts(at)
-    faults = at.views.scalar(select(func.count()).select_from(views.faults)) or 0
-    contradicted = _contradicted(at)
+    counts, faults, contradicted = _counts(at), _positions(at), _contradicted(at)
     alarms += _progress(beat, lag, checkpoint.origin)
     alarms += _documents(at, settings, counts)
     if faults:
-        alarms.append(f"{faults} events could not be taken in; see 'signlog health --json'")
+        alarms.append(f"{len(faults)} events could not be taken in; the first: 'signlog show {faults[0]}'")
     if contradicted:
-        alarms.append(f"{contradicted} subjects are told differently by callbacks and API; see 'signlog status'")
+        source, subject = contradicted[0]
+        alarms.append(
+            f"of {len(contradicted)} subjects callbacks and API say different things; "
+            f"the first: 'signlog timeline {source} {shlex.quote(subject)}'"
+        )
     return {
         "head": head,
         "projected": checkpoint.position,
         "lag_events": head - checkpoint.position,
         "lag_seconds": lag / _SECOND,
         **counts,
-        "faults": faults,
-        "anomalies": contradicted,
+        "faults": len(faults),
+        "anomalies": len(contradicted),
         "heartbeat": times.written(beat),
         "replay_pending": _mixed(at),
-        "sources": {name: _source(at, name, settings) for name in settings.sources},
+        "sources": {name: _source(at.log, name, settings) for name in settings.sources},
     }
 
 
 def _counts(at: Reading) -> dict[str, int]:
     found = at.views.execute(select(_artifacts.c.state, func.count()).group_by(_artifacts.c.state))
     counts: dict[str, int] = {row.state: row[1] for row in found}
-    states = (artifacts.WANTED, "held", artifacts.STORED, artifacts.FAILED, artifacts.ABANDONED)
-    return {state: counts.get(state, 0) for state in states}
+    return {state: counts.get(state, 0) for state in _STATES}
 
 
-def _contradicted(at: Reading) -> int:
+def _positions(at: Reading) -> list[int]:
+    """Of the events that could not be taken in."""
+    return list(at.views.scalars(select(views.faults.c.position).distinct().order_by(views.faults.c.position)))
+
+
+def _contradicted(at: Reading) -> list[tuple[str, str]]:
     table = packages.TABLE
-    query = select(func.count()).select_from(table).where(table.c.confirmed == packages.CONTRADICTED)
-    return at.views.scalar(query) or 0
+    query = select(table.c.source, table.c.id).where(table.c.confirmed == packages.CONTRADICTED)
+    return [(row.source, row.id) for row in at.views.execute(query.order_by(table.c.last_position.desc()))]
 
 
 def _progress(beat: int | None, lag: int, origin: str) -> list[str]:
@@ -123,12 +144,15 @@ def _documents(at: Reading, settings: Settings, counts: dict[str, int]) -> list[
         if lacks:
             alarms.append(f"{source}: {number} documents are wanted, and not fetched: {lacks}")
         elif oldest is not None and now() - oldest > WANTED_TOO_LONG:
-            alarms.append(f"{source}: a document is wanted since {times.written(oldest)}; see 'signlog downloads list'")
+            alarms.append(f"{source}: a document is wanted since {times.written(oldest)}; see 'signlog downloads'")
     refused = select(_artifacts.c.source).where(_artifacts.c.state == artifacts.FAILED, _artifacts.c.next_at.is_(None))
     for source in at.views.scalars(refused.distinct()):
         alarms.append(f"{source}: the provider refuses the API key; mend sources.{source}.api_key and restart")
     if counts[artifacts.ABANDONED]:
-        alarms.append(f"{counts[artifacts.ABANDONED]} documents were given up; see 'signlog downloads list'")
+        alarms.append(
+            f"{counts[artifacts.ABANDONED]} documents were given up; 'signlog downloads --state abandoned' says why, "
+            "'signlog downloads retry --reason …' tries again"
+        )
     return alarms
 
 
@@ -138,8 +162,10 @@ def _lacking(source: str, settings: Settings) -> str | None:
     if configured is None:
         return f"sources.{source} is not configured any more"
     if not provider.named(configured.provider).SPEAKS_API:
-        return f"this version cannot yet; sources.{source}.artifacts = [] if you never want them"
-    return None if configured.api_key else f"set sources.{source}.api_key, or sources.{source}.artifacts = []"
+        return f"this version cannot yet; sources.{source}.artifacts = [] wants no more of what completes from then on"
+    if configured.api_key is None:
+        return f"set sources.{source}.api_key; or sources.{source}.artifacts = [], for what completes from then on"
+    return None
 
 
 def _mixed(at: Reading) -> bool:
@@ -148,7 +174,7 @@ def _mixed(at: Reading) -> bool:
     return bool(folded - {fingerprint.fingerprint()})
 
 
-def _source(at: Reading, name: str, settings: Settings) -> dict[str, Any]:
+def _source(log: Connection, name: str, settings: Settings) -> dict[str, Any]:
     last = (
         select(_events.c.recorded_at)
         .where(_events.c.source == name, _events.c.kind == event.CALLBACK)
@@ -157,6 +183,6 @@ def _source(at: Reading, name: str, settings: Settings) -> dict[str, Any]:
     )
     return {
         "provider": settings.sources[name].provider,
-        "last_callback": times.written(at.log.scalar(last)),
+        "last_callback": times.written(log.scalar(last)),
         "api_access": settings.sources[name].api_key is not None,
     }

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 from sqlalchemy import Connection, select
 
 from listener import errors
@@ -22,7 +23,7 @@ class Reading(NamedTuple):
 
 @contextlib.contextmanager
 def reading(database: Database, folder: Path) -> Iterator[Reading]:
-    """Read both. Raises ViewsError while there are no views."""
+    """Read both. Raises ViewsError while there are no views, or none that this version can read."""
     with database.reading() as log:
         generation = log.scalar(select(schema.live.c.generation))
         if generation is None:
@@ -31,5 +32,9 @@ def reading(database: Database, folder: Path) -> Iterator[Reading]:
         try:
             with live.reading() as views:
                 yield Reading(log, views)
+        except msgspec.ValidationError as error:
+            raise errors.ViewsError(
+                f"{live.path} was folded by another version ({error}); the worker folds it anew: run 'signlog serve'"
+            ) from error
         finally:
             live.close()

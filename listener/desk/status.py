@@ -1,17 +1,29 @@
 """Where subjects stand, from the live views."""
 
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeVar
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, tuple_
 
-from listener import provider, times
+from listener import times
 from listener.acts import Artifact
 from listener.desk.reading import Reading
-from projections import artifacts, packages, timeline
+from listener.log import schema
+from projections import artifacts, facts, packages, timeline
 
 _packages = packages.TABLE
 _artifacts = artifacts.TABLE
 _timeline = timeline.TABLE
+
+_PAGE: Final = 200  # keys in one query
+# Facts whose text names nobody but a signer and a document.
+_NAMES_ONLY: Final = frozenset(
+    {facts.DOCUMENT_SIGNED, facts.CONSENTED, facts.DOCUMENT_VIEWED, facts.SIGNER_COMPLETED, facts.SIGNER_LOCKED}
+)
+
+
+Subject = tuple[str, str]
+_Key = TypeVar("_Key")
 
 
 class Filter(NamedTuple):
@@ -25,7 +37,7 @@ def one(at: Reading, source: str, subject: str) -> dict[str, Any] | None:
     """A subject with its documents, or None if nothing is known of it."""
     query = select(_packages).where(_packages.c.source == source, _packages.c.id == subject)
     row = at.views.execute(query).one_or_none()
-    return None if row is None else _shown(at, row)
+    return None if row is None else _shown(row, downloads(at, source, subject))
 
 
 def several(at: Reading, wanted: Filter, limit: int | None = None) -> list[dict[str, Any]]:
@@ -35,7 +47,9 @@ def several(at: Reading, wanted: Filter, limit: int | None = None) -> list[dict[
         query = query.where(_packages.c.source == wanted.source)
     if wanted.stage is not None:
         query = query.where(_packages.c.stage == wanted.stage)
-    return [_shown(at, row) for row in at.views.execute(query)]
+    rows = at.views.execute(query).all()
+    found = _downloads_of(at, [(row.source, row.id) for row in rows])
+    return [_shown(row, found.get((row.source, row.id), [])) for row in rows]
 
 
 def downloads(at: Reading, source: str | None = None, subject: str | None = None) -> list[dict[str, Any]]:
@@ -45,26 +59,64 @@ def downloads(at: Reading, source: str | None = None, subject: str | None = None
         query = query.where(_artifacts.c.source == source)
     if subject is not None:
         query = query.where(_artifacts.c.subject == subject)
-    rows = at.views.execute(query)
-    return [{"source": row.source, "subject": row.subject, **_artifact(row.name, artifacts.load(row))} for row in rows]
+    return [_artifact(row) for row in at.views.execute(query)]
+
+
+def _downloads_of(at: Reading, subjects: Sequence[Subject]) -> Mapping[Subject, list[dict[str, Any]]]:
+    found: dict[Subject, list[dict[str, Any]]] = {}
+    for page in _paged(subjects):
+        of_them = select(_artifacts).where(tuple_(_artifacts.c.source, _artifacts.c.subject).in_(page))
+        for row in at.views.execute(of_them.order_by(_artifacts.c.last_position)):
+            found.setdefault((row.source, row.subject), []).append(_artifact(row))
+    return found
 
 
 def history(at: Reading, source: str, subject: str) -> list[dict[str, Any]]:
-    """A subject's facts in the order of the log; `same_as` is the position of the first that said the same."""
+    """A subject's facts in the order of the log; `same_as` is the position of the first that said the same.
+
+    Callbacks name signers and documents by their ids; as far as the provider's API told us, names stand in the text.
+    """
     first = func.min(_timeline.c.position).over(partition_by=_timeline.c.sense)
     query = select(_timeline, first.label("first")).where(_timeline.c.source == source, _timeline.c.subject == subject)
+    rows = at.views.execute(query.order_by(_timeline.c.position, _timeline.c.artifact)).all()
+    kinds, names = _kinds(at, [row.position for row in rows]), _names(at, source, subject)
     return [
         {
             "position": row.position,
             "occurred_at": times.written(row.occurred_at),
             "recorded_at": times.written(row.recorded_at),
+            "kind": kinds[row.position],
             "name": row.name,
             "what": row.what,
-            "text": row.text,
+            "text": _named(row.text, names) if row.what in _NAMES_ONLY else row.text,
             "same_as": row.first if row.first != row.position else None,
         }
-        for row in at.views.execute(query.order_by(_timeline.c.position, _timeline.c.artifact))
+        for row in rows
     ]
+
+
+def _kinds(at: Reading, positions: Sequence[int]) -> dict[int, str]:
+    """The kinds of these events, from the log."""
+    events = schema.events.c
+    found: dict[int, str] = {}
+    for page in _paged(positions):
+        rows = at.log.execute(select(events.position, events.kind).where(events.position.in_(page)))
+        found.update({row.position: row.kind for row in rows})
+    return found
+
+
+def _names(at: Reading, source: str, subject: str) -> dict[str, str]:
+    found = one(at, source, subject)
+    known = [*found["signers"], *found["documents"]] if found else []
+    return {each["id"]: each["name"] for each in known if each["name"]}
+
+
+def _named(text: str, names: Mapping[str, str]) -> str:
+    return " ".join(names.get(word, word) for word in text.split(" "))
+
+
+def _paged(keys: Sequence[_Key]) -> Iterator[Sequence[_Key]]:
+    return (keys[start : start + _PAGE] for start in range(0, len(keys), _PAGE))
 
 
 def retryable(at: Reading, source: str | None, subject: str | None, name: str | None) -> list[Artifact]:
@@ -78,9 +130,8 @@ def retryable(at: Reading, source: str | None, subject: str | None, name: str | 
     ]
 
 
-def _shown(at: Reading, row: Any) -> dict[str, Any]:
+def _shown(row: Any, found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     state = packages.load(row)
-    found = downloads(at, row.source, row.id)
     return {
         "source": row.source,
         "id": row.id,
@@ -108,10 +159,13 @@ def _shown(at: Reading, row: Any) -> dict[str, Any]:
     }
 
 
-def _artifact(name: str, state: artifacts.State) -> dict[str, Any]:
+def _artifact(row: Any) -> dict[str, Any]:
+    state = artifacts.load(row)
     stored = state.stored
     return {
-        "name": name,
+        "source": row.source,
+        "subject": row.subject,
+        "name": row.name,
         "state": state.state,
         "sha256": stored.sha256 if stored else None,
         "size": stored.size if stored else None,
@@ -120,8 +174,3 @@ def _artifact(name: str, state: artifacts.State) -> dict[str, Any]:
         "next_at": times.written(state.next_at),
         "error": state.error,
     }
-
-
-def noun(name: str) -> str:
-    """What is signed, in the provider's own word."""
-    return provider.named(name).NOUN if name in provider.names() else "subject"

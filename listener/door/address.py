@@ -9,6 +9,7 @@ HEALTH: Final = "healthz"
 # /document/ready and its like).
 _ONESPAN_SAMPLE: Final = "callback"
 _EVROTRUST_WORD: Final = "document"
+_USUAL_BYTES: Final = 256
 
 
 class Address(NamedTuple):
@@ -18,12 +19,17 @@ class Address(NamedTuple):
     below: tuple[str, ...]
 
 
-@functools.lru_cache(maxsize=1024)
 def resolve(raw_path: bytes) -> Address | str | None:
     """A callback address, the word HEALTH, or None for anything else.
 
-    Elements are split before they are decoded: %2F in an id is no separator.
+    Remembered only if it is no longer than addresses are: a thousand paths of 32 KiB would weigh 700 MB.
     """
+    return _resolve(raw_path) if len(raw_path) <= _USUAL_BYTES else _resolve.__wrapped__(raw_path)
+
+
+@functools.lru_cache(maxsize=1024)
+def _resolve(raw_path: bytes) -> Address | str | None:
+    """Elements are split before they are decoded: %2F in an id is no separator."""
     elements = [element for element in raw_path.decode("latin-1").split("/") if element]
     words = [decoded(element) for element in elements]
     if words == [HEALTH]:

@@ -1,6 +1,7 @@
 """The public app: bounded body, authenticate, append, answer. Nothing heavier runs in its process."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -14,7 +15,7 @@ from listener import errors, provider
 from listener.door import address, body, client, gate
 from listener.door.address import Address
 from listener.door.body import Body, Share
-from listener.door.gate import Gate, Verdict
+from listener.door.gate import Gate, Nobody, Verdict
 from listener.log import event
 from listener.log.database import Database
 from listener.log.event import Draft, written
@@ -23,9 +24,9 @@ from listener.quarantine import Quarantine, Refused
 
 _log = structlog.get_logger()
 
-REFUSED_BYTES: Final = 64 * 1024
 UNFINISHED_BYTES: Final = 48 * 1024 * 1024  # of callbacks that were let in …
 UNFINISHED_REFUSED_BYTES: Final = 16 * 1024 * 1024  # … and of all others: strangers cannot crowd out senders
+KEEPING_BYTES: Final = 32 * 1024 * 1024  # of refused callbacks on their way into the quarantine
 _MOST_REGULARS: Final = 4096
 _RETRY_AFTER: Final = (b"retry-after", b"5")
 
@@ -47,7 +48,6 @@ _ANSWERS: Final = {
     503: _answer(503, _RETRY_AFTER),
 }
 _STATUS: Final = {body.TOO_LARGE: 413, body.CUT_SHORT: 408, body.NO_ROOM: 503}
-_UNKNOWN_SOURCE: Final = Verdict(404, "unknown source", "", "", ())
 _HEALTHY: Final = _answer(200, (b"content-type", b"text/plain"), content=b"ok")
 
 
@@ -57,17 +57,21 @@ class Door:
     def __init__(
         self,
         gates: Mapping[str, Gate],
+        nobody: Nobody,
         quarantine: Quarantine,
         max_body_bytes: int,
         trusted: tuple[client.Network, ...],
     ) -> None:
         self._gates = gates
+        self._nobody = nobody
         self._quarantine = quarantine
         self._max_body_bytes = max_body_bytes
         self._trusted = trusted
         self._share = Share(UNFINISHED_BYTES)
         self._refused_share = Share(UNFINISHED_REFUSED_BYTES)
+        self._keeping_share = Share(KEEPING_BYTES)
         self._regulars: dict[str, None] = {}
+        self._refusals = Refusals()
         self._keeper = ThreadPoolExecutor(1, thread_name_prefix="quarantine")
         self.writer: Writer | None = None
 
@@ -95,6 +99,8 @@ class Door:
         if found is None:
             return _ANSWERS[404]
         if isinstance(found, str):
+            if scope["method"] not in ("GET", "HEAD"):  # a 200 would tell a lost callback that it is stored
+                return _ANSWERS[404]
             return _HEALTHY if self.writer is not None and self.writer.healthy else _ANSWERS[503]
         if scope["method"] != "POST":
             return _ANSWERS[405]
@@ -105,10 +111,11 @@ class Door:
         peer = client.canonical(scope["client"][0]) if scope["client"] else ""
         caller = client.client(peer, scope["headers"], self._trusted)
         known = self._gates.get(found.source)
-        verdict = known.ask(scope["headers"], found.below, caller) if known else _UNKNOWN_SOURCE
-        head = Head(found.source, known, peer, caller, scope, verdict)
+        verdict = (known or self._nobody).ask(scope["headers"], found.below, caller)
+        source = found.source if known else gate.hide(found.source, verdict.secrets)
+        head = Head(source, known, peer, caller, scope, verdict)
         if known is None or verdict.status != 200:
-            limit = self._max_body_bytes if caller in self._regulars else REFUSED_BYTES
+            limit = self._max_body_bytes if caller in self._regulars else body.PART_BYTES
             content = await body.read(receive, min(limit, self._max_body_bytes), self._refused_share)
             return await self._refuse(head, verdict.status, verdict.reason, content)
         content = await body.read(receive, self._max_body_bytes, self._share)
@@ -148,7 +155,6 @@ class Door:
     async def _refuse(self, head: "Head", status: int, reason: str, content: Body) -> int:
         """Keep what is refused, before the answer: nobody sends it again, and a key may only have been mixed up."""
         whole = content.problem is None
-        kept = content.content if whole else content.content[:REFUSED_BYTES]
         genuine = head.caller in self._regulars or (whole and head.recognised(content.content))
         refused = Refused(
             head.source,
@@ -160,15 +166,48 @@ class Door:
             head.verdict.shown,
             head.target(),
             head.headers(),
-            kept,
+            content.content,
             whole,
         )
-        try:
-            number = await asyncio.get_running_loop().run_in_executor(self._keeper, self._quarantine.keep, refused)
-            _log.warning("callback_refused", source=head.source, status=status, reason=reason, quarantine=number)
-        except Exception as error:
-            _log.error("quarantine_failed", source=head.source, status=status, reason=reason, error=repr(error))
+        await self._keep(refused)
         return status
+
+    async def _keep(self, refused: Refused) -> None:
+        size = len(refused.body) + len(refused.headers)
+        if not self._keeping_share.take(size):
+            _log.error("quarantine_full", source=refused.source, status=refused.status, reason=refused.reason)
+            return
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._keeper, self._quarantine.keep, refused)
+            self._refusals.tell(refused)
+        except Exception as error:
+            _log.error("quarantine_failed", source=refused.source, status=refused.status, error=repr(error))
+        finally:
+            self._keeping_share.give(size)
+
+
+class Refusals:
+    """Tells the log of refused callbacks, once a second at the most: all of them are in the quarantine."""
+
+    def __init__(self) -> None:
+        self._silent_until = 0.0
+        self._untold = 0
+
+    def tell(self, refused: Refused) -> None:
+        """Log this one, with how many were not logged since the last."""
+        if time.monotonic() < self._silent_until:
+            self._untold += 1
+            return
+        self._silent_until = time.monotonic() + 1
+        _log.warning(
+            "callback_refused",
+            source=refused.source,
+            status=refused.status,
+            reason=refused.reason,
+            client=refused.client,
+            untold=self._untold,
+        )
+        self._untold = 0
 
 
 class Head(NamedTuple):

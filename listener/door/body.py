@@ -1,8 +1,13 @@
 """Reading a request's body without letting strangers own the memory."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from starlette.types import Receive
+
+TOO_LARGE: Final = "too large"
+CUT_SHORT: Final = "cut short"
+NO_ROOM: Final = "no room"
+PART_BYTES: Final = 64 * 1024  # of a body that is not all there: enough to see what it was
 
 
 class Share:
@@ -24,38 +29,34 @@ class Share:
 
 
 class Body(NamedTuple):
-    """What came, and why it is not all there if it is not: `too large`, `cut short` or `no room`."""
+    """What came, and why it is not all there if it is not; then it is its first PART_BYTES at most."""
 
     content: bytes
     problem: str | None = None
 
 
-TOO_LARGE = "too large"
-CUT_SHORT = "cut short"
-NO_ROOM = "no room"
-
-
 async def read(receive: Receive, limit: int, share: Share) -> Body:
-    """At most `limit` bytes. One that ends with the first message costs no share."""
+    """A body of at most `limit` bytes, or a part of it. One that ends with the first message costs no share."""
     message = await receive()
-    content = message.get("body", b"")
     if message["type"] == "http.request" and not message.get("more_body", False):
-        return Body(content, None) if len(content) <= limit else Body(content[:limit], TOO_LARGE)
-    taken = 0
+        content = message.get("body", b"")
+        return Body(content) if len(content) <= limit else _part(content, TOO_LARGE)
+    content = bytearray()  # and no list of pieces: a body that comes in drops would weigh many times its length
     try:
-        chunks: list[bytes] = []
-        while True:
-            if message["type"] == "http.disconnect":
-                return Body(b"".join(chunks), CUT_SHORT)
-            chunk = message.get("body", b"")
-            if not share.take(len(chunk)):
-                return Body(b"".join(chunks), NO_ROOM)
-            taken += len(chunk)
-            chunks.append(chunk)
-            if taken > limit:
-                return Body(b"".join(chunks)[:limit], TOO_LARGE)
+        while message["type"] != "http.disconnect":
+            piece = message.get("body", b"")
+            if not share.take(len(piece)):
+                return _part(content, NO_ROOM)
+            content += piece
+            if len(content) > limit:
+                return _part(content, TOO_LARGE)
             if not message.get("more_body", False):
-                return Body(b"".join(chunks))
+                return Body(bytes(content))
             message = await receive()
+        return _part(content, CUT_SHORT)
     finally:
-        share.give(taken)
+        share.give(len(content))
+
+
+def _part(content: bytes | bytearray, problem: str) -> Body:
+    return Body(bytes(content[:PART_BYTES]), problem)

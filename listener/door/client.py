@@ -3,6 +3,9 @@
 import functools
 import ipaddress
 from collections.abc import Sequence
+from typing import Final
+
+_LONGEST: Final = 64  # an IPv6 address has 45 characters at most, and then comes the name of an interface
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -49,8 +52,12 @@ def matching(address: str, networks: Sequence[Network]) -> Network | None:
     return next((known for known in networks if parsed.version == known.version and parsed in known), None)
 
 
-@functools.lru_cache(maxsize=4096)
 def _address(text: str) -> Address | None:
+    return _parsed(text) if len(text) <= _LONGEST else None
+
+
+@functools.lru_cache(maxsize=4096)
+def _parsed(text: str) -> Address | None:
     try:
         address = ipaddress.ip_address(text)
     except ValueError:

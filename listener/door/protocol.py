@@ -87,6 +87,13 @@ class BoundedProtocol(HttpToolsProtocol):
             self.answering.disconnected = True
         super().connection_lost(exc)
 
+    def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn's closes: who half-closes would get no answer
+        """Keep the connection, for the answer, while a whole request waits for it."""
+        waits = self.cycle is not None and not self.cycle.more_body and not self.cycle.response_complete
+        if waits:
+            self.cycle.keep_alive = False
+        return waits
+
     def data_received(self, data: bytes) -> None:
         """Feed the parser no more than the allowance: it collects an unfinished header by itself, however long."""
         while data and not self.deaf:

@@ -1,7 +1,6 @@
 """Adding events to the log: dense positions, in commit order, each sealed where it stands."""
 
 import functools
-import os
 import time
 from collections.abc import Sequence
 from itertools import chain
@@ -10,7 +9,6 @@ from typing import Final
 from sqlalchemy import Connection
 
 from listener.log import schema
-from listener.log.database import Database
 from listener.log.event import Draft, Event, seal
 
 _ROW: Final = "({})".format(", ".join("?" * len(schema.events.c)))
@@ -43,12 +41,3 @@ def append(connection: Connection, drafts: Sequence[Draft]) -> list[Event]:
 def _insert(rows: int) -> str:
     """One statement for several rows: executemany gives the interpreter lock away at each row, and must win it back."""
     return "INSERT INTO events VALUES " + ", ".join([_ROW] * rows)
-
-
-def create_log(database: Database) -> None:
-    """Give a new log its id: 16 random bytes that every leaf commits to."""
-    with database.writing() as connection:
-        connection.exec_driver_sql(
-            "INSERT INTO log (first_position, id, created_at) SELECT 1, ?, ? WHERE NOT EXISTS (SELECT 1 FROM log)",
-            (os.urandom(16), now()),
-        )

@@ -3,7 +3,9 @@
 import contextlib
 import fcntl
 import os
+import re
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -35,6 +37,7 @@ _PRAGMAS: Final = {
     "recursive_triggers": 1,
 }
 _BUSY_MS: Final = 10_000
+_MOUNTS: Final = Path("/proc/self/mounts")
 _NETWORK_FILE_SYSTEMS: Final = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs"})
 
 
@@ -45,13 +48,18 @@ def wal_reset_is_fixed(version: tuple[int, ...] = SQLITE_VERSION) -> bool:
 
 def sqlite_engine(path: Path, pragmas: dict[str, Any], module: ModuleType = sqlite) -> Engine:
     """An engine whose transactions begin when we say so, with these pragmas on every connection."""
-    engine = sqlalchemy.create_engine(f"sqlite:///{path}", module=module, connect_args={"timeout": _BUSY_MS / 1000})
+    engine = sqlalchemy.create_engine(
+        f"sqlite:///{path}",
+        module=module,
+        connect_args={"timeout": _BUSY_MS / 1000},
+        hide_parameters=True,  # an error is logged, and they hold bodies
+    )
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # pysqlite would begin by itself, and never IMMEDIATE
         for name, value in pragmas.items():
-            connection.execute(f"PRAGMA {name} = {value}").close()
+            _set(connection, module, name, value)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -60,6 +68,19 @@ def sqlite_engine(path: Path, pragmas: dict[str, Any], module: ModuleType = sqli
         connection.exec_driver_sql(f"BEGIN {how}")
 
     return engine
+
+
+def _set(connection: Any, module: ModuleType, name: str, value: Any) -> None:
+    """Set a pragma, waiting as long as for any lock: SQLite itself does not when two switch a new file to WAL."""
+    give_up_at = time.monotonic() + _BUSY_MS / 1000
+    while True:
+        try:
+            connection.execute(f"PRAGMA {name} = {value}").close()
+            return
+        except module.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != module.SQLITE_BUSY or time.monotonic() > give_up_at:
+                raise
+            time.sleep(0.01)
 
 
 class AppendLock:
@@ -92,7 +113,7 @@ class Database:
     """`signlog.db` in a local folder, written only under the append lock."""
 
     def __init__(self, folder: Path) -> None:
-        _refuse_network(folder)
+        refuse_network(folder)
         self.path = folder / "signlog.db"
         self._wal = folder / "signlog.db-wal"
         self.lock = AppendLock(folder / "signlog.lock")
@@ -112,27 +133,33 @@ class Database:
             yield connection
 
     def wal_bytes(self) -> int:
-        """How much waits to be moved from the write-ahead log into the file."""
+        """The size of the write-ahead log on disk: it is written again from its start once all of it was moved."""
         try:
             return self._wal.stat().st_size
         except FileNotFoundError:
             return 0
 
     def checkpoint(self, truncate: bool = False) -> bool:
-        """Move the write-ahead log into the file, under the append lock; whether all of it went."""
+        """Move the write-ahead log into the file, under the append lock; whether all of it went.
+
+        Never waits for readers: whoever wants to append would wait with it.
+        """
         mode = "TRUNCATE" if truncate else "PASSIVE"
         with self.lock, contextlib.closing(self.engine.raw_connection()) as connection:
             cursor = connection.cursor()
-            cursor.execute(f"PRAGMA wal_checkpoint({mode})")
-            busy, in_wal, moved = cursor.fetchall()[0]
+            cursor.execute("PRAGMA busy_timeout = 0")
+            try:
+                cursor.execute(f"PRAGMA wal_checkpoint({mode})")
+                busy, in_wal, moved = cursor.fetchall()[0]
+            finally:
+                cursor.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
             return not busy and in_wal == moved
 
-    def assert_suitable(self) -> None:
+    def assert_suitable(self, version: tuple[int, ...] = SQLITE_VERSION) -> None:
         """Raise UnsuitableDatabase unless SQLite and every pragma are what durability needs."""
-        if SQLITE_VERSION < OLDEST_USABLE:
-            raise errors.UnsuitableDatabase(
-                f"SQLite {sqlite.sqlite_version} is too old; install the pysqlite3 wheel or SQLite 3.51.3"
-            )
+        if version < OLDEST_USABLE:
+            found = ".".join(map(str, version))
+            raise errors.UnsuitableDatabase(f"SQLite {found} is too old; install the pysqlite3 wheel or SQLite 3.51.3")
         with self.engine.connect() as connection:
             for name, wanted in _PRAGMAS.items():
                 found = connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
@@ -146,21 +173,26 @@ class Database:
         self.lock.close()
 
 
-def _refuse_network(folder: Path) -> None:
+def refuse_network(folder: Path, mounts: Path = _MOUNTS) -> None:
     """SQLite's locks and shared memory do not work across machines (https://sqlite.org/wal.html)."""
-    kind = _file_system(folder.resolve())
+    kind = _file_system(folder.resolve(), mounts)
     if kind in _NETWORK_FILE_SYSTEMS:
         raise errors.ConfigurationError(
             f"data: {folder} is on a network file system ({kind}); choose a folder on a local disk"
         )
 
 
-def _file_system(folder: Path) -> str:
+def _file_system(folder: Path, mounts: Path) -> str:
     """The type of the file system that holds `folder`, or "" where the system does not tell."""
     best, kind = "", ""
-    with contextlib.suppress(OSError), open("/proc/self/mounts", encoding="utf-8", errors="replace") as mounts:
-        for line in mounts:
+    with contextlib.suppress(OSError), mounts.open(encoding="utf-8", errors="surrogateescape") as lines:
+        for line in lines:
             _, mounted_on, found, *_rest = line.split(" ")
-            if len(mounted_on) >= len(best) and folder.is_relative_to(mounted_on.replace("\\040", " ")):
+            if len(mounted_on) >= len(best) and folder.is_relative_to(_unescaped(mounted_on)):
                 best, kind = mounted_on, found
     return kind
+
+
+def _unescaped(mounted_on: str) -> str:
+    """A path of the mount table, where the kernel writes space, tab, newline, # and backslash in octal."""
+    return re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), mounted_on)

@@ -55,7 +55,7 @@ class Event(NamedTuple):
     leaf: bytes
 
 
-class Entry(msgspec.Struct):
+class Entry(msgspec.Struct, gc=False):
     """What a leaf commits to. The fields stand in alphabetical order: that is the order they are encoded in."""
 
     client: str | None
@@ -93,28 +93,44 @@ def leaf_hash(entry: Entry) -> bytes:
 
 def seal(draft: Draft, log_id: bytes, position: int, recorded_at: int, spooled_at: int | None = None) -> Event:
     """Give a draft its place in the log `log_id` (16 bytes), at a time in microseconds UTC."""
+    kind, source, provider, body, headers, method, path, peer, client, credential = draft
     salt = os.urandom(SALT_BYTES)
-    content = content_hash(salt, draft.headers, draft.body)
-    unsealed = Event(
+    content = content_hash(salt, headers, body)
+    entry = Entry(
+        client,
+        content.hex(),
+        credential,
+        kind,
+        log_id.hex(),
+        method,
+        path,
+        peer,
+        position,
+        provider,
+        recorded_at,
+        source,
+        spooled_at,
+        FORMAT,
+    )
+    return Event(
         position,
         FORMAT,
         recorded_at,
         spooled_at,
-        draft.kind,
-        draft.source,
-        draft.provider,
-        draft.method,
-        draft.path,
-        draft.peer,
-        draft.client,
-        draft.headers,
-        draft.credential,
-        draft.body,
+        kind,
+        source,
+        provider,
+        method,
+        path,
+        peer,
+        client,
+        headers,
+        credential,
+        body,
         salt,
         content,
-        b"",
+        leaf_hash(entry),
     )
-    return unsealed._replace(leaf=leaf_hash(entry_of(unsealed, log_id)))
 
 
 def entry_of(event: Event, log_id: bytes) -> Entry:

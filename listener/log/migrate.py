@@ -1,5 +1,6 @@
 """Bringing a database to the newest shape; safe when several processes start at once."""
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -7,14 +8,17 @@ from sqlalchemy import Connection, inspect
 
 from listener import errors
 from listener.log import schema
-from listener.log.append import create_log
+from listener.log.append import now
 from listener.log.database import Database
 
 _SCRIPTS: Final = Path(__file__).resolve().parents[2] / "migrations"
 
 
 def migrate(database: Database) -> None:
-    """Migrate if needed, and give a new log its id. Under the append lock: the second process finds it done."""
+    """Migrate if needed, and give a new log its id, at once: whoever sees the tables sees the id, killed or not.
+
+    Under the append lock: the second process finds it done.
+    """
     with database.reading() as connection:
         if revision(connection) == schema.REVISION:
             return
@@ -25,7 +29,7 @@ def migrate(database: Database) -> None:
                 f"{database.path} was written by a newer signlog (schema {found}, this one knows {schema.REVISION})"
             )
         _upgrade(connection)
-    create_log(database)
+        _identify(connection)
 
 
 def revision(connection: Connection) -> str | None:
@@ -45,3 +49,11 @@ def _upgrade(connection: Connection) -> None:
     config.set_main_option("script_location", str(_SCRIPTS))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+def _identify(connection: Connection) -> None:
+    """Give a new log its id: 16 random bytes that every leaf commits to."""
+    connection.exec_driver_sql(
+        "INSERT INTO log (first_position, id, created_at) SELECT 1, ?, ? WHERE NOT EXISTS (SELECT 1 FROM log)",
+        (os.urandom(16), now()),
+    )

@@ -142,7 +142,8 @@ class Writer:
         self, futures: Sequence["asyncio.Future[int]"], positions: Sequence[int], failure: Exception | None, size: int
     ) -> None:
         self._waiting_bytes -= size
-        self._failed = failure is not None
+        if futures:  # to have stored nothing proves nothing
+            self._failed = failure is not None
         for index, future in enumerate(futures):
             if future.done():
                 continue

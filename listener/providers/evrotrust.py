@@ -22,11 +22,11 @@ DEFAULT_URL: Final = "https://v.evrotrust.com/vendor"
 
 
 class _Meaning(NamedTuple):
-    """What a status code means. Callbacks carry no time, so the rank alone orders: an end never goes back."""
+    """What a status code means, and what it says beyond its stage. Callbacks carry no time: the rank alone orders."""
 
     stage: str
     rank: int
-    says: str
+    says: str | None = None
 
 
 _MEANINGS: Final[Mapping[str, _Meaning]] = {
@@ -34,14 +34,14 @@ _MEANINGS: Final[Mapping[str, _Meaning]] = {
     "1": _Meaning(facts.IN_PROGRESS, 20, "pending"),
     "8": _Meaning(facts.ENDED_IN_FAILURE, 50, "face recognition failed"),
     "7": _Meaning(facts.ENDED_IN_FAILURE, 51, "undeliverable"),
-    "5": _Meaning(facts.ENDED_IN_FAILURE, 52, "failed"),
+    "5": _Meaning(facts.ENDED_IN_FAILURE, 52),
     "6": _Meaning(facts.ENDED_IN_FAILURE, 53, "withdrawn"),
-    "4": _Meaning(facts.EXPIRED, 54, "expired"),
-    "3": _Meaning(facts.DECLINED, 55, "rejected"),
+    "4": _Meaning(facts.EXPIRED, 54),
+    "3": _Meaning(facts.DECLINED, 55),
     "2": _Meaning(facts.COMPLETED, 60, "signed"),
 }
 # Codes were added before (7 and 8). One we do not know is no end: the transaction is asked for again.
-_UNKNOWN: Final = _Meaning(facts.IN_PROGRESS, 5, "")
+_UNKNOWN: Final = _Meaning(facts.IN_PROGRESS, 5)
 
 
 def presented(headers: Sequence[tuple[bytes, bytes]]) -> bytes | None:
@@ -78,10 +78,7 @@ def interpret(found: Event) -> list[Fact]:
             rank=meaning.rank,
             status=status,
             stage=meaning.stage,
-            message=_text(fields.get("rejectReason"))
-            or _text(fields.get("automatedSignError"))
-            or meaning.says
-            or None,
+            message=_text(fields.get("rejectReason")) or _text(fields.get("automatedSignError")) or meaning.says,
         )
     ]
 
@@ -89,7 +86,7 @@ def interpret(found: Event) -> list[Fact]:
 def _name(path: str | None) -> str:
     """The sub-path that Evrotrust appended to our address says what became ready: `document/group/ready`."""
     _, found, below = (path or "").partition("?")[0].partition("/document/")
-    return f"document/{below.strip('/')}" if found else "callback"
+    return "/".join(["document", *filter(None, below.split("/"))]) if found else "callback"
 
 
 def _text(value: Any) -> str | None:

@@ -73,7 +73,7 @@ _MEANINGS: Final[Mapping[str, _Meaning]] = {
 }
 _UNKNOWN: Final = _Meaning(facts.OTHER, 0)
 
-_STAGES: Final = {
+_STAGES: Final[Mapping[str | None, str]] = {
     "DRAFT": facts.DRAFT,
     "SENT": facts.IN_PROGRESS,
     "COMPLETED": facts.COMPLETED,
@@ -105,11 +105,11 @@ def recognises(path: str, body: bytes) -> bool:
 
 def interpret(found: Event) -> list[Fact]:
     """What a callback or an answer of the API says."""
+    return [_observed(found) if found.kind == event.OBSERVATION else _called_back(found)]
+
+
+def _called_back(found: Event) -> Fact:
     fields = fields_of(found.body or b"")
-    return [_observed(found, fields) if found.kind == event.OBSERVATION else _called_back(found, fields)]
-
-
-def _called_back(found: Event, fields: dict[str, Any]) -> Fact:
     subject = _text(fields.get("packageId"))
     if subject is None:
         raise errors.Fault("no packageId")
@@ -136,10 +136,9 @@ def _called_back(found: Event, fields: dict[str, Any]) -> Fact:
     )
 
 
-def _observed(found: Event, fields: dict[str, Any]) -> Fact:
+def _observed(found: Event) -> Fact:
     """The allow-listed answer that `Api.ask` wrote. The subject is the one we asked for."""
-    code = next((int(value) for name, value in msgspec.json.decode(found.headers or "[]") if name == ":status"), 0)
-    status = _text(fields.get("status"))
+    kept, code = _read(found)
     return Fact(
         position=found.position,
         recorded_at=found.recorded_at,
@@ -148,21 +147,25 @@ def _observed(found: Event, fields: dict[str, Any]) -> Fact:
         subject=unquote((found.path or "").rpartition("/")[2]),
         what=facts.OBSERVED,
         name=f"GET {code}",
-        rank=_RANKS.get(status, 0),
-        status=status,
-        stage=_STAGES.get(status or "", facts.IN_PROGRESS) if status else None,
-        message=_text(fields.get("reason")) if status else f"HTTP {code}",
-        answer=Answer(code, fields.get("trashed"), _named(fields.get("signers")), _named(fields.get("documents"))),
+        rank=_RANKS.get(kept.status, 0),
+        status=kept.status,
+        stage=_STAGES.get(kept.status, facts.IN_PROGRESS) if kept.status else None,
+        message=kept.reason if kept.status else f"HTTP {code}",
+        answer=Answer(code, kept.trashed, kept.signers, kept.documents),
     )
 
 
-def _named(pairs: Any) -> tuple[Named, ...]:
-    return tuple(Named(pair["id"], pair["name"]) for pair in pairs or ())
+def _read(found: Event) -> tuple["_Kept", int]:
+    try:
+        headers = msgspec.json.decode(found.headers or "[]", type=list[tuple[str, str]])
+        return msgspec.json.decode(found.body or b"", type=_Kept), int(dict(headers)[":status"])
+    except (KeyError, ValueError, RecursionError) as error:
+        raise errors.Fault(f"an unreadable answer: {error!r}") from None
 
 
 def _text(value: Any) -> str | None:
     """A field as text. Hand replays write "" for null, and one real capture the string "null"."""
-    if value is None or value in ("", "null") or isinstance(value, dict | list):
+    if value in (None, "", "null") or isinstance(value, bool | dict | list):
         return None
     return str(value)
 
@@ -171,9 +174,13 @@ def _time(value: Any) -> int | None:
     """`createdDate` (ISO 8601, UTC unless it says otherwise) in microseconds; None if it is not there or not a time."""
     try:
         moment = datetime.datetime.fromisoformat(value)
-        return round((moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp() * 1_000_000)
-    except (TypeError, ValueError, OverflowError, OSError):
+        moment = moment.astimezone(datetime.UTC) if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
+    except (TypeError, ValueError, OverflowError):
         return None
+    return (moment - _EPOCH) // datetime.timedelta(microseconds=1)
+
+
+_EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
 def connect(access: Access) -> Api:
@@ -189,10 +196,8 @@ class _Api:
     def ask(self, subject: str) -> Observation:
         path = "/api/packages/" + quote(subject, safe="")
         code, answer = self._wire.read("GET", path, also=(403, 404))
-        kept = _kept(answer) if code == 200 else {}
-        kept["answer"] = {"size": len(answer), "sha256": hashlib.sha256(answer).hexdigest()}
-        complete = _STAGES.get(kept.get("status", "")) == facts.COMPLETED
-        return Observation("GET", path, code, msgspec.json.encode(kept), complete)
+        kept = _kept(code, answer)
+        return Observation("GET", path, code, msgspec.json.encode(kept), _STAGES.get(kept.status) == facts.COMPLETED)
 
     def fetch(self, subject: str, artifact: str) -> AbstractContextManager[Stream]:
         return self._wire.stream("GET", f"/api/packages/{quote(subject, safe='')}/{_PATHS[artifact]}")
@@ -201,22 +206,44 @@ class _Api:
         self._wire.close()
 
 
-def _kept(answer: bytes) -> dict[str, Any]:
+def _kept(code: int, answer: bytes) -> "_Kept":
     """What of an answer may be kept: it also holds challenge answers, social security numbers and callback keys."""
+    whole = _Whole(len(answer), hashlib.sha256(answer).hexdigest())
+    if code != 200:
+        return _Kept(answer=whole)
     try:
         package = msgspec.json.decode(answer, type=_Package)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise errors.Unusable(f"HTTP 200 with something that is no package: {error}") from None
-    kept: dict[str, Any] = {
-        name: value
-        for name in ("id", "status", "trashed", "created", "updated", "completed", "due")
-        if (value := getattr(package, name)) is not None
-    }
-    kept["documents"] = [{"id": known.id, "name": known.name} for known in package.documents if known.id != _CONSENT]
-    kept["signers"] = [{"id": known.id, "name": known.named} for role in package.roles for known in role.signers]
-    if package.messages and package.messages[0].content:
-        kept["reason"] = package.messages[0].content
-    return kept
+    return _Kept(
+        **{name: getattr(package, name) for name in _Plain.__struct_fields__},
+        documents=tuple(Named(known.id, known.name) for known in package.documents if known.id != _CONSENT),
+        signers=tuple(Named(known.id, known.named) for role in package.roles for known in role.signers),
+        reason=package.messages[0].content if package.messages else None,
+        answer=whole,
+    )
+
+
+class _Plain(msgspec.Struct, omit_defaults=True, kw_only=True):
+    status: str | None = None
+    id: str | None = None
+    trashed: bool | None = None
+    created: str | None = None
+    updated: str | None = None
+    completed: str | None = None
+    due: str | None = None
+
+
+class _Whole(msgspec.Struct):
+    size: int
+    sha256: str
+
+
+class _Kept(_Plain):
+    documents: tuple[Named, ...] = ()
+    signers: tuple[Named, ...] = ()
+    reason: str | None = None
+    answer: _Whole | None = None
 
 
 class _Signer(msgspec.Struct):
@@ -242,14 +269,8 @@ class _Message(msgspec.Struct):
     content: str | None = None
 
 
-class _Package(msgspec.Struct):
+class _Package(_Plain):
     status: str
-    id: str | None = None
-    trashed: bool | None = None
-    created: str | None = None
-    updated: str | None = None
-    completed: str | None = None
-    due: str | None = None
     documents: list[_Document] = []
     roles: list[_Role] = []
     messages: list[_Message] = []

@@ -3,12 +3,12 @@
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, NamedTuple
 
 import structlog
-from sqlalchemy import Select, and_, func, or_, select
+from sqlalchemy import Select, and_, func, or_, select, tuple_
 
 from listener import acts, errors, views
 from listener.acts import Act, Artifact
@@ -41,6 +41,26 @@ class Wish(NamedTuple):
     folded: int
 
 
+class Asking:
+    """One question to the provider about one subject; the answer holds for each of its artifacts."""
+
+    def __init__(self, ask: Callable[[], None]) -> None:
+        self._ask = ask
+        self._asked = False
+        self._refusal: errors.ProviderError | None = None
+
+    def complete(self) -> None:
+        """Ask, if nobody did. Raises the ProviderError that it came to."""
+        if not self._asked:
+            self._asked = True
+            try:
+                self._ask()
+            except errors.ProviderError as error:
+                self._refusal = error
+        if self._refusal is not None:
+            raise self._refusal
+
+
 class Account(NamedTuple):
     """A source whose provider's API we may ask."""
 
@@ -60,6 +80,7 @@ class Downloads:
         self._pools = {source: ThreadPoolExecutor(AT_A_TIME, thread_name_prefix=source) for source in accounts}
         self._busy: dict[tuple[str, str], Future[None]] = {}
         self._refused_at: dict[str, int] = {}  # source → head of the log when the provider refused our key
+        self._refusing = threading.Lock()
         self._stopping = threading.Event()
 
     def tick(self, live: Views) -> None:
@@ -76,6 +97,8 @@ class Downloads:
         self._stopping.set()
         for pool in self._pools.values():
             pool.shutdown(wait=True, cancel_futures=True)
+        for account in self._accounts.values():
+            account.api.close()
 
     def _due(self, live: Views, source: str, room: int) -> Sequence[tuple[str, list[Wish]]]:
         due: dict[str, list[Wish]] = defaultdict(list)
@@ -102,35 +125,39 @@ class Downloads:
 
     def _fetch_all(self, live: Views, subject: str, wishes: Sequence[Wish]) -> None:
         """Everything due for one subject: asked once, fetched one by one."""
-        asked: list[bool] = []
+        asking = Asking(lambda: self._ask(live, wishes[0].artifact))
         for wish in wishes:
             if self._stopping.is_set() or wish.artifact.source in self._refused_at:
                 return
             try:
-                self._fetch(live, wish, asked)
+                self._fetch(wish, asking)
             except errors.Superseded as error:
                 _log.warning("download_superseded", subject=subject, error=str(error))
             except Exception as error:  # the log or the disk is away: nothing was decided, it stays due
                 _log.error("download_broke_off", subject=subject, artifact=wish.artifact.name, error=repr(error))
                 self._stopping.wait(1)
 
-    def _fetch(self, live: Views, wish: Wish, asked: list[bool]) -> None:
+    def _ask(self, live: Views, artifact: Artifact) -> None:
+        account = self._accounts[artifact.source]
+        self._observer.ask(account.provider, account.api, artifact.source, artifact.subject, live)
+
+    def _fetch(self, wish: Wish, asking: Asking) -> None:
         fence = self._claims.take(wish.artifact, wish.generation, wish.folded)
         if fence is None:
             return
         act: Act | None = None
         try:
-            act = self._attempt(live, wish, asked)
+            act = self._attempt(wish, asking)
         finally:
             # Without an act (the disk is full, we are to stop) the claim is only freed: it stays due.
             account = self._accounts[wish.artifact.source]
             outcome = acts.outcome(wish.artifact, account.provider, act) if act is not None else None
             self._claims.settle(wish.artifact, fence, outcome)
 
-    def _attempt(self, live: Views, wish: Wish, asked: list[bool]) -> Act | None:
+    def _attempt(self, wish: Wish, asking: Asking) -> Act | None:
         attempt = wish.attempts + 1
         try:
-            stored, how = self._obtain(live, wish.artifact, asked)
+            stored, how = self._obtain(wish.artifact, asking)
         except errors.DiskReserve as error:
             _log.error("disk_reserve_reached", error=str(error))
             self._stopping.wait(10)
@@ -142,16 +169,14 @@ class Downloads:
         _log.info("document_stored", source=wish.artifact.source, subject=wish.artifact.subject, path=stored.path)
         return Act(facts.STORED, attempt=attempt, reason=how, sha256=stored.sha256, size=stored.size, path=stored.path)
 
-    def _obtain(self, live: Views, artifact: Artifact, asked: list[bool]) -> tuple[Stored, str | None]:
+    def _obtain(self, artifact: Artifact, asking: Asking) -> tuple[Stored, str | None]:
         """The document on disk: adopted if it lies there, else fetched, once the provider says it is complete."""
         stored = self._store.adopt(artifact)
         if stored is not None:
             return stored, "found in its place"
-        account = self._accounts[artifact.source]
-        if not asked:
-            self._observer.ask(account.provider, account.api, artifact.source, artifact.subject, live)
-            asked.append(True)
-        with account.api.fetch(artifact.subject, artifact.name) as stream:
+        self._store.assert_room(0)
+        asking.complete()
+        with self._accounts[artifact.source].api.fetch(artifact.subject, artifact.name) as stream:
             return self._store.store(artifact, self._timed(stream)), None
 
     def _timed(self, stream: Stream) -> Stream:
@@ -171,15 +196,23 @@ class Downloads:
         return Act(facts.FAILED, attempt=attempt, next_at=now() + round(seconds * 1_000_000), reason=str(error))
 
     def _stop_source(self, source: str) -> None:
-        with self._database.reading() as connection:
-            self._refused_at[source] = reader.head(connection)
+        """One alarm, however many of its documents were under way."""
+        with self._refusing:
+            if source in self._refused_at:
+                return
+            with self._database.reading() as connection:
+                self._refused_at[source] = reader.head(connection)
         _log.error("api_key_refused", source=source, hint=f"mend sources.{source}.api_key and restart")
 
 
 def _due_query(source: str, at: int) -> Select[Any]:
-    """Wanted, or failed and due again. A failure without a time waits for a person, or for a restart."""
+    """Wanted, or failed and due again. A failure without a time waits for a person, or for a restart.
+
+    Behind a fault nothing is due: what we did last may wait there, and would be done again and again.
+    """
     failed = and_(_TABLE.c.state == artifacts.FAILED, or_(_TABLE.c.next_at.is_(None), _TABLE.c.next_at <= at))
-    due = select(_TABLE).where(_TABLE.c.source == source, or_(_TABLE.c.state == artifacts.WANTED, failed))
+    free = tuple_(_TABLE.c.source, _TABLE.c.subject).not_in(views.STOPPED)
+    due = select(_TABLE).where(_TABLE.c.source == source, or_(_TABLE.c.state == artifacts.WANTED, failed), free)
     return due.order_by(func.coalesce(_TABLE.c.next_at, _TABLE.c.wanted_at)).limit(_DUE_ROWS)
 
 

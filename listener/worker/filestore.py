@@ -1,9 +1,11 @@
 """Signed documents on disk: each appears whole or not at all, once, under a name that nothing else has."""
 
 import contextlib
+import errno
 import hashlib
 import os
 import shutil
+import stat
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -36,17 +38,20 @@ class FileStore:
         """Make the folder, and drop what an interrupted fetch left behind. Only for who holds the worker's lock."""
         shutil.rmtree(self._incoming, ignore_errors=True)
         self._incoming.mkdir(parents=True, mode=0o700)
+        _fsync_folder(self.folder.parent)
 
     def adopt(self, artifact: Artifact) -> Stored | None:
         """What lies in its place already, because the outcome was lost between link and append. None if nothing does.
 
         Raises Unusable if that is not a document: it is never overwritten, a person must look.
         """
-        path = self.path(artifact)
+        path = self._place(artifact)
         try:
             with _opened(path) as file:
                 sha256, size = _digest(file)
                 _check(file, path.suffix, size)
+                os.fsync(file.fileno())
+            self._settle(path)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -56,25 +61,42 @@ class FileStore:
     def store(self, artifact: Artifact, stream: Stream) -> Stored:
         """Write the stream to disk and put it in its place. Raises Unusable, DiskReserve; nothing is left then."""
         self.assert_room(stream.length or 0)
-        path = self.path(artifact)
+        path = self._place(artifact)
         with tempfile.NamedTemporaryFile(dir=self._incoming, prefix="fetch-") as file:
             sha256, size = self._write(file, stream)
             if stream.length is not None and size != stream.length:
                 raise errors.Unusable(f"{size} bytes came, {stream.length} were announced")
             _check(file, path.suffix, size)
+            os.fchmod(file.fileno(), 0o440)
             os.fsync(file.fileno())
             self._link(Path(file.name), path)
+        self._settle(path)
         return Stored(sha256, size, str(path.relative_to(self.folder)))
 
     def path(self, artifact: Artifact) -> Path:
         """Where it lies. Distinct artifacts have distinct paths, on file systems that ignore case too."""
-        return self.folder / artifact.source / safe(artifact.subject) / safe(artifact.name, keep=".")
+        stem, kind = os.path.splitext(artifact.name)
+        if kind not in _FIRST_BYTES:
+            raise errors.Unusable(f"{artifact.name!r} is no kind of document that could be checked")
+        return self.folder / artifact.source / safe(artifact.subject) / (safe(stem) + kind)
 
     def assert_room(self, size: int) -> None:
         """Raise DiskReserve if writing `size` bytes would leave less than the reserve."""
         free = shutil.disk_usage(self.folder).free
         if free - size < self._disk_reserve:
             raise errors.DiskReserve(f"{free} bytes are free below {self.folder}; {self._disk_reserve} stay reserved")
+
+    def _place(self, artifact: Artifact) -> Path:
+        """Where it lies, if no link on the way leads elsewhere. Only `folder` itself may be one."""
+        path = self.path(artifact)
+        for folder in self._above(path)[:-1]:
+            if folder.is_symlink():
+                raise errors.Unusable(f"{folder} is a link; documents are only put into folders")
+        return path
+
+    def _above(self, path: Path) -> list[Path]:
+        """The folders that lead to a document, innermost first, up to ours."""
+        return [folder for folder in path.parents if folder.is_relative_to(self.folder)]
 
     def _write(self, file: IO[bytes], stream: Stream) -> tuple[str, int]:
         digest, size, checked = hashlib.sha256(), 0, 0
@@ -92,45 +114,48 @@ class FileStore:
 
     def _link(self, temporary: Path, path: Path) -> None:
         """link, not rename: it fails if the place is taken, and a document is never overwritten."""
-        self._make(path.parent)
+        for folder in reversed(self._above(path)):
+            folder.mkdir(mode=0o750, exist_ok=True)
         try:
             os.link(temporary, path)
         except FileExistsError:
             raise errors.Unusable(f"{path} appeared meanwhile; it is checked at the next try") from None
-        path.chmod(0o440)
-        _fsync_folder(path.parent)
 
-    def _make(self, folder: Path) -> None:
-        """Make a folder that survives a power cut: its name is synced into the folder above."""
-        if folder.is_dir():
-            return
-        self._make(folder.parent)
-        folder.mkdir(mode=0o750, exist_ok=True)
-        _fsync_folder(folder.parent)
+    def _settle(self, path: Path) -> None:
+        """Make every name that leads to a document survive a power cut.
+
+        Whoever made one of them may have been killed before it was synced, so all of them are, each time.
+        """
+        for folder in self._above(path):
+            _fsync_folder(folder)
 
 
-def safe(name: str, keep: str = "") -> str:
-    """A file name for an id: readable, distinct for distinct ids, free of dots and separators.
+def safe(name: str) -> str:
+    """A file name for an id: readable, distinct for distinct ids, free of separators, and of dots in front.
 
     Ids that differ only in case get a suffix that says which letters are capitals, so that they stay apart where the
     file system ignores case. The parts cannot be confused: an id's own dots and percent signs are encoded.
     """
-    encoded = quote(name, safe="=" + keep).replace("~", "%7E")
-    if encoded.startswith(("-", ".")):
-        encoded = f"%{ord(encoded[0]):02X}{encoded[1:]}"
-    if not keep:
-        encoded = encoded.replace(".", "%2E")
+    encoded = quote(name, safe="=").replace("~", "%7E").replace(".", "%2E") or "%"
+    if encoded.startswith("-"):
+        encoded = f"%2D{encoded[1:]}"
     if len(encoded) > _LONGEST_NAME:
         return f"{encoded[:100].rstrip('%')}%%{hashlib.sha256(name.encode()).hexdigest()}"
     capitals = sum(1 << index for index, letter in enumerate(name) if letter.isupper() and letter.isascii())
-    return f"{encoded}.{capitals:x}" if capitals and not keep else encoded
+    return f"{encoded}.{capitals:x}" if capitals else encoded
 
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[IO[bytes]]:
     """A regular file, never what a link points to."""
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
-        yield file
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            yield file
+    finally:
+        os.close(descriptor)
 
 
 def _digest(file: IO[bytes]) -> tuple[str, int]:

@@ -16,27 +16,50 @@ from listener.worker.projector import Projector
 _log = structlog.get_logger()
 
 TICK_SECONDS: Final = 0.05
-_BEAT_SECONDS: Final = 2.0
-_DUE_SECONDS: Final = 0.25
+BEAT_SECONDS: Final = 2.0
+DUE_SECONDS: Final = 0.25
+MENDED_SECONDS: Final = 1.0  # whatever damaged the views may do it again
 
 
 def run(projector: Projector, downloads: Downloads, stop: threading.Event) -> None:
     """Until `stop` is set. What is under way ends at its next chunk."""
-    beat_at = due_at = 0.0
+    beat, fetch = Every(BEAT_SECONDS), Every(DUE_SECONDS)
     try:
         while not stop.is_set():
-            folded = projector.fold_some()
-            if time.monotonic() >= beat_at:
-                projector.beat()
-                beat_at = time.monotonic() + _BEAT_SECONDS
-            if time.monotonic() >= due_at:
-                downloads.tick(projector.views)
-                due_at = time.monotonic() + _DUE_SECONDS
-            if not folded:
-                stop.wait(TICK_SECONDS)
+            try:
+                folded = _turn(projector, downloads, beat, fetch)
+            except errors.ViewsError as error:
+                projector.mend(error)
+                stop.wait(MENDED_SECONDS)
+            else:
+                stop.wait(0 if folded else TICK_SECONDS)
     finally:
         downloads.close()
         projector.close()
+
+
+def _turn(projector: Projector, downloads: Downloads, beat: "Every", fetch: "Every") -> int:
+    folded = projector.fold_some()
+    if beat.due():
+        projector.beat()
+    if fetch.due():
+        downloads.tick(projector.views)
+    return folded
+
+
+class Every:
+    """True once in so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._next = 0.0
+
+    def due(self) -> bool:
+        """Whether it is time again."""
+        if time.monotonic() < self._next:
+            return False
+        self._next = time.monotonic() + self._seconds
+        return True
 
 
 class OnlyOne:

@@ -7,7 +7,7 @@ from typing import Final
 import structlog
 from sqlalchemy import Connection, select
 
-from listener import acts, views
+from listener import acts, errors, views
 from listener.interpreter import Interpreter
 from listener.log import event, reader
 from listener.log import schema as log_schema
@@ -29,7 +29,7 @@ class Projector:
         self._database = database
         self._folder = folder
         self._fingerprint = fingerprint
-        self.views = self._open()
+        self._open()
 
     def catch_up(self) -> int:
         """Fold up to the head; how many events were folded."""
@@ -67,12 +67,8 @@ class Projector:
     def _fold(
         self, connection: Connection, before: Checkpoint, events: Sequence[Event], interpreter: Interpreter
     ) -> None:
-        waiting = connection.execute(select(views.parked.c.source, views.parked.c.subject).distinct())
-        stopped = connection.execute(select(views.faults.c.source, views.faults.c.subject))
-        fold = Fold(
-            lambda projection, keys: views.load(connection, projection, keys),
-            [(source, subject) for source, subject in (*waiting, *stopped) if subject is not None],
-        )
+        stopped = [(source, subject) for source, subject in connection.execute(views.STOPPED)]
+        fold = Fold(lambda projection, keys: views.load(connection, projection, keys), stopped)
         fold.take(events, interpreter)
         for projection, states, changed in zip(views.PROJECTIONS, fold.states, fold.changed, strict=True):
             views.save(connection, projection, {key: states[key] for key in changed})
@@ -93,36 +89,48 @@ class Projector:
         if connection.scalar(newest) != self._fingerprint:
             connection.execute(views.segments.insert().values((after, self._fingerprint)))
 
-    def _open(self) -> Views:
-        """The live generation; a new one if the live one has another shape."""
+    def mend(self, error: errors.ViewsError) -> None:
+        """Throw views away that cannot be read, and begin the next generation: they are no more than an opinion."""
+        _log.error("views_damaged", generation=self.views.generation, error=str(error))
+        damaged = self.views
+        self._set_aside(views.DAMAGED)
+        damaged.discard()
+
+    def _open(self) -> None:
+        """The live generation; a new one if the live one cannot be read, or has another shape."""
         with self._database.writing() as connection:
-            generation = live_generation(connection)
-            if generation is None:
-                generation = _flip(connection, 1)
+            generation = live_generation(connection) or _flip(connection, 1)
+        self.views = Views(self._folder, generation)
+        try:
+            if not self._fits():
+                self._set_aside(views.RESHAPED)
+        except errors.ViewsError as error:
+            self.mend(error)
+
+    def _fits(self) -> bool:
+        with self._database.reading() as connection:
             log_id = reader.log_id(connection)
-        found = Views(self._folder, generation)
-        found.create(log_id, views.FIRST)
-        with found.reading() as connection:
-            same = views.checkpoint(connection).shape == views.shape()
-        if same:
-            return found
-        self.views = found
-        self._set_aside(views.RESHAPED)
-        return self.views
+        self.views.create(log_id, views.FIRST)
+        with self.views.reading() as connection:
+            return views.made_of(connection) == views.shape()
 
     def _set_aside(self, origin: str) -> int:
         """Leave the live generation as it is, and begin the next one from the first event."""
         old = self.views
         with self._database.writing() as connection:
-            log_id = reader.log_id(connection)
-            new = Views(self._folder, old.generation + 1)
-            new.discard()
-            new.create(log_id, origin)
-            _flip(connection, new.generation)
-        _log.error("views_set_aside", origin=origin, old=old.generation, new=new.generation)
+            if live_generation(connection) == old.generation:  # else another projector was here first
+                self._begin(connection, old.generation + 1, origin)
+            self.views = Views(self._folder, live_generation(connection) or 1)
+        _log.error("views_set_aside", origin=origin, old=old.generation, new=self.views.generation)
         old.close()
-        self.views = new
         return 1
+
+    def _begin(self, connection: Connection, generation: int, origin: str) -> None:
+        new = Views(self._folder, generation)
+        new.discard()
+        new.create(reader.log_id(connection), origin)
+        new.close()
+        _flip(connection, generation)
 
 
 def live_generation(connection: Connection) -> int | None:

@@ -9,15 +9,15 @@ SECONDS: Final = (1, 3, 10, 30, 120, 600)
 HOURLY: Final = 3600
 DAYS: Final = 3
 JITTER: Final = 0.2  # so that a thousand failures of one minute do not come back in one minute
-ATTEMPTS: Final = len(SECONDS) + DAYS * 24
-ATTEMPTS_NOT_ACCESSIBLE: Final = len(SECONDS) + 2  # a little over two hours: it may have been a role that changed
+RETRIES: Final = len(SECONDS) + DAYS * 24
+RETRIES_NOT_ACCESSIBLE: Final = len(SECONDS) + 2  # a little over two hours: it may have been a role that changed
 _LONGEST_RETRY_AFTER: Final = 24 * 3600
 
 
 def after(attempt: int, error: Exception) -> float | None:
     """Seconds until the next try after this many, None if there should be none."""
-    most = ATTEMPTS_NOT_ACCESSIBLE if isinstance(error, errors.NotAccessible) else ATTEMPTS
-    if attempt >= most:
+    most = RETRIES_NOT_ACCESSIBLE if isinstance(error, errors.NotAccessible) else RETRIES
+    if attempt > most:
         return None
     seconds = SECONDS[attempt - 1] if attempt <= len(SECONDS) else HOURLY
     jittered = seconds * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311  not a secret

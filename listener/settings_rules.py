@@ -1,0 +1,125 @@
+"""What the types of settings cannot say: which values go together, and what is no key, no network, no address.
+
+No message shows a value, for it might be a secret in the wrong place.
+"""
+
+import ipaddress
+import re
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from listener import provider
+from listener.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from listener.settings import Desk, Settings, Source
+
+NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
+PATH_SECRET: Final = re.compile(r"[A-Za-z0-9._~-]{12,}")
+
+
+def check(settings: "Settings") -> None:
+    """Raise ConfigurationError for the first thing that is wrong."""
+    if settings.database_url is not None:
+        raise ConfigurationError(
+            "database_url: this version keeps its log in SQLite; leave the key out, and set data to the folder"
+        )
+    if settings.documents and "://" in settings.documents:
+        raise ConfigurationError("documents: this version writes to a local folder; write its path")
+    _check_networks("trusted_proxies", settings.trusted_proxies)
+    _check_desk(settings.desk)
+    for name, source in settings.sources.items():
+        _check_source(f"sources.{name}", name, source)
+        _check_overlap(f"sources.{name}", source, settings)
+
+
+def _check_desk(desk: "Desk") -> None:
+    if not _is_loopback(desk.host) and desk.token is None:
+        raise ConfigurationError(
+            'desk.token: required while desk.host is not this machine alone; set it, or desk.host = "127.0.0.1"'
+        )
+    if desk.token is not None:
+        _check_key("desk.token", desk.token)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_source(where: str, name: str, source: "Source") -> None:
+    if not NAME.fullmatch(name):
+        raise ConfigurationError(f"{where}: a source is named with a-z, 0-9 and _, beginning with a letter")
+    if source.provider not in provider.names():
+        known = " or ".join(f'"{known}"' for known in provider.names())
+        raise ConfigurationError(f"{where}.provider: there is no such provider; write {known}")
+    _check_networks(f"{where}.allow", source.allow)
+    _check_credentials(where, source)
+    _check_access(where, source)
+
+
+def _check_credentials(where: str, source: "Source") -> None:
+    sends_key = provider.named(source.provider).SENDS_KEY
+    if source.callback_keys and not sends_key:
+        raise ConfigurationError(f"{where}.callback_keys: {source.provider} sends no key; set allow or path_secret")
+    for key in source.callback_keys:
+        _check_key(f"{where}.callback_keys", key)
+    if source.path_secret is not None and not PATH_SECRET.fullmatch(source.path_secret):
+        raise ConfigurationError(
+            f"{where}.path_secret: at least 12 of the characters A-Z a-z 0-9 . _ ~ -; "
+            "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(24))'"
+        )
+    has = bool(source.callback_keys or source.allow or source.path_secret)
+    if not has and not source.unauthenticated:
+        kinds = "callback_keys, allow or path_secret" if sends_key else "allow or path_secret"
+        raise ConfigurationError(
+            f"{where}: nothing tells its callbacks from forged ones; set {kinds}, "
+            "or unauthenticated = true to accept whatever comes"
+        )
+    if has and source.unauthenticated:
+        raise ConfigurationError(f"{where}.unauthenticated: true beside a credential; leave one of them out")
+
+
+def _check_access(where: str, source: "Source") -> None:
+    if source.api_key is not None:
+        _check_key(f"{where}.api_key", source.api_key)
+    if source.api_url is None:
+        return
+    try:
+        url = urlsplit(source.api_url)
+        host = url.hostname
+    except ValueError:
+        host = None
+    if not host or url.scheme not in ("https", "http") or url.query or url.fragment or url.username is not None:
+        raise ConfigurationError(f'{where}.api_url: this is no address; write "https://…" and the name of a host')
+    if url.scheme == "http" and not _is_loopback(host):
+        raise ConfigurationError(f"{where}.api_url: the API key would travel in the clear; write https://")
+
+
+def _check_key(where: str, key: str) -> None:
+    if key != key.strip() or not key.isascii() or not key.isprintable():
+        raise ConfigurationError(f"{where}: a key is printable ASCII without spaces around it; copy it once more")
+
+
+def _check_networks(where: str, cidrs: tuple[str, ...]) -> None:
+    for number, cidr in enumerate(cidrs, 1):
+        try:
+            network = ipaddress.ip_network(cidr)
+        except ValueError:
+            network = None
+        if network is None or getattr(network.network_address, "ipv4_mapped", None):
+            example = '"192.0.2.0/24", "192.0.2.7" or "2001:db8::/32", with nothing set behind the prefix'
+            raise ConfigurationError(f"{where}: entry {number} is no network; write one such as {example}")
+
+
+def _check_overlap(where: str, source: "Source", settings: "Settings") -> None:
+    """An allowed address that is a proxy's would let in whatever comes through that proxy."""
+    for number, network in enumerate(source.networks, 1):
+        for proxy in settings.proxies:
+            if network.version == proxy.version and network.overlaps(proxy):
+                raise ConfigurationError(
+                    f"{where}.allow: entry {number} overlaps trusted_proxies, so whatever comes through the proxy "
+                    "would be let in; name the provider's addresses only"
+                )

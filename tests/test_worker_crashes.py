@@ -1,0 +1,117 @@
+"""A worker killed at any step of a download: the next one ends with each document stored once."""
+
+import hashlib
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from listener.demo import papers
+from listener.demo.onespan import OneSpan
+from projections import facts
+from tests.crash import NEVER
+from tests.rig import BOTH, EVIDENCE, ID, ZIP, Log, Worker, add, callback, completed, paths
+
+ROOT = Path(__file__).parents[1]
+CLAIM = "INSERT OR REPLACE INTO claims"
+FETCH = {ZIP: "documents.zip", EVIDENCE: "evidence"}
+
+
+class Crashes:
+    """The process that forks a worker for each step."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self.stdin: IO[str] = process.stdin
+        self.stdout: IO[str] = process.stdout
+
+    def work(self, folder: Path, server: OneSpan, last: int = NEVER) -> int:
+        """Let a worker fetch what is wanted there; its exit code."""
+        self.stdin.write(json.dumps([str(folder), server.url, last, len(BOTH)]) + "\n")
+        self.stdin.flush()
+        return int(self.stdout.readline())
+
+
+@pytest.fixture(scope="module")
+def crashes() -> Iterator[Crashes]:
+    """One for all steps."""
+    command = [sys.executable, "-m", "tests.crash"]
+    with subprocess.Popen(command, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        yield Crashes(process)
+
+
+def wanted(folder: Path, server: OneSpan) -> Path:
+    """A log with one package that is complete, before any worker saw it."""
+    folder.mkdir()
+    with Log(folder, server.url) as log:
+        add(log.database, callback("PACKAGE_COMPLETE"))
+    return folder
+
+
+def fetched(server: OneSpan) -> dict[str, int]:
+    """How often each document was asked for."""
+    return {name: server.count(call) for name, call in FETCH.items()}
+
+
+def placed(worker: Worker) -> set[str]:
+    """Which documents lie in their place."""
+    return {Path(path).name for path in paths(worker.settings.documents_folder) if ".incoming" not in path}
+
+
+def test_killed_at_every_step_each_document_is_stored_once(tmp_path: Path, crashes: Crashes) -> None:
+    """Before each sync, link, folder, statement and commit: one outcome, the right bytes, nothing else.
+
+    What lay in its place when the worker died is not fetched again. The second document is begun, and then like the
+    first.
+    """
+    with OneSpan() as server:
+        completed(server)
+        steps = dry_run(tmp_path, crashes, server)
+        for last in range(1, steps.index(CLAIM, 1) + 4):
+            folder = wanted(tmp_path / str(last), server)
+            assert crashes.work(folder, server, last) == -signal.SIGKILL, steps[last - 1]
+            with Worker(folder, server.url) as worker:
+                lay, before = placed(worker), fetched(server)
+                worker.run(lambda: len(worker.stored()) == 2)
+                assert_whole(worker, server)
+                again = {name for name, times in fetched(server).items() if times > before[name]}
+                assert not again & lay, steps[last - 1]
+
+
+def dry_run(tmp_path: Path, crashes: Crashes, server: OneSpan) -> list[str]:
+    """The steps of a worker that nobody kills; they must be what this is about."""
+    folder = wanted(tmp_path / "dry", server)
+    assert crashes.work(folder, server) == 0
+    steps: list[str] = json.loads((folder / "steps").read_text())
+    for name in ("fchmod", "fsync", "mkdir", "link", "INSERT INTO events", "UPDATE claims", "commit", CLAIM):
+        assert steps.count(name) >= 2, steps
+    return steps
+
+
+def assert_whole(worker: Worker, server: OneSpan) -> None:
+    """Each document once in the log and once on disk, as the provider made it."""
+    assert worker.stored() == sorted((ID, name) for name in BOTH)
+    package = server.packages[ID]
+    made = {ZIP: papers.documents(package), EVIDENCE: papers.evidence(package)}
+    for act in worker.outcomes(facts.STORED):
+        content = (worker.settings.documents_folder / (act.path or "")).read_bytes()
+        assert content == made[act.name or ""]
+        assert act.sha256 == hashlib.sha256(content).hexdigest()
+    assert len(paths(worker.settings.documents_folder)) == 2
+
+
+def test_not_killed_it_ends_by_itself(tmp_path: Path, crashes: Crashes) -> None:
+    """The means above do no harm by themselves: one question, each document fetched once."""
+    with OneSpan() as server:
+        completed(server)
+        folder = wanted(tmp_path / "calm", server)
+        assert crashes.work(folder, server) == 0
+        assert fetched(server) == {ZIP: 1, EVIDENCE: 1}
+        with Worker(folder, server.url) as worker:
+            assert_whole(worker, server)

@@ -1,0 +1,165 @@
+"""The worker's process goes on by itself, whatever happens to the views, until it is told to stop; and it is alone."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+
+from listener import errors, views
+from listener.demo.onespan import OneSpan
+from listener.worker import loop
+from listener.worker.loop import Every, OnlyOne
+from tests.rig import BOTH, ID, Worker, add, callback, completed, tables, until
+
+
+@contextmanager
+def running(worker: Worker) -> Iterator[threading.Thread]:
+    """The loop in a thread, told to stop in the end."""
+    stop = threading.Event()
+    thread = threading.Thread(target=loop.run, args=(worker.projector, worker.downloads, stop))
+    thread.start()
+    try:
+        yield thread
+    finally:
+        stop.set()
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def position(worker: Worker) -> int:
+    """How far the live views are."""
+    try:
+        with worker.projector.views.reading() as connection:
+            return views.checkpoint(connection).position
+    except errors.ViewsError:
+        return -1
+
+
+def beat(worker: Worker) -> int | None:
+    """When the worker said that it lives."""
+    with worker.projector.views.reading() as connection:
+        return connection.scalar(sqlalchemy.select(views.heartbeat.c.at))
+
+
+def test_what_comes_in_is_folded_and_fetched(tmp_path: Path) -> None:
+    """From the callback to the document, without any further word, and then again."""
+    with OneSpan() as server, Worker(tmp_path, server.url) as worker, running(worker):
+        completed(server, ID, "another")
+        add(worker.database, callback("PACKAGE_COMPLETE"))
+        until(lambda: len(worker.stored()) == 2)
+        add(worker.database, callback("PACKAGE_COMPLETE", "another"))
+        until(lambda: len(worker.stored()) == 4)
+        until(lambda: position(worker) == len(worker.events()))
+        assert set(worker.stored()) == {(subject, name) for subject in (ID, "another") for name in BOTH}
+
+
+def test_a_heart_beats_when_there_is_nothing_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Again and again, and the checkpoint stays."""
+    monkeypatch.setattr(loop, "BEAT_SECONDS", 0.05)
+    with Worker(tmp_path) as worker, running(worker):
+        until(lambda: beat(worker))
+        first, stood = beat(worker), position(worker)
+        until(lambda: beat(worker) != first)
+        assert position(worker) == stood
+
+
+def test_a_heart_beats_while_much_is_folded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rebuild is not death: the beat comes between two batches."""
+    monkeypatch.setattr(loop, "BEAT_SECONDS", 0.0)
+    monkeypatch.setattr("listener.worker.projector.BATCH", 1)
+    with Worker(tmp_path) as worker:
+        add(worker.database, *(callback("PACKAGE_CREATE", str(number)) for number in range(300)))
+        with running(worker):
+            until(lambda: beat(worker))
+            assert position(worker) < 300
+            until(lambda: position(worker) == 301)
+
+
+def destroy(path: Path) -> None:
+    path.unlink()
+
+
+def spoil(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.write(b"garbage" * 3000)
+
+
+@pytest.mark.parametrize("harm", [destroy, spoil])
+def test_views_that_break_while_it_runs_are_folded_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harm: object
+) -> None:
+    """The same process goes on, in the next generation, with everything that was there, and what comes later."""
+    monkeypatch.setattr(loop, "MENDED_SECONDS", 0.01)
+    with Worker(tmp_path) as worker:
+        worker.add(*(callback("PACKAGE_CREATE", str(number)) for number in range(50)))
+        before = tables(worker.projector.views)
+        broken = worker.projector.views
+        broken.close()
+        harm(broken.path)  # type: ignore[operator]
+        with running(worker) as thread:
+            until(lambda: worker.projector.views.generation == 2 and position(worker) == 51)
+            assert tables(worker.projector.views) == before
+            add(worker.database, callback("PACKAGE_CREATE", "later"))
+            until(lambda: position(worker) == 52)
+            assert thread.is_alive()
+        assert not broken.path.exists()
+
+
+def test_nothing_is_fetched_again_for_new_views(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the log says is stored, the next generation finds stored."""
+    monkeypatch.setattr(loop, "MENDED_SECONDS", 0.01)
+    with OneSpan() as server, Worker(tmp_path, server.url) as worker:
+        completed(server)
+        worker.add(callback("PACKAGE_COMPLETE"))
+        worker.run(worker.stored)
+        asked = server.requests
+        worker.projector.views.path.unlink()
+        with running(worker):
+            until(lambda: worker.projector.views.generation == 2 and position(worker) == len(worker.events()))
+            add(worker.database, callback("PACKAGE_COMPLETE"))
+            until(lambda: position(worker) == len(worker.events()))
+        assert server.requests == asked
+
+
+def test_it_stops_amid_a_rebuild(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stop comes between two batches, and the next start goes on from there."""
+    monkeypatch.setattr("listener.worker.projector.BATCH", 1)
+    with Worker(tmp_path) as worker:
+        add(worker.database, *(callback("PACKAGE_CREATE", str(number)) for number in range(500)))
+        with running(worker):
+            until(lambda: position(worker) > 0)
+        stopped = position(worker)
+        assert 0 < stopped < 501
+        worker.restart()
+        assert position(worker) == stopped
+
+
+def test_an_error_that_is_not_the_views_ends_it(tmp_path: Path) -> None:
+    """Then the supervisor starts another; downloads and views are let go."""
+    with Worker(tmp_path) as worker:
+        with worker.projector.views.writing() as connection:
+            connection.exec_driver_sql("DROP TABLE checkpoint")
+        with pytest.raises(sqlalchemy.exc.OperationalError):
+            loop.run(worker.projector, worker.downloads, threading.Event())
+
+
+def test_one_worker_on_a_folder(tmp_path: Path) -> None:
+    """A second is refused with a word that a person understands; when the first is gone, the next may start."""
+    with OnlyOne(tmp_path):
+        with pytest.raises(errors.ConfigurationError, match="already runs"), OnlyOne(tmp_path):
+            pass
+        (tmp_path / "other").mkdir()
+        with OnlyOne(tmp_path / "other"):
+            pass
+    with OnlyOne(tmp_path):
+        pass
+
+
+def test_every_so_often() -> None:
+    """True at once, then not until the time has passed."""
+    seldom, always = Every(3600), Every(0)
+    assert (seldom.due(), seldom.due(), seldom.due()) == (True, False, False)
+    assert (always.due(), always.due()) == (True, True)

@@ -1,0 +1,582 @@
+"""Live views are a fold of this very log: in any steps, killed anywhere, by several at once, after any loss."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
+
+from listener import errors, fingerprint, views
+from listener.desk import health
+from listener.log import reader
+from listener.log.database import Database
+from listener.views import Checkpoint, Views
+from listener.worker import projector as projecting
+from listener.worker.projector import Projector, live_generation
+from projections import packages, timeline
+from tests.rig import SOURCE, Log, add, callback, history, tables, until
+
+ROOT = Path(__file__).parents[1]
+
+
+def projector(log: Log, folder: Path | None = None, code: str = "code") -> Projector:
+    """What keeps the views of this log, in its own folder or in another one."""
+    (folder or log.settings.folder).mkdir(exist_ok=True)
+    return Projector(log.database, folder or log.settings.folder, code)
+
+
+def shown(found: Projector) -> list[list[str]]:
+    """Caught up, everything that it shows; then closed."""
+    found.catch_up()
+    try:
+        return tables(found.views)
+    finally:
+        found.close()
+
+
+def fresh(log: Log, tmp_path: Path) -> list[list[str]]:
+    """What a projector shows that begins with nothing."""
+    return shown(projector(log, tmp_path / "fresh"))
+
+
+def checkpoint(found: Views) -> Checkpoint:
+    """Where a generation stands."""
+    with found.reading() as connection:
+        return views.checkpoint(connection)
+
+
+def live(log: Log) -> int | None:
+    """The generation that is shown."""
+    with log.database.reading() as connection:
+        return live_generation(connection)
+
+
+def alarms(log: Log) -> list[str]:
+    """What health says."""
+    told: list[str] = health.health(log.database, log.settings, log.quarantine())["alarms"]
+    return told
+
+
+@pytest.fixture(autouse=True)
+def small_states(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A state of more than five steps is a fault, so that the history has one."""
+    monkeypatch.setattr(packages, "MOST_STEPS", 5)
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Log]:
+    """A log in which much has happened; every test folds it in a folder of its own."""
+    with Log(tmp_path_factory.mktemp("told")) as log:
+        add(log.database, *history())
+        yield log
+
+
+@pytest.fixture
+def whole(told: Log, tmp_path: Path) -> list[list[str]]:
+    """What the views of it are, folded at once."""
+    return shown(projector(told, tmp_path / "whole"))
+
+
+def test_catching_up_ends_at_the_head(told: Log, tmp_path: Path, whole: list[list[str]]) -> None:
+    """It says how much it folded, then that there is nothing more; the checkpoint names the last event."""
+    found = projector(told, tmp_path / "views")
+    events = told.events()
+    assert (found.catch_up(), found.catch_up(), found.fold_some()) == (len(events), 0, 0)
+    assert checkpoint(found.views)[1:3] == (len(events), events[-1].leaf)
+    assert all(whole)
+    assert shown(found) == whole
+
+
+@pytest.mark.parametrize("batch", [1, 2, 7, 50, 1000])
+def test_in_batches_of_any_size_the_same(
+    told: Log, tmp_path: Path, whole: list[list[str]], monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    """Faults and what waits behind them included."""
+    monkeypatch.setattr(projecting, "BATCH", batch)
+    assert shown(projector(told, tmp_path / "views")) == whole
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(st.tuples(st.integers(1, 40), st.booleans()), min_size=1, max_size=20))
+def test_interrupted_anywhere_the_same(
+    told: Log, tmp_path: Path, whole: list[list[str]], steps: list[tuple[int, bool]]
+) -> None:
+    """Batches of all sizes, and a new projector wherever the old one ended."""
+    folder = tmp_path / "views"
+    shutil.rmtree(folder, ignore_errors=True)
+    found = projector(told, folder)
+    for batch, ends in steps:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(projecting, "BATCH", batch)
+            found.fold_some()
+        if ends:
+            found.close()
+            found = projector(told, folder)
+    assert shown(found) == whole
+
+
+def test_interrupted_at_every_boundary_the_same(
+    told: Log, tmp_path: Path, whole: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A projector for each batch, each of five events."""
+    monkeypatch.setattr(projecting, "BATCH", 5)
+    while True:
+        found = projector(told, tmp_path / "views")
+        folded = found.fold_some()
+        found.close()
+        if not folded:
+            break
+    assert shown(projector(told, tmp_path / "views")) == whole
+
+
+class Listening:
+    """What the statements of all engines meet: something to do just before or after those that match."""
+
+    def __init__(self, name: str, words: str, act: Callable[[], None]) -> None:
+        self.name, self.words, self.act = name, words, act
+        sqlalchemy.event.listen(Engine, name, self.heard)
+
+    def heard(self, *arguments: Any) -> None:
+        if self.name == "commit" or arguments[2].startswith(self.words):
+            self.act()
+
+    def end(self) -> None:
+        sqlalchemy.event.remove(Engine, self.name, self.heard)
+
+
+STEPS = [
+    ("before_cursor_execute", "INSERT OR REPLACE INTO packages"),
+    ("after_cursor_execute", "INSERT OR REPLACE INTO artifacts"),
+    ("before_cursor_execute", "INSERT OR IGNORE INTO faults"),
+    ("before_cursor_execute", "UPDATE checkpoint"),
+    ("after_cursor_execute", "UPDATE checkpoint"),
+]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_batch_that_fails_leaves_nothing(
+    told: Log, tmp_path: Path, whole: list[list[str]], step: tuple[str, str]
+) -> None:
+    """Rows and checkpoint move together: an error at any step, and the batch was never there."""
+
+    def fail() -> None:
+        raise OSError("disk")
+
+    found = projector(told, tmp_path / "views")
+    before = tables(found.views)
+    listening = Listening(*step, fail)
+    try:
+        with pytest.raises(OSError, match="disk"):
+            found.fold_some()
+    finally:
+        listening.end()
+    assert tables(found.views) == before
+    assert shown(found) == whole
+
+
+def die() -> None:
+    """At once, as in a power cut."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def killed(data: str, folder: str, batch: int, step: Sequence[str], times: int) -> None:
+    """For another process: fold, and be killed when this step comes for the nth time."""
+    packages.MOST_STEPS, projecting.BATCH = 5, batch  # type: ignore[misc]
+    left = iter(range(times - 1))
+    found = Projector(Database(Path(data)), Path(folder), "code")
+    Listening(step[0], step[1], lambda: die() if next(left, None) is None else None)
+    found.catch_up()
+
+
+@contextlib.contextmanager
+def child(call: str, *arguments: Any) -> "Iterator[subprocess.Popen[str]]":
+    """Another Python that calls a function of this file; its files and locks are its own."""
+    code = f"import json, sys; from tests.test_worker_projector import {call} as call; call(*json.loads(sys.argv[1]))"
+    command = [sys.executable, "-c", code, json.dumps(arguments, default=str)]
+    with subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(("step", "times"), [(STEPS[3], 2), (STEPS[4], 3), (("commit", ""), 4)])
+def test_killed_between_rows_and_checkpoint_the_same(
+    told: Log, tmp_path: Path, whole: list[list[str]], step: tuple[str, str], times: int
+) -> None:
+    """The next projector folds what the dead one had not committed, and no more."""
+    (tmp_path / "views").mkdir()
+    with child("killed", told.settings.folder, tmp_path / "views", 20, step, times) as dead:
+        dead.communicate(timeout=60)
+    assert dead.returncode == -signal.SIGKILL
+    found = projector(told, tmp_path / "views")
+    assert 0 < checkpoint(found.views).position < len(told.events())
+    assert shown(found) == whole
+
+
+def race(data: str, folder: str, head: int) -> None:
+    """For another process: fold up to a position that is not there yet, and print where the checkpoint was moved."""
+    packages.MOST_STEPS, projecting.BATCH = 5, 3  # type: ignore[misc]
+    moved: list[int] = []
+    real = views.move
+
+    def move(connection: Any, position: int, leaf: bytes) -> None:
+        real(connection, position, leaf)
+        moved.append(position)
+
+    views.move = move
+    found = Projector(Database(Path(data)), Path(folder), "code")
+    until(lambda: found.catch_up() is not None and checkpoint(found.views).position == head, pause=0)
+    print(json.dumps(moved))
+
+
+def test_several_at_once_are_as_good_as_one(tmp_path: Path) -> None:
+    """Three processes fold a log that grows meanwhile: no batch twice, none left out, the views as from one."""
+    drafts = history()
+    with Log(tmp_path) as log:
+        head = len(log.events()) + len(drafts)
+        with contextlib.ExitStack() as stack:
+            racing = [stack.enter_context(child("race", *[log.settings.folder] * 2, head)) for _ in range(3)]
+            for start in range(0, len(drafts), 4):
+                add(log.database, *drafts[start : start + 4])
+            moved = [json.loads(racer.communicate(timeout=60)[0].splitlines()[-1]) for racer in racing]
+        every = sorted(position for racer in moved for position in racer)
+        assert len(every) == len(set(every))
+        assert every[-1] == head
+        assert shown(projector(log)) == fresh(log, tmp_path)
+        assert live(log) == 1
+
+
+def test_a_batch_that_another_folded_is_let_go(told: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between reading and writing somebody else was there: the comparison in the write shuts the second out."""
+    monkeypatch.setattr(projecting, "BATCH", 10)
+    first, second = projector(told, tmp_path / "views"), projector(told, tmp_path / "views")
+    real = reader.read
+
+    def overtaken(*arguments: Any) -> Any:
+        monkeypatch.setattr(reader, "read", real)
+        first.fold_some()
+        return real(*arguments)
+
+    monkeypatch.setattr(reader, "read", overtaken)
+    second.fold_some()
+    assert checkpoint(second.views).position == 10
+    second.fold_some()
+    assert checkpoint(second.views).position == 20
+    first.close()
+    second.close()
+
+
+def copied(log: Log, folder: Path) -> None:
+    """A backup of a log, beside it."""
+    folder.mkdir()
+    log.database.checkpoint(truncate=True)
+    shutil.copy(log.settings.folder / "signlog.db", folder)
+
+
+def restored(log: Log, backup: Path) -> None:
+    """Put the backup in the place of a log that nobody uses now."""
+    for path in log.settings.folder.glob("signlog.db*"):
+        path.unlink()
+    shutil.copy(backup / "signlog.db", log.settings.folder)
+
+
+def parted_log(folder: Path, how: str) -> None:
+    """A folder whose views were folded from another log than the one that is there now."""
+    with Log(folder) as log:
+        add(log.database, *(callback("PACKAGE_CREATE", f"old {n}") for n in range(10)))
+        copied(log, folder / "backup")
+        add(log.database, callback("PACKAGE_CREATE", "lost"))
+        shown(projector(log))
+    if how == "other log":
+        shutil.rmtree(folder / "backup")
+        with Log(folder / "other") as other:
+            add(other.database, *(callback("PACKAGE_CREATE", f"new {n}") for n in range(20)))
+            copied(other, folder / "backup")
+    restored(log, folder / "backup")
+    if how == "other event":
+        with Log(folder) as log:
+            add(log.database, callback("PACKAGE_CREATE", "instead"), callback("PACKAGE_CREATE", "more"))
+
+
+@pytest.mark.parametrize("how", ["shorter", "other event", "other log"])
+def test_views_of_another_log_are_set_aside(tmp_path: Path, how: str) -> None:
+    """A restored backup: the old generation stays as it is, the next is folded from this log, and health is red."""
+    parted_log(tmp_path, how)
+    with Log(tmp_path) as log:
+        old = Views(log.settings.folder, 1)
+        before = tables(old)
+        found = projector(log)
+        found.catch_up()
+        assert (live(log), found.views.generation) == (2, 2)
+        assert checkpoint(found.views).origin == views.PARTED
+        assert "parted" in " ".join(alarms(log))
+        assert shown(found) == fresh(log, tmp_path)
+        assert tables(old) == before
+        old.close()
+
+
+@pytest.mark.parametrize("grown", [False, True])
+def test_views_of_this_log_stay(tmp_path: Path, grown: bool) -> None:
+    """A backup of the same moment, and a log that only grew, have not parted from their views."""
+    with Log(tmp_path) as log:
+        add(log.database, *history())
+        shown(projector(log))
+        copied(log, tmp_path / "backup")
+    restored(log, tmp_path / "backup")
+    with Log(tmp_path) as log:
+        if grown:
+            add(log.database, callback("PACKAGE_CREATE"))
+        found = projector(log)
+        found.catch_up()
+        assert checkpoint(found.views)[1] == len(log.events())
+        assert checkpoint(found.views).origin == views.FIRST
+        assert live(log) == 1
+        assert "parted" not in " ".join(alarms(log))
+        found.close()
+
+
+def test_an_empty_view_of_another_log_has_parted_too(tmp_path: Path) -> None:
+    """Nothing was folded yet, and still it is not this log's."""
+    with Log(tmp_path) as log:
+        Views(log.settings.folder, 1).create(b"another log's id", views.FIRST)
+        found = projector(log)
+        found.catch_up()
+        assert (found.views.generation, checkpoint(found.views).origin) == (2, views.PARTED)
+        found.close()
+
+
+def test_two_that_see_the_parting_make_one_generation(tmp_path: Path) -> None:
+    """The second finds that the first was there, and goes on in its views instead of making them anew."""
+    parted_log(tmp_path, "shorter")
+    with Log(tmp_path) as log:
+        first, second = projector(log), projector(log)
+        first.catch_up()
+        second.catch_up()
+        assert (first.views.generation, second.views.generation, live(log)) == (2, 2, 2)
+        add(log.database, callback("PACKAGE_CREATE", "after"))
+        assert first.fold_some() + second.fold_some() == 1
+        assert tables(first.views) == tables(second.views)
+        first.close()
+        second.close()
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_lost_views_come_back(tmp_path: Path, beside: bool) -> None:
+    """Whether SQLite's files beside them were lost as well or not."""
+    with Log(tmp_path) as log:
+        add(log.database, *history())
+        found = projector(log)
+        found.catch_up()
+        before = tables(found.views)
+        kept = {path: path.read_bytes() for path in log.settings.folder.glob("signlog-views-1.db-*")}
+        found.close()
+        found.views.discard()
+        for path, content in kept.items() if not beside else ():
+            path.write_bytes(content)
+        again = projector(log)
+        assert checkpoint(again.views).position == 0
+        assert shown(again) == before
+        assert live(log) == 1
+
+
+def spoil_header(path: Path, _connection: Any) -> None:
+    path.write_bytes(b"garbage" * 10_000)
+
+
+def spoil_pages(path: Path, _connection: Any) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
+
+
+def empty(path: Path, _connection: Any) -> None:
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize(("spoil", "generation"), [(spoil_header, 2), (spoil_pages, 2), (empty, 1)])
+def test_damaged_views_come_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], spoil: Callable[..., None], generation: int
+) -> None:
+    """At the start: thrown away, folded anew as the next generation, and said aloud. An empty file is a new one."""
+    with Log(tmp_path) as log:
+        add(log.database, *history())
+        found = projector(log)
+        found.catch_up()
+        before = tables(found.views)
+        found.close()
+        for path in log.settings.folder.glob("signlog-views-1.db-*"):
+            path.unlink()
+        spoil(found.views.path, None)
+        again = projector(log)
+        assert shown(again) == before
+        assert (live(log), again.views.generation) == (generation, generation)
+        assert found.views.path.exists() == (generation == 1)
+        assert ("views_damaged" in capsys.readouterr().out) == (generation == 2)
+
+
+def test_a_state_that_this_code_cannot_read_is_mended(tmp_path: Path) -> None:
+    """Other code wrote it: folding says so, and mending begins the next generation."""
+    with Log(tmp_path) as log:
+        add(log.database, *history())
+        found = projector(log)
+        found.catch_up()
+        with found.views.writing() as connection:
+            connection.exec_driver_sql("UPDATE packages SET state = x'7b7d7d'")
+        add(log.database, history()[0])
+        with pytest.raises(errors.ViewsError) as caught:
+            found.catch_up()
+        found.mend(caught.value)
+        assert (found.views.generation, checkpoint(found.views).origin) == (2, views.DAMAGED)
+        assert shown(found) == fresh(log, tmp_path)
+
+
+def reshape_digest(connection: Any) -> None:
+    connection.exec_driver_sql("UPDATE checkpoint SET shape = 'of another version'")
+
+
+def reshape_tables(connection: Any) -> None:
+    reshape_digest(connection)
+    for statement in (
+        "ALTER TABLE checkpoint DROP COLUMN origin",
+        "ALTER TABLE packages RENAME COLUMN status TO standing",
+        "DROP TABLE heartbeat",
+    ):
+        connection.exec_driver_sql(statement)
+
+
+@pytest.mark.parametrize("reshape", [reshape_digest, reshape_tables])
+def test_views_of_another_shape_are_set_aside(tmp_path: Path, reshape: Callable[[Any], None]) -> None:
+    """Nothing is folded into them, whatever their tables are; the next generation is, and theirs stays."""
+    with Log(tmp_path) as log:
+        add(log.database, *history())
+        found = projector(log)
+        found.catch_up()
+        before = tables(found.views)
+        with found.views.writing() as connection:
+            reshape(connection)
+        found.close()
+        again = projector(log)
+        assert (again.views.generation, checkpoint(again.views).origin, live(log)) == (2, views.RESHAPED, 2)
+        assert shown(again) == before
+        assert found.views.path.exists()
+        assert "parted" not in " ".join(alarms(log))
+
+
+def test_a_stale_file_in_the_place_of_the_next_generation_is_no_harm(tmp_path: Path) -> None:
+    """A killed attempt, or a backup's pointer: what lies under the next number is not believed."""
+    parted_log(tmp_path, "shorter")
+    with Log(tmp_path) as log:
+        stale = Views(log.settings.folder, 2)
+        with log.database.reading() as connection:
+            stale.create(reader.log_id(connection), views.FIRST)
+        with stale.writing() as connection:
+            views.save(connection, packages, {(SOURCE, "never was"): packages.State()})
+        stale.close()
+        found = projector(log)
+        assert "never was" not in str(shown(found))
+        assert checkpoint(found.views).origin == views.PARTED
+
+
+def test_code_that_changed_begins_a_new_segment(tmp_path: Path) -> None:
+    """The same tables: the generation goes on, and says from where on which code folded."""
+    with Log(tmp_path) as log:
+        for code, subject in (("a", "1"), ("a", "2"), ("b", "3"), ("b", "4"), ("a", "5")):
+            add(log.database, callback("PACKAGE_CREATE", subject))
+            found = projector(log, code=code)
+            found.catch_up()
+            with found.views.reading() as connection:
+                segments = [tuple(row) for row in connection.execute(views.segments.select())]
+            found.close()
+        assert segments == [(0, "a"), (3, "b"), (5, "a")]
+        assert live(log) == 1
+
+
+def test_a_fault_stays_over_restarts(tmp_path: Path) -> None:
+    """What waits behind it goes on waiting, in every later batch; others go on; health says what is wrong."""
+    with Log(tmp_path) as log:
+        for minute in range(8):
+            at = callback("PACKAGE_ACTIVATE", "a").body.replace(b"12:00", f"12:{minute:02}".encode())
+            add(log.database, callback("PACKAGE_CREATE", f"b{minute}"), callback("", "")._replace(body=at))
+            found = projector(log)
+            found.catch_up()
+            found.close()
+        found = projector(log)
+        with found.views.reading() as connection:
+            [fault] = connection.execute(views.faults.select()).all()
+            waiting = connection.execute(views.parked.select()).all()
+            known = set(connection.scalars(sqlalchemy.select(packages.TABLE.c.id)))
+            seen = connection.scalars(sqlalchemy.select(timeline.TABLE.c.position).filter_by(subject="a")).all()
+        assert (fault.subject, "5 changes" in fault.error) == ("a", True)
+        assert [row.position for row in waiting] == [fault.position + 2, fault.position + 4]
+        assert known == {"a", *(f"b{minute}" for minute in range(8))}
+        assert max(seen) < fault.position
+        assert "could not be taken in" in " ".join(alarms(log))
+        found.close()
+
+
+def test_a_bug_for_many_subjects_stops_each_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A decision names several: what comes later waits for every one of them, not only for the first."""
+    with Log(tmp_path) as log:
+        found = projector(log)
+        with monkeypatch.context() as patched:
+            patched.setattr(timeline, "_TEXTS", {})
+            add(log.database, history()[-7])
+            found.catch_up()
+        add(log.database, callback("PACKAGE_COMPLETE", "flooded"), callback("PACKAGE_COMPLETE"))
+        found.catch_up()
+        with found.views.reading() as connection:
+            assert len(connection.execute(views.faults.select()).all()) == 2
+            assert len(connection.execute(views.parked.select()).all()) == 2
+        found.close()
+
+
+def test_a_beat_is_no_progress_and_progress_no_beat(told: Log, tmp_path: Path) -> None:
+    """A projector that lives and folds nothing beats; one that folds has not thereby shown that the worker lives."""
+    found = projector(told, tmp_path / "views")
+    heartbeat = sqlalchemy.select(views.heartbeat.c.at)
+    found.catch_up()
+    with found.views.reading() as connection:
+        assert connection.scalar(heartbeat) is None
+    before = checkpoint(found.views)
+    found.beat()
+    with found.views.reading() as connection:
+        assert connection.scalar(heartbeat) is not None
+        assert views.checkpoint(connection) == before
+    found.close()
+
+
+def test_health_hears_the_heart_and_not_the_lag(tmp_path: Path) -> None:
+    """Caught up, and still red while no worker beats; green after a beat."""
+    with Log(tmp_path) as log:
+        found = projector(log, code=fingerprint.fingerprint())
+        found.catch_up()
+        assert "worker does not run" in " ".join(alarms(log))
+        found.beat()
+        assert alarms(log) == []
+        found.close()
+
+
+def test_a_lock_that_is_not_given_is_no_damage(tmp_path: Path) -> None:
+    """Somebody holds the views for too long: an error, and nothing is set aside."""
+    with Log(tmp_path) as log:
+        found, holder = projector(log), Views(log.settings.folder, 1)
+        with found.views.writing() as connection:
+            connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+        with holder.writing(), pytest.raises(OperationalError, match="locked"):
+            found.catch_up()
+        assert found.catch_up() == 1
+        assert live(log) == 1
+        holder.close()
+        found.close()
