@@ -203,7 +203,8 @@ def _instead(form: Form, place: Place, value: Any, spell: Callable[[Place], str]
     found = form.type_at(section)
     names = found.__struct_fields__ if _is_struct(found) else ()
     if near := difflib.get_close_matches(key, names, 1):
-        return f"did you mean {spell((*section, *near))}?"
+        whole = (*section, *near, *place[depth + 1 :])
+        return f"did you mean {spell(whole if form.type_at(whole) is not None else (*section, *near))}?"
     if isinstance(value, dict) and not section:
         return f"did you mean [sources.{key}]?"
     if namesakes := [other for other in form.every() if other[-1] == place[-1]]:

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from listener import times
 from listener.log import event
 from listener.providers import evrotrust, onespan
 from projections import facts, packages
@@ -44,15 +45,8 @@ STAGES: Final = {
 
 def body(name: str, at: int | None = None, **fields: Any) -> bytes:
     """A callback's body; `at` is the provider's clock in microseconds."""
-    clock = {} if at is None else {"createdDate": f"{msgspec.to_builtins(moment(at))}"}
+    clock = {} if at is None else {"createdDate": times.written(at)}
     return json.dumps({"name": name, "packageId": ID, **fields, **clock}).encode()
-
-
-def moment(at: int) -> Any:
-    """Microseconds as a time."""
-    import datetime
-
-    return datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(microseconds=at)
 
 
 def heard(content: bytes, position: int, recorded_at: int) -> Fact:

@@ -259,6 +259,8 @@ def test_an_unknown_key_in_the_file(tmp_path: Path, text: str, told: str) -> Non
     [
         ("SIGNLOG_DATAA", "did you mean SIGNLOG_DATA?"),
         ("SIGNLOG_DOOR__PROT", "did you mean SIGNLOG_DOOR__PORT?"),
+        ("SIGNLOG_DOR__PORT", "did you mean SIGNLOG_DOOR__PORT?"),
+        ("SIGNLOG_DOR__PRT", "did you mean SIGNLOG_DOOR?"),
         ("SIGNLOG_DOOR_PORT", "did you mean"),
         ("SIGNLOG_PORT", "did you mean SIGNLOG_DOOR__PORT or SIGNLOG_DESK__PORT?"),
         ("SIGNLOG_DATA__X", "did you mean SIGNLOG_DATA?"),

@@ -54,7 +54,7 @@ def main() -> None:
         sys.stdout.reconfigure(errors="replace")  # a terminal that has no letter for it shows "?"
     try:
         try:
-            app()
+            app(prog_name="signlog")
         finally:
             sys.stdout.flush()
     except BrokenPipeError:

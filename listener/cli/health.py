@@ -43,7 +43,7 @@ def _show(report: dict[str, Any]) -> None:
         {
             "events": f"{report['head']}, {report['projected']} folded{behind}",
             "documents": ", ".join(counts) or "none wanted yet",
-            "quarantine": f"{report['quarantined']} refused callbacks" if report["quarantined"] else "empty",
+            "quarantine": f"{report['quarantined']} refused" if report["quarantined"] else "empty",
             "faults": report["faults"] or None,
             "worker": f"last heard of at {report['heartbeat']}" if report["heartbeat"] else "never ran",
             **{name: _source(source) for name, source in report["sources"].items()},

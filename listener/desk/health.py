@@ -39,7 +39,7 @@ def health(database: Database, settings: Settings, quarantine: Quarantine) -> di
     rows, genuine = quarantine.count()
     if genuine:
         alarms.append(
-            f"{genuine} refused callbacks look genuine; 'signlog quarantine' says why. "
+            f"refused callbacks that look genuine: {genuine}; 'signlog quarantine' says why. "
             "When that is mended: 'signlog quarantine accept --now-valid --reason …'"
         )
     return {**found, "quarantined": rows, "alarms": alarms}
@@ -83,11 +83,11 @@ def _views(at: Reading, settings: Settings, alarms: list[str]) -> dict[str, Any]
     alarms += _progress(beat, lag, checkpoint.origin)
     alarms += _documents(at, settings, counts)
     if faults:
-        alarms.append(f"{len(faults)} events could not be taken in; the first: 'signlog show {faults[0]}'")
+        alarms.append(f"events that could not be taken in: {len(faults)}; the first: 'signlog show {faults[0]}'")
     if contradicted:
         source, subject = contradicted[0]
         alarms.append(
-            f"of {len(contradicted)} subjects callbacks and API say different things; "
+            f"subjects of which callbacks and API say different things: {len(contradicted)}; "
             f"the first: 'signlog timeline {source} {shlex.quote(subject)}'"
         )
     return {
@@ -142,7 +142,7 @@ def _documents(at: Reading, settings: Settings, counts: dict[str, int]) -> list[
     for source, number, oldest in at.views.execute(by_source.group_by(_artifacts.c.source)):
         lacks = _lacking(source, settings)
         if lacks:
-            alarms.append(f"{source}: {number} documents are wanted, and not fetched: {lacks}")
+            alarms.append(f"{source}: documents wanted and not fetched: {number}; {lacks}")
         elif oldest is not None and now() - oldest > WANTED_TOO_LONG:
             alarms.append(f"{source}: a document is wanted since {times.written(oldest)}; see 'signlog downloads'")
     refused = select(_artifacts.c.source).where(_artifacts.c.state == artifacts.FAILED, _artifacts.c.next_at.is_(None))
@@ -150,7 +150,7 @@ def _documents(at: Reading, settings: Settings, counts: dict[str, int]) -> list[
         alarms.append(f"{source}: the provider refuses the API key; mend sources.{source}.api_key and restart")
     if counts[artifacts.ABANDONED]:
         alarms.append(
-            f"{counts[artifacts.ABANDONED]} documents were given up; 'signlog downloads --state abandoned' says why, "
+            f"documents given up: {counts[artifacts.ABANDONED]}; 'signlog downloads --state abandoned' says why, "
             "'signlog downloads retry --reason …' tries again"
         )
     return alarms

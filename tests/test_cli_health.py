@@ -1,0 +1,284 @@
+"""signlog health: what needs a person, each produced as it comes about, and what does not."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from listener import bootstrap
+from listener.demo.onespan import OneSpan
+from listener.demo.packages import Package
+from listener.log import event, reader
+from listener.log.append import now
+from listener.log.event import Draft, seal
+from listener.views import Views, beat
+from listener.worker.projector import Projector
+from tests.site import DASHED, ID, ONESPAN, Site, abandoned, callback, failed, observation, stored, until
+
+API = 'api_url = "https://x"\napi_key = "k"\n'
+SECOND = 1_000_000
+KEYS = {
+    "head", "projected", "lag_events", "lag_seconds", "wanted", "held", "stored", "failed", "abandoned", "quarantined",
+    "faults", "anomalies", "alarms", "heartbeat", "replay_pending", "sources",
+}  # fmt: skip
+
+
+def alarm(site: Site) -> str:
+    """The one thing that needs a person; exit 1, for people and scripts alike."""
+    report, shown = site.run("health", "--json"), site.run("health")
+    assert (report.code, shown.code) == (1, 1)
+    assert set(report.json) == KEYS
+    (found,) = report.json["alarms"]
+    assert shown.out.startswith(f"Needs a person (1):\n! {found}\n")
+    return str(found)
+
+
+def fine(site: Site) -> dict[str, Any]:
+    """The report when nobody need do anything; exit 0."""
+    report, shown = site.run("health", "--json"), site.run("health")
+    assert (report.json["alarms"], report.code, shown.code) == ([], 0, 0)
+    assert shown.out.startswith("Nothing needs a person.\n")
+    assert set(report.json) == KEYS
+    found: dict[str, Any] = report.json
+    return found
+
+
+def append_at(site: Site, recorded_at: int, draft: Draft) -> None:
+    """Append as if our clock had shown another time."""
+    with bootstrap.log(site.settings) as database:
+        bootstrap.declare(database, site.settings)
+        with database.writing() as connection:
+            sealed = seal(draft, reader.log_id(connection), reader.head(connection) + 1, recorded_at)
+            connection.exec_driver_sql(f"INSERT INTO events VALUES ({', '.join('?' * len(sealed))})", tuple(sealed))
+
+
+def beat_at(site: Site, at: int) -> None:
+    """Let the worker have lived then."""
+    views = Views(site.data, 1)
+    with views.writing() as connection:
+        beat(connection, at)
+    views.close()
+
+
+def test_nothing_needs_a_person(tmp_path: Path) -> None:
+    """How much there is of what; whatever is nobody's business is not printed."""
+    site = Site(tmp_path, ONESPAN + API)
+    site.filled(callback("PACKAGE_COMPLETE"), stored("documents.zip"), stored(), callback("PACKAGE_CREATE", "q"))
+    site.refuse(genuine=False)
+    report = fine(site)
+    assert {key: report[key] for key in KEYS - {"heartbeat", "sources"}} == {
+        "head": 5,
+        "projected": 5,
+        "lag_events": 0,
+        "lag_seconds": 0.0,
+        "wanted": 0,
+        "held": 0,
+        "stored": 2,
+        "failed": 0,
+        "abandoned": 0,
+        "quarantined": 1,
+        "faults": 0,
+        "anomalies": 0,
+        "alarms": [],
+        "replay_pending": False,
+    }
+    last = site.run("events", "--limit", "1", "--json").lines[0]["recorded_at"]
+    assert report["sources"] == {"onespan": {"provider": "onespan", "last_callback": last, "api_access": True}}
+    assert site.run("health").out.splitlines()[2:] == [
+        "events      5, 5 folded",
+        "documents   2 stored",
+        "quarantine  1 refused",
+        f"worker      last heard of at {report['heartbeat']}",
+        f"onespan     last callback at {last}",
+    ]
+
+
+def test_nothing_was_folded_yet(tmp_path: Path) -> None:
+    """The same keys as always; the sources are there, and how far behind it is."""
+    site = Site(tmp_path)
+    site.append(callback("PACKAGE_CREATE"))
+    assert alarm(site) == "nothing was folded yet; the worker does it: run 'signlog serve'"
+    report = site.run("health", "--json").json
+    assert (report["head"], report["projected"], report["lag_events"], report["heartbeat"]) == (2, 0, 2, None)
+    assert report["lag_seconds"] > 0
+    assert report["sources"]["onespan"]["last_callback"] is not None
+    assert "worker      never ran\n" in site.run("health").out
+
+
+def test_the_worker_does_not_run(tmp_path: Path) -> None:
+    """Its heart beats every other second, whether there is anything to do or not."""
+    site = Site(tmp_path).filled()
+    beat_at(site, now() - 19 * SECOND)
+    fine(site)
+    beat_at(site, now() - 21 * SECOND)
+    assert alarm(site) == "the worker does not run; start it: 'signlog serve', or 'signlog serve --worker'"
+
+
+def test_the_views_are_behind(tmp_path: Path) -> None:
+    """Its heart beats, and it gets nowhere; a little behind is nothing."""
+    site = Site(tmp_path).filled()
+    append_at(site, now() - 30 * SECOND, callback("PACKAGE_CREATE"))
+    report = fine(site)
+    assert (report["lag_events"], 30 <= report["lag_seconds"] < 60) == (1, True)
+    site.fold()
+    append_at(site, now() - 90 * SECOND, callback("PACKAGE_CREATE"))
+    assert alarm(site).endswith(" s behind the log")
+
+
+def test_log_and_views_have_parted(tmp_path: Path) -> None:
+    """The log was exchanged for another one below the views."""
+    site = Site(tmp_path).filled()
+    for path in site.data.glob("signlog.db*"):
+        path.unlink()
+    site.append()
+    with bootstrap.log(site.settings) as database, database.writing() as connection:
+        connection.exec_driver_sql("INSERT INTO live (id, generation) VALUES (1, 1)")
+    site.fold()
+    assert alarm(site).startswith("log and views had parted (a restored backup?)")
+
+
+def test_other_code_folded_a_part(tmp_path: Path) -> None:
+    """Told, and no alarm: it is for whoever deployed it to replay."""
+    site = Site(tmp_path)
+    site.append()
+    with bootstrap.log(site.settings) as database:
+        projector = Projector(database, site.data, "another fingerprint")
+        projector.catch_up()
+        projector.close()
+    site.filled(callback("PACKAGE_CREATE"))
+    assert fine(site)["replay_pending"] is True
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        (ONESPAN, "set sources.onespan.api_key; or sources.onespan.artifacts = [], for what completes from then on"),
+        ("", "sources.onespan is not configured any more"),
+    ],
+)
+def test_documents_are_wanted_and_nobody_may_fetch_them(tmp_path: Path, config: str, told: str) -> None:
+    """The sentence says which setting is missing."""
+    site = Site(tmp_path).filled(callback("PACKAGE_COMPLETE"))
+    site.configure(config)
+    assert alarm(site) == f"onespan: documents wanted and not fetched: 2; {told}"
+
+
+def test_documents_are_wanted_of_a_provider_whose_api_is_not_spoken_yet(tmp_path: Path) -> None:
+    """It stays an alarm: nobody else will fetch them. What is not wanted is none."""
+    body = json.dumps({"transactionID": "1", "status": 2}).encode()
+    done = Draft(event.CALLBACK, "evrotrust", "evrotrust", body, "[]", "POST", "/callbacks/evrotrust/document/ready")
+    for name, artifacts in (("wanted", ""), ("unwanted", "artifacts = []\n")):
+        (tmp_path / name).mkdir()
+        site = Site(tmp_path / name, f'[sources.evrotrust]\nallow = ["192.0.2.1"]\n{artifacts}').filled(done)
+        if artifacts:
+            fine(site)
+        else:
+            assert alarm(site).startswith("evrotrust: documents wanted and not fetched: 1; this version cannot yet")
+
+
+def test_a_document_is_wanted_for_long(tmp_path: Path) -> None:
+    """There is access to the API, and still it does not come."""
+    site = Site(tmp_path, ONESPAN + API)
+    append_at(site, now() - 3500 * SECOND, callback("PACKAGE_COMPLETE"))
+    site.fold()
+    fine(site)
+    append_at(site, now() - 3700 * SECOND, callback("PACKAGE_COMPLETE", DASHED))
+    site.fold()
+    assert alarm(site).startswith("onespan: a document is wanted since 2")
+
+
+def test_a_document_that_will_be_tried_again_is_nothing(tmp_path: Path) -> None:
+    """Somebody sees to it."""
+    site = Site(tmp_path, ONESPAN + API)
+    site.filled(callback("PACKAGE_COMPLETE"), stored("documents.zip"), failed(next_at=now() + 60 * SECOND))
+    assert fine(site)["failed"] == 1
+
+
+def test_documents_were_given_up(tmp_path: Path) -> None:
+    """The sentence says what lists them, and what tries again."""
+    site = Site(tmp_path, ONESPAN + API)
+    site.filled(callback("PACKAGE_COMPLETE"), stored("documents.zip"), abandoned())
+    told = alarm(site)
+    assert told.startswith("documents given up: 1; 'signlog downloads --state abandoned' says why")
+    assert site.run("downloads", "--state", "abandoned", "--json").json[0]["error"] == "HTTP 404, after 8 tries"
+    assert site.run("downloads", "retry", "--reason", "they mended it").code == 0
+    site.fold()
+    fine(site)
+
+
+def test_callbacks_and_api_contradict_each_other(tmp_path: Path) -> None:
+    """The sentence shows what to look at."""
+    site = Site(tmp_path, ONESPAN + API)
+    site.filled(callback("PACKAGE_DECLINE", DASHED), observation({"status": "COMPLETED"}, DASHED))
+    site.append(stored("documents.zip", DASHED), stored("evidence.pdf", DASHED))
+    site.fold()
+    told = alarm(site)
+    assert told.startswith("subjects of which callbacks and API say different things: 1; the first: ")
+    assert site.run("timeline", "onespan", DASHED).code == 0
+    assert told.endswith(f"'signlog timeline onespan {DASHED}'")
+
+
+def test_an_event_could_not_be_taken_in(tmp_path: Path) -> None:
+    """The sentence shows the first; an authentic callback is stored whatever it holds."""
+    nonsense = Draft(event.CALLBACK, "onespan", "onespan", b"nonsense", "[]", "POST", "/callbacks/onespan")
+    site = Site(tmp_path).filled(nonsense, nonsense)
+    assert alarm(site) == "events that could not be taken in: 2; the first: 'signlog show 2'"
+    assert site.run("health", "--json").json["faults"] == 2
+
+
+def test_a_refused_callback_looks_genuine(tmp_path: Path) -> None:
+    """A key may have been mixed up; one that looks like nothing is nothing."""
+    site = Site(tmp_path).filled()
+    site.refuse(genuine=False)
+    assert fine(site)["quarantined"] == 1
+    site.refuse()
+    assert alarm(site).startswith("refused callbacks that look genuine: 1; 'signlog quarantine' says why.")
+
+
+def test_too_little_room_is_left(tmp_path: Path) -> None:
+    """Where the data lie; where documents lie on the same disk, it is said once."""
+    site = Site(tmp_path).filled()
+    (site.data / "documents").mkdir()
+    site.configure(f"disk_reserve = {2**60}\n{ONESPAN}")
+    told = alarm(site)
+    assert told.startswith("only ")
+    assert told.endswith("MiB are free in signlog-data: less than disk_reserve, so downloads stopped; make room")
+
+
+def test_the_clock_is_behind(tmp_path: Path) -> None:
+    """Of what was recorded already; some seconds are nothing."""
+    site = Site(tmp_path).filled()
+    append_at(site, now() + 4 * SECOND, callback("PACKAGE_CREATE"))
+    site.fold()
+    fine(site)
+    append_at(site, now() + 3600 * SECOND, callback("PACKAGE_CREATE"))
+    site.fold()
+    assert alarm(site).startswith("the clock is behind the last event, 2")
+
+
+def test_every_alarm_stands_there(tmp_path: Path) -> None:
+    """One does not hide another."""
+    site = Site(tmp_path).filled(callback("PACKAGE_COMPLETE"), abandoned())
+    site.refuse()
+    done = site.run("health")
+    assert done.out.startswith("Needs a person (3):\n! ")
+    assert done.out.count("\n! ") == 3
+
+
+def test_the_provider_refuses_the_key(tmp_path: Path) -> None:
+    """With a real worker, and a provider that knows another key."""
+    with OneSpan(api_key="another key") as onespan:
+        onespan.add(Package(ID, status="COMPLETED"))
+        site = Site(tmp_path, f'{ONESPAN}api_url = "{onespan.url}"\napi_key = "k"\n').filled(
+            callback("PACKAGE_COMPLETE")
+        )
+        with open(tmp_path / "said", "wb") as said:
+            process = site.start("serve", "--worker", stdout=said, stderr=said)
+        try:
+            until(lambda: site.run("downloads", "--state", "failed", "--json").json)
+            told = alarm(site)
+        finally:
+            process.terminate()
+            process.wait(60)
+    assert told == "onespan: the provider refuses the API key; mend sources.onespan.api_key and restart"

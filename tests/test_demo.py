@@ -1,0 +1,175 @@
+"""signlog demo: what somebody sees who has no account, and what lies on disk afterwards."""
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.site import PATIENCE, SIGNLOG, environment, until
+
+STAGES = {
+    ("onespan", "completed"): 3,
+    ("onespan", "declined"): 1,
+    ("onespan", "expired"): 1,
+    ("onespan", "in_progress"): 1,
+    ("evrotrust", "completed"): 2,
+    ("evrotrust", "declined"): 1,
+    ("evrotrust", "expired"): 1,
+}
+
+
+def start(tmp_path: Path, *options: str) -> "subprocess.Popen[str]":
+    """The demonstration as a shell starts it, with its folder below the test's."""
+    env = {**environment(), "TMPDIR": str(tmp_path)}
+    return subprocess.Popen(
+        [SIGNLOG, "demo", *options],
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def folder_of(tmp_path: Path) -> Path:
+    """Where it works."""
+    (found,) = tmp_path.glob("signlog-demo-*")
+    return found
+
+
+def port_of(folder: Path) -> int:
+    """Where its door listens."""
+    found = re.search(r"^door.port = (\d+)$", (folder / "signlog.toml").read_text(), re.M)
+    assert found is not None
+    return int(found[1])
+
+
+def answers(port: int) -> bool:
+    """Whether anybody listens there."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=PATIENCE):
+        return True
+    return False
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, Any], Path]]:
+    """One performance, for all who only look at what came of it: its JSON, and its folder."""
+    tmp_path = tmp_path_factory.mktemp("demo")
+    process = start(tmp_path, "--exit", "--json")
+    out, err = process.communicate(timeout=120)
+    assert (process.returncode, err) == (0, "")
+    yield json.loads(out), folder_of(tmp_path)
+
+
+def test_it_plays_ten_signings(played: tuple[dict[str, Any], Path]) -> None:
+    """With all their ends, and says where it worked."""
+    said, folder = played
+    assert said["folder"] == str(folder)
+    stages = [(one["source"], one["stage"]) for one in said["subjects"]]
+    assert {stage: stages.count(stage) for stage in stages} == STAGES
+    assert any(one["id"].startswith("-") for one in said["subjects"])
+
+
+def test_every_signed_document_is_on_disk(played: tuple[dict[str, Any], Path]) -> None:
+    """Two for each completed package, byte for byte what the log says; all PDFs."""
+    said, folder = played
+    completed = [one for one in said["subjects"] if (one["source"], one["stage"]) == ("onespan", "completed")]
+    kept = [artifact for one in completed for artifact in one["artifacts"]]
+    assert [artifact["state"] for artifact in kept] == ["stored"] * 6
+    for artifact in kept:
+        content = (folder / "signlog-data" / "documents" / artifact["path"]).read_bytes()
+        assert (hashlib.sha256(content).hexdigest(), len(content)) == (artifact["sha256"], artifact["size"])
+        assert all(pdf.startswith(b"%PDF-") for pdf in pdfs(artifact["name"], content))
+
+
+def pdfs(name: str, content: bytes) -> list[bytes]:
+    """The document itself, or what is in the archive."""
+    if not name.endswith(".zip"):
+        return [content]
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        found = [archive.read(entry) for entry in archive.namelist()]
+    assert found
+    return found
+
+
+def test_the_api_confirms_what_completed(played: tuple[dict[str, Any], Path]) -> None:
+    """It was asked before anything was fetched."""
+    said, _ = played
+    confirmed = {one["confirmed"] for one in said["subjects"] if one["artifacts"]}
+    assert confirmed == {"yes"}
+
+
+def test_the_server_ended_with_it(played: tuple[dict[str, Any], Path]) -> None:
+    """And left its log behind, without a complaint."""
+    _, folder = played
+    assert not answers(port_of(folder))
+    log = (folder / "signlog.log").read_text()
+    assert "document_stored" in log
+    assert "Traceback" not in log
+    assert "error" not in log
+
+
+def test_its_folder_can_be_looked_at_afterwards(played: tuple[dict[str, Any], Path]) -> None:
+    """With the commands that it names, where it is or from elsewhere."""
+    said, folder = played
+    (signed, *_) = [one for one in said["subjects"] if one["artifacts"]]
+    for where, more in ((folder, []), (folder.parent, ["--config", f"{folder}/signlog.toml"])):
+        command = [SIGNLOG, "timeline", signed["source"], signed["id"], *more]
+        done = subprocess.run(command, cwd=where, env=environment(), capture_output=True, timeout=60, check=True)
+        assert b"evidence.pdf stored" in done.stdout
+
+
+def test_what_people_see(tmp_path: Path) -> None:
+    """Each callback and its answer on standard error; where everything stands, and where the documents lie."""
+    process = start(tmp_path, "--exit")
+    out, err = process.communicate(timeout=120)
+    folder = folder_of(tmp_path)
+    assert process.returncode == 0
+    assert err.startswith(f"signlog serves at http://127.0.0.1:{port_of(folder)}; its data and configuration are in ")
+    assert re.findall(r"(\d+)$", err, re.M).count("200") == 54
+    assert f"Signed documents, in {folder}/signlog-data/documents:" in out
+    papers = re.findall(r"^  (onespan/\S+)$", out, re.M)
+    assert len(papers) == 6
+    assert all((folder / "signlog-data" / "documents" / paper).is_file() for paper in papers)
+    assert f"  cd {folder}" in out
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
+def test_it_serves_on_until_it_is_told_to_end(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    """And what it started ends with it, whoever else hears the signal."""
+    process = start(tmp_path)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("Serving on"):
+            break
+    port = port_of(folder_of(tmp_path))
+    assert answers(port)
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal does
+    else:
+        process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (code, "")
+    assert "Look around in another terminal:" in out
+    until(lambda: not answers(port))
+
+
+def test_the_usual_port_may_be_taken(tmp_path: Path) -> None:
+    """Any other will do."""
+    taken = contextlib.suppress(OSError)
+    with taken, socket.create_server(("127.0.0.1", 4449)):
+        process = start(tmp_path, "--exit", "--json")
+        out, err = process.communicate(timeout=120)
+        assert (process.returncode, err) == (0, "")
+        assert port_of(Path(json.loads(out)["folder"])) != 4449

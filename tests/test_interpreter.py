@@ -1,0 +1,176 @@
+"""Bytes to facts, with what was in force where the event stands."""
+
+import json
+from typing import Any
+
+import pytest
+
+from listener import acts, errors
+from listener.acts import Act, Artifact, InForce, SourceInForce
+from listener.interpreter import Interpreter
+from listener.log import event
+from listener.log.event import Draft, Event
+from listener.providers import evrotrust
+from projections import facts
+from projections.facts import Fact
+
+BOTH = ("documents.zip", "evidence.pdf")
+
+
+def recorded(draft: Draft, position: int = 7) -> Event:
+    """The event that a draft becomes."""
+    return event.seal(draft, bytes(16), position, 1_795_348_800_000_000 + position)
+
+
+def callback(name: str = "PACKAGE_COMPLETE", source: str = "here", kind: str = event.CALLBACK) -> Event:
+    """A callback of OneSpan's."""
+    body = json.dumps({"name": name, "packageId": "p="}).encode()
+    return recorded(Draft(kind, source, "onespan", body, path=f"/callbacks/{source}"))
+
+
+def answer(status: str) -> Event:
+    """An answer of OneSpan's API."""
+    headers = event.written([(":status", "200")])
+    body = json.dumps({"status": status}).encode()
+    return recorded(Draft(event.OBSERVATION, "here", "onespan", body, headers, "GET", "/api/packages/p%3D"))
+
+
+def declaration(**sources: tuple[str, ...]) -> Event:
+    """From here on these artifacts are wanted of these sources."""
+    known = {name: SourceInForce("onespan", artifacts) for name, artifacts in sources.items()}
+    return recorded(acts.in_force(InForce(acts.IN_FORCE, "1", "ab", "", known)))
+
+
+def erased(found: Event) -> Event:
+    """As it stands in the log afterwards."""
+    return found._replace(body=None, headers=None, salt=None)
+
+
+def wants(interpreter: Interpreter, found: Event) -> tuple[str, ...]:
+    """What the only fact of an event wants."""
+    (fact,) = interpreter.facts(found)
+    return fact.wants
+
+
+# What is in force
+
+
+def test_what_is_in_force_counts_from_its_position_on() -> None:
+    """Not before: an old completion is read as it was read then."""
+    interpreter = Interpreter()
+    assert wants(interpreter, callback()) == ()
+    assert interpreter.facts(declaration(here=BOTH)) == []
+    assert wants(interpreter, callback()) == BOTH
+    interpreter.facts(declaration(here=("evidence.pdf",)))
+    assert wants(interpreter, callback()) == ("evidence.pdf",)
+    interpreter.facts(declaration())
+    assert wants(interpreter, callback()) == ()
+
+
+def test_reading_may_begin_in_the_middle() -> None:
+    """With the declaration before the first event, the same facts come out as from the beginning."""
+    begun = Interpreter()
+    begun.facts(declaration(here=BOTH))
+    assert Interpreter(begun.in_force).facts(callback()) == begun.facts(callback())
+    assert Interpreter().facts(callback()) != begun.facts(callback())
+
+
+def test_only_the_sources_in_force_want_anything() -> None:
+    """Each its own artifacts."""
+    interpreter = Interpreter()
+    interpreter.facts(declaration(here=BOTH, there=()))
+    assert wants(interpreter, callback(source="here")) == BOTH
+    assert wants(interpreter, callback(source="there")) == ()
+    assert wants(interpreter, callback(source="gone")) == ()
+
+
+@pytest.mark.parametrize(
+    ("found", "wanting"),
+    [
+        (callback("PACKAGE_COMPLETE"), True),
+        (callback("PACKAGE_COMPLETE", kind=event.IMPORT), True),
+        (callback("PACKAGE_ARCHIVE"), True),
+        (answer("COMPLETED"), True),
+        (answer("ARCHIVED"), True),
+        (answer("SENT"), False),
+        (answer("DECLINED"), False),
+        (callback("PACKAGE_RESTORE"), False),
+        (callback("PACKAGE_READY_FOR_COMPLETE"), False),
+        (callback("SIGNER_COMPLETE"), False),
+        (callback("PACKAGE_DELETE"), False),
+        (callback("package_complete"), False),
+    ],
+)
+def test_a_completion_wants_and_nothing_else_does(found: Event, wanting: bool) -> None:
+    """Told by a callback, an import or the API. A draft may come back from the trash: that completes nothing."""
+    interpreter = Interpreter()
+    interpreter.facts(declaration(here=BOTH))
+    assert wants(interpreter, found) == (BOTH if wanting else ())
+
+
+def test_an_unreadable_declaration_is_a_fault_and_changes_nothing() -> None:
+    """What was in force stays in force."""
+    interpreter = Interpreter()
+    interpreter.facts(declaration(here=BOTH))
+    broken = Draft(event.DECISION, acts.SIGNLOG, acts.SIGNLOG, b'{"action":"in force"}', path=acts.IN_FORCE_PATH)
+    with pytest.raises(errors.Fault, match="unreadable decision"):
+        interpreter.facts(recorded(broken))
+    assert wants(interpreter, callback()) == BOTH
+
+
+def test_only_a_decision_declares() -> None:
+    """A callback posted to a path of that name does not."""
+    interpreter = Interpreter()
+    body = declaration(here=BOTH).body or b""
+    forged = Draft(event.CALLBACK, "here", "onespan", body, path=acts.IN_FORCE_PATH)
+    with pytest.raises(errors.Fault, match="no packageId"):
+        interpreter.facts(recorded(forged))
+    assert interpreter.in_force is None
+
+
+# Who reads what
+
+
+def test_acts_are_read_as_acts() -> None:
+    """By their kind, whatever provider they name."""
+    artifact = Artifact("here", "p=", "evidence.pdf")
+    done = recorded(acts.outcome(artifact, "onespan", Act(facts.FAILED, reason="HTTP 500")))
+    decided = recorded(acts.decision(Act(facts.RETRY, artifacts=(artifact,)), "ana", acts.RETRY_PATH))
+    for found, what in ((done, facts.FAILED), (decided, facts.RETRY)):
+        (fact,) = Interpreter().facts(found)
+        assert (fact.what, fact.source, fact.subject, fact.artifact) == (what, "here", "p=", "evidence.pdf")
+
+
+@pytest.mark.parametrize("found", [callback(), answer("COMPLETED"), declaration(here=BOTH)])
+def test_an_erased_event_says_nothing(found: Event) -> None:
+    """It is no fault: it was decided."""
+    interpreter = Interpreter()
+    assert interpreter.facts(erased(found)) == []
+    assert interpreter.in_force is None
+
+
+def test_an_empty_body_is_not_an_erased_one() -> None:
+    """Somebody sent nothing, and that is shown."""
+    with pytest.raises(errors.Fault, match="not JSON"):
+        Interpreter().facts(callback()._replace(body=b""))
+
+
+@pytest.mark.parametrize("name", ["docusign", "signlog", ""])
+def test_an_unknown_provider_is_a_fault(name: str) -> None:
+    """A newer version wrote the log; its events wait, the others go on."""
+    with pytest.raises(errors.Fault, match="knows no provider"):
+        Interpreter().facts(callback()._replace(provider=name))
+    assert Interpreter().facts(callback())
+
+
+def test_a_providers_bug_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It must not stop everybody else's events; the message says where to look."""
+
+    def broken(_: Event) -> list[Fact]:
+        nothing: dict[str, Any] = {}
+        return [nothing["fact"]]
+
+    monkeypatch.setattr(evrotrust, "interpret", broken)
+    with pytest.raises(errors.Fault, match="KeyError: 'fact'"):
+        Interpreter().facts(callback()._replace(provider="evrotrust"))
+    assert Interpreter().facts(callback())
