@@ -43,6 +43,6 @@ def _for_machines() -> list[Processor]:
 def _harmless(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Without what steers a terminal: strangers choose the names of sources that we say we do not know."""
     return {
-        key: repr(value) if isinstance(value, str) and not value.isprintable() else value
+        key: repr(value)[1:-1] if isinstance(value, str) and not value.isprintable() else value
         for key, value in event.items()
     }

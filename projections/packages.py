@@ -33,6 +33,7 @@ CONTRADICTED: Final = "contradicted"
 
 MOST_STEPS: Final = 1000  # a real life cycle has about ten; more is a flood, and folding it again and again is not free
 _ABOUT_STATUS: Final = frozenset({facts.STATUS, facts.RESTORED, facts.TRASHED, facts.DELETED, facts.OBSERVED})
+_REFUSED: Final = frozenset({facts.DECLINED, facts.ENDED_IN_FAILURE})
 _NEVER: Final = 2**63  # behind every time
 
 
@@ -53,7 +54,7 @@ class Document(msgspec.Struct, frozen=True):
 
 
 class Reason(msgspec.Struct, frozen=True, array_like=True, order=True):
-    """Why it was declined; what the API says outranks a callback, then the later one stands."""
+    """Why it was declined or failed; what the API says outranks a callback, then the later one stands."""
 
     observed: bool
     clock: int
@@ -69,7 +70,6 @@ class Standing(msgspec.Struct, frozen=True):
     confirmed: str = NO
     rank: int = -1
     trash_rank: int = -1
-    set_by: int | None = None
 
 
 class State(msgspec.Struct, frozen=True):
@@ -81,11 +81,16 @@ class State(msgspec.Struct, frozen=True):
     implied: str = ""  # what the status must be while no step is known: a document is signed only when it was sent
     signers: dict[str, Signer] = {}
     documents: dict[str, Document] = {}
-    reason: Reason | None = None
+    told: Reason | None = None
     first_position: int = 0
     last_position: int = 0
     occurred_at: int | None = None
     recorded_at: int = 0
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why it stands there; the reason of a decline that was taken back explains nothing."""
+        return self.told if self.standing.stage in _REFUSED else None
 
 
 def keys(fact: Fact) -> Sequence[Key]:
@@ -110,7 +115,7 @@ def apply(state: State, _key: Key, fact: Fact) -> State:
         implied=implied,
         signers=_signers(state.signers, fact),
         documents=_documents(state.documents, fact),
-        reason=_reason(state.reason, fact),
+        told=_told(state.told, fact),
         first_position=min(state.first_position or fact.position, fact.position),
         last_position=max(state.last_position, fact.position),
         occurred_at=max((at for at in (state.occurred_at, fact.clock) if at is not None), default=None),
@@ -173,27 +178,25 @@ def _first_and_last(same: Sequence[Fact]) -> set[Fact]:
 def in_order(steps: Sequence[Fact]) -> list[Fact]:
     """The steps as they happened, as far as anybody can know.
 
-    A callback stands at its clock. An answer of the API stands when it was asked, behind the callbacks heard by then
-    even if their clock is a little ahead of ours. A callback without a clock stands before the next answer, if there is
-    one, else behind everything; there only the ranks order.
+    A callback stands at its clock. An answer of the API stands when it was asked, and behind callbacks heard before
+    whose clock is a little ahead of ours. A callback without a clock stands before the next answer, if there is one,
+    else behind everything; there only the ranks order.
     """
-    answers = sorted((step for step in steps if step.observed), key=lambda step: step.heard)
-    asked = [(answer, _asked(answer, steps)) for answer in answers]
+    ahead = [(step.heard, step.clock) for step in steps if step.clock is not None and step.clock > step.recorded_at]
+    asked = [
+        (answer.heard, max([answer.recorded_at, *(clock for heard, clock in ahead if heard < answer.heard)]))
+        for answer in sorted((step for step in steps if step.observed), key=lambda step: step.heard)
+    ]
 
     def place(step: Fact) -> tuple[Any, ...]:
         at = step.clock
         if at is None:
-            at = next((time for answer, time in asked if answer.heard >= step.heard), _NEVER)
+            at = next((time for heard, time in asked if heard >= step.heard), _NEVER)
         if step.observed:
             return (at, True, step.heard)
         return (at, False, step.clock is None, step.rank, step.name, step.status or "", step.position)
 
     return sorted(steps, key=place)
-
-
-def _asked(answer: Fact, steps: Sequence[Fact]) -> int:
-    heard = [step.clock for step in steps if step.clock is not None and step.heard < answer.heard]
-    return max([answer.recorded_at, *heard])
 
 
 def stand(steps: Sequence[Fact], implied: str = "") -> Standing:
@@ -227,8 +230,7 @@ def _move(standing: Standing, step: Fact) -> Standing:
         return msgspec.structs.replace(standing, confirmed=CONTRADICTED) if two_ends else standing
     unchanged = (status, stage) == (standing.status, standing.stage)
     confirmed = CONTRADICTED if two_ends else standing.confirmed if unchanged else NO
-    rank = max(standing.rank, step.rank)
-    return Standing(status, stage, standing.trashed, confirmed, rank, standing.trash_rank, step.position)
+    return Standing(status, stage, standing.trashed, confirmed, max(standing.rank, step.rank), standing.trash_rank)
 
 
 def _observe(standing: Standing, claim: Standing, step: Fact) -> Standing:
@@ -237,7 +239,7 @@ def _observe(standing: Standing, claim: Standing, step: Fact) -> Standing:
     trashed = step.answer.trashed if step.answer else None
     trashed = standing.trashed if trashed is None else trashed
     denied = claim.stage in facts.TERMINAL and _differ(claim, status, stage)
-    return Standing(status, stage, trashed, CONTRADICTED if denied else YES, step.rank, set_by=step.position)
+    return Standing(status, stage, trashed, CONTRADICTED if denied else YES, step.rank)
 
 
 def _two_ends(standing: Standing, status: str, stage: str) -> bool:
@@ -282,8 +284,8 @@ def _documents(documents: dict[str, Document], fact: Fact) -> dict[str, Document
     return {**documents, fact.document: Document(known.name, viewed, signed)}
 
 
-def _reason(reason: Reason | None, fact: Fact) -> Reason | None:
-    if fact.message is None or fact.stage not in (facts.DECLINED, facts.ENDED_IN_FAILURE):
+def _told(reason: Reason | None, fact: Fact) -> Reason | None:
+    if fact.message is None or fact.stage not in _REFUSED:
         return reason
     told = Reason(fact.observed, fact.clock or 0, fact.message)
     return told if reason is None else max(reason, told)

@@ -17,6 +17,7 @@ from listener.log.database import Database
 from listener.log.event import CALLBACK, Draft, Event
 from listener.log.migrate import migrate
 
+ROOT = Path(__file__).parents[1]
 PATIENCE = 30.0  # seconds until a test gives up, not until it goes on
 
 _spawn = multiprocessing.get_context("spawn")  # nothing of the test's threads, files and locks is in the child

@@ -1,11 +1,15 @@
 """Bytes to facts, with what was in force where the event stands."""
 
+import base64
+import hashlib
 import json
+import lzma
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from listener import acts, errors
+from listener import acts, errors, fingerprint
 from listener.acts import Act, Artifact, InForce, SourceInForce
 from listener.interpreter import Interpreter
 from listener.log import event
@@ -174,3 +178,24 @@ def test_a_providers_bug_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(errors.Fault, match="KeyError: 'fact'"):
         Interpreter().facts(callback()._replace(provider="evrotrust"))
     assert Interpreter().facts(callback())
+
+
+# The code in force
+
+
+def test_the_code_in_force_can_be_given_again() -> None:
+    """Everything between the bytes of an event and the state it leads to, as it is, under its digest."""
+    texts = lzma.decompress(base64.b64decode(fingerprint.code()))
+    assert hashlib.sha256(texts).hexdigest() == fingerprint.fingerprint()
+    found = json.loads(texts)
+    root = Path(fingerprint.__file__).parents[1]
+    assert {path: (root / path).read_text(encoding="utf-8") for path in found} == found
+    meaning = [*root.glob("projections/*.py"), *root.glob("listener/providers/*.py")]
+    assert {path.relative_to(root).as_posix() for path in meaning} < found.keys()
+    assert {"listener/interpreter.py", "listener/acts.py", "listener/provider.py"} <= found.keys()
+
+
+def test_code_that_only_moves_bytes_is_not_in_force() -> None:
+    """The door may change without a replay."""
+    found = json.loads(lzma.decompress(base64.b64decode(fingerprint.code())))
+    assert not [path for path in found if path.startswith(("listener/door", "listener/log", "listener/worker"))]

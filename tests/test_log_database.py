@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -111,7 +112,8 @@ with logbook.opened(Path(sys.argv[1])) as log:
 @pytest.mark.skipif(sqlite3.sqlite_version_info < OLDEST_USABLE, reason="the system's SQLite has no STRICT tables")
 def test_the_systems_sqlite_serves_too(tmp_path: Path) -> None:
     """Where there is no wheel, the standard library's SQLite writes the same file."""
-    subprocess.run([sys.executable, "-c", WITHOUT_THE_WHEEL, tmp_path], check=True, timeout=logbook.PATIENCE)
+    command = [sys.executable, "-c", WITHOUT_THE_WHEEL, str(tmp_path)]
+    subprocess.run(command, check=True, cwd=logbook.ROOT, timeout=logbook.PATIENCE)
     with opened(tmp_path) as database:
         assert bodies(database) == [b"one", b"two"]
 
@@ -279,14 +281,25 @@ def mode(folder: Path) -> str:
         return found
 
 
-def test_what_is_no_database_is_not_waited_for(tmp_path: Path) -> None:
-    """Only a lock is worth waiting for: any other error comes at once, and as it is."""
-    (tmp_path / "signlog.db").write_bytes(b"something else " * 1000)
+def no_database(folder: Path) -> None:
+    """Another file where the log should be."""
+    (folder / "signlog.db").write_bytes(b"something else " * 1000)
+
+
+def no_room_for_the_log(folder: Path) -> None:
+    """A folder where the write-ahead log should be."""
+    (folder / "signlog.db-wal").mkdir()
+
+
+@pytest.mark.parametrize("spoil", [no_database, no_room_for_the_log])
+def test_what_is_no_lock_is_not_waited_for(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
+    """Any other error comes at once, and as it is."""
+    spoil(tmp_path)
     problems: list[str] = []
     with aside(lambda: problems.append(problem(tmp_path))) as opening:
         opening.join(5)  # half of the busy timeout
         assert not opening.is_alive()
-    assert "file is not a database" in problems[0]
+    assert "locked" not in problems[0]
 
 
 def problem(folder: Path) -> str:
@@ -366,8 +379,14 @@ def test_a_checkpoint_does_not_wait_for_a_reader(tmp_path: Path, truncate: bool)
             assert not database.checkpoint(truncate)
         assert database.checkpoint(truncate)
         assert in_the_file(tmp_path) == 2
-        with database.reading() as connection:  # but whoever uses the connection next waits for others as before
-            assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one() == 10_000
+        assert timeouts(database) == {10_000}  # whoever uses its connection next waits for others as before
+
+
+def timeouts(database: Database) -> set[int]:
+    """How long the connections of the pool wait for a lock, in milliseconds."""
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(database.reading()) for _ in range(5)]
+        return {connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one() for connection in connections}
 
 
 def test_a_truncated_write_ahead_log_is_empty(tmp_path: Path) -> None:

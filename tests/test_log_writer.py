@@ -7,6 +7,7 @@ import os
 import resource
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
@@ -178,13 +179,29 @@ async def test_who_went_away_is_skipped(database: Database) -> None:
 async def test_who_goes_away_too_late_is_stored(database: Database) -> None:
     """Cancelled when the commit was under way: it is stored, and hurts nobody."""
     async with running(database) as writer:
+        slow = Slow("[]")
         with locked(database.path.parent):
-            first = await in_flight(writer, database, b"gone")
-            first.cancel()
-            second = writer.submit(callback(b"stayed"))
-        assert await second == 2
+            first = await in_flight(writer, database, b"first")
+            second = writer.submit(callback(b"slow")._replace(headers=slow))
+            third, fourth = (writer.submit(callback(body)) for body in (b"gone", b"stayed"))
+        await eventually(slow.reached.is_set)
+        third.cancel()
+        slow.go.set()
+        assert [await future for future in (first, second, fourth)] == [1, 2, 4]
         assert writer.healthy
-    assert bodies(database) == [b"gone", b"stayed"]
+    assert bodies(database) == [b"first", b"slow", b"gone", b"stayed"]
+
+
+class Slow(str):
+    """Headers that hold up the commit that they are in, until they are told to go on."""
+
+    def __init__(self, _: str) -> None:
+        self.reached, self.go = threading.Event(), threading.Event()
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        self.reached.set()
+        assert self.go.wait(PATIENCE)
+        return super().encode(encoding, errors)
 
 
 @in_a_loop
@@ -342,7 +359,7 @@ async def test_a_short_wait_for_the_lock_is_nothing_to_tell(database: Database) 
 
 @in_a_loop
 async def test_a_stop_drains(database: Database) -> None:
-    """Everything that was submitted is stored and told, then the thread ends."""
+    """Everything that was submitted is stored and told, and nothing more is taken in; then the thread ends."""
     writer = Writer(database)
     with locked(database.path.parent):
         first = await in_flight(writer, database, b"first")
@@ -350,6 +367,8 @@ async def test_a_stop_drains(database: Database) -> None:
         closing = asyncio.create_task(writer.close())
         await asyncio.sleep(0)
         assert not closing.done()
+        with pytest.raises(errors.LogUnavailable, match="does not run"):
+            writer.submit(callback())
     await closing
     assert [future.result() for future in (first, *others)] == list(range(1, 2 * BATCH_ROWS + 2))
 

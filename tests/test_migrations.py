@@ -18,9 +18,8 @@ from listener import errors
 from listener.log import migrate, reader, schema
 from listener.log.database import Database
 from tests import logbook
-from tests.logbook import add, bodies, ended, locked, open_when_told, opened, spawned, until
+from tests.logbook import ROOT, add, bodies, ended, locked, open_when_told, opened, spawned, until
 
-ROOT = Path(__file__).parents[1]
 TRIGGERS = [
     f"{table}_refuse_{act}" for table in ("erasures", "events", "log") for act in ("delete", "insert", "update")
 ]
@@ -174,6 +173,11 @@ def test_a_log_of_a_newer_signlog_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "signlog.db").read_bytes() == before
 
 
+def run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    """Another process, in the checkout; what it said, and how it ended."""
+    return subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, timeout=logbook.PATIENCE)
+
+
 WITHOUT_ALEMBIC = """
 import sys
 from pathlib import Path
@@ -187,22 +191,17 @@ print("alembic" in sys.modules)
 def test_alembic_is_loaded_only_when_there_is_something_to_migrate(tmp_path: Path) -> None:
     """The first start loads it, every later one is spared the time and the memory."""
     command = [sys.executable, "-c", WITHOUT_ALEMBIC, str(tmp_path)]
-    loaded = [
-        subprocess.run(command, check=True, capture_output=True, text=True, timeout=logbook.PATIENCE) for _ in "12"
-    ]
-    assert [run.stdout for run in loaded] == ["True\n", "False\n"]
+    assert [run(command).stdout for _ in range(2)] == ["True\n", "False\n"]
 
 
 def test_alembic_by_itself_migrates_nothing() -> None:
     """It has no database: it says who does it instead of failing with a traceback."""
-    command = [sys.executable, "-m", "alembic", "upgrade", "head"]
-    run = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, timeout=logbook.PATIENCE)
-    assert run.returncode == 1
-    assert run.stderr == "signlog migrates its database at start: run 'signlog serve', or 'signlog check'\n"
+    ended = run([sys.executable, "-m", "alembic", "upgrade", "head"])
+    assert ended.returncode == 1
+    assert ended.stderr == "signlog migrates its database at start: run 'signlog serve', or 'signlog check'\n"
 
 
 def test_alembic_tells_the_history() -> None:
     """What a developer needs of it works in a checkout."""
-    command = [sys.executable, "-m", "alembic", "history"]
-    run = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT, timeout=logbook.PATIENCE)
-    assert f"{schema.REVISION} (head)" in run.stdout
+    ended = run([sys.executable, "-m", "alembic", "history"])
+    assert f"{schema.REVISION} (head)" in ended.stdout

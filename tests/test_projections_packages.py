@@ -743,6 +743,15 @@ def test_only_a_refusal_or_failure_has_a_reason(name: str) -> None:
     assert fold([heard(body(name, START, message="x"), 1, START)]).reason is None
 
 
+def test_a_reason_that_was_taken_back_explains_nothing() -> None:
+    """A package that was sent again and completed shows no old decline; the timeline does."""
+    declined = heard(body("PACKAGE_DECLINE", START, message="too long"), 1, START)
+    again = heard(body("PACKAGE_ACTIVATE", START + MS), 2, START + MS)
+    assert fold([declined]).reason is not None
+    assert fold([declined, again]).reason is None
+    assert fold([again, declined]).reason is None
+
+
 def test_a_failure_has_a_reason_even_if_only_the_code_says_it() -> None:
     """For Evrotrust's codes it is what the code means; a rejection needs the person's own words."""
     reasons = {code: fold([coded(code, 1, START)]).reason for code in ENDS}

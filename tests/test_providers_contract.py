@@ -9,6 +9,7 @@ import datetime
 import json
 import socket
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -272,27 +273,25 @@ def test_a_careless_provider_breaks_the_rules() -> None:
 
 # No files, no sockets, no imports
 
-_touched: list[str] | None = None
+_touched: dict[int, list[str]] = {}  # by thread: others may go on with their own
 
 
 def _watch(name: str, _arguments: tuple[Any, ...]) -> None:
-    if _touched is not None and name.startswith(("open", "import", "socket.", "subprocess.", "os.", "shutil.")):
-        _touched.append(name)
+    if _touched and name.startswith(("open", "import", "socket.", "subprocess.", "os.", "shutil.")):
+        _touched.get(threading.get_ident(), []).append(name)
 
 
-sys.addaudithook(_watch)
+sys.addaudithook(_watch)  # for good: it cannot be taken away again
 
 
 @contextlib.contextmanager
 def touching() -> Iterator[list[str]]:
-    """What Python's audit events say was opened, imported or connected meanwhile."""
-    global _touched  # noqa: PLW0603  an audit hook cannot be taken away again
-    found: list[str] = []
-    _touched = found
+    """What Python's audit events say was opened, imported or connected meanwhile, by this thread."""
+    found = _touched[threading.get_ident()] = list[str]()
     try:
         yield found
     finally:
-        _touched = None
+        del _touched[threading.get_ident()]
 
 
 @EVERY_PROVIDER

@@ -174,11 +174,10 @@ def test_headers_and_path_count_as_well(tmp_path: Path) -> None:
 
 
 def test_the_oldest_go_first(tmp_path: Path) -> None:
-    """Within a group what is left is the newest, without a hole."""
-    with opened(tmp_path, most_rows=20) as quarantine:
-        numbers = [quarantine.keep(refused()) for _ in range(50)]
-        kept = those_of(quarantine, ALICE)
-        assert kept == numbers[-len(kept) :]
+    """What is left is the newest, without a hole; no more goes than makes room for a twentieth."""
+    with opened(tmp_path, most_bytes=20_000, most_rows=20) as quarantine:
+        numbers = [quarantine.keep(refused()) for _ in range(21)]
+        assert those_of(quarantine, ALICE) == numbers[2:]
 
 
 @pytest.mark.parametrize("size", [10, 3000], ids=["many small rows", "big bodies"])
@@ -317,8 +316,8 @@ def test_several_processes_keep_at_once(tmp_path: Path) -> None:
 
 def test_its_pragmas_are_on(tmp_path: Path) -> None:
     """Durable before the answer, and a file that can shrink."""
-    with opened(tmp_path):
-        pass
+    with opened(tmp_path) as quarantine, quarantine._engine.connect() as ours:
+        assert ours.exec_driver_sql("PRAGMA synchronous").scalar_one() == 2
     with sqlite3.connect(tmp_path / "quarantine.db") as connection:
         for name, value in (("journal_mode", "wal"), ("auto_vacuum", 1)):
             assert connection.execute(f"PRAGMA {name}").fetchone() == (value,)

@@ -1,12 +1,17 @@
 """Signed documents over real HTTP: asked for when complete, stored once, tried again when something went wrong."""
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, MutableMapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, unquote
 
 import pytest
+import structlog
+from structlog.testing import capture_logs
 
 from listener import acts, decisions, wire
 from listener.acts import Artifact
@@ -78,9 +83,16 @@ def alarms(worker: Worker) -> list[str]:
     return [alarm for alarm in told if "worker does not run" not in alarm]
 
 
-def refused_aloud(capsys: pytest.CaptureFixture[str]) -> int:
-    """How often the log said since the last look that the key is refused."""
-    return capsys.readouterr().out.count("api_key_refused")
+@pytest.fixture
+def said() -> Iterator[list[MutableMapping[str, Any]]]:
+    """What the worker logs."""
+    with capture_logs() as found:
+        yield found
+
+
+def refused_aloud(said: list[MutableMapping[str, Any]]) -> int:
+    """How often the log said that the key is refused."""
+    return [line["event"] for line in said].count("api_key_refused")
 
 
 def test_a_completion_is_asked_about_and_then_fetched(tmp_path: Path, server: OneSpan) -> None:
@@ -342,7 +354,7 @@ def test_what_fails_for_three_days_is_given_up(
 
 
 def test_a_refused_key_stops_the_source_and_is_one_alarm(
-    tmp_path: Path, server: OneSpan, soon: None, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, server: OneSpan, soon: None, said: list[MutableMapping[str, Any]]
 ) -> None:
     """Of thirty documents only those under way meet it; then nobody asks, however often it is due."""
     subjects = [f"package {number}" for number in range(15)]
@@ -359,7 +371,7 @@ def test_a_refused_key_stops_the_source_and_is_one_alarm(
         assert server.requests == asked
         assert [alarm for alarm in alarms(worker) if "API key" in alarm] == alarms(worker)
         assert len(alarms(worker)) == 1
-        assert refused_aloud(capsys) == 1
+        assert refused_aloud(said) == 1
 
 
 def test_a_refused_key_concerns_its_own_source_only(tmp_path: Path, server: OneSpan) -> None:
@@ -399,17 +411,17 @@ def test_a_mended_key_goes_on_where_it_stopped(tmp_path: Path, server: OneSpan, 
 
 
 def test_a_decision_about_a_key_that_is_still_refused_is_one_more_try(
-    tmp_path: Path, server: OneSpan, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, server: OneSpan, said: list[MutableMapping[str, Any]]
 ) -> None:
     """It is asked once more, refused once more, and said once more."""
     with Worker(tmp_path, server.url, api_key="old") as worker:
         worker.add(callback("PACKAGE_COMPLETE"))
         worker.run(lambda: worker.outcomes(facts.FAILED))
-        assert (server.count(ASK), refused_aloud(capsys)) == (1, 1)
+        assert (server.count(ASK), refused_aloud(said)) == (1, 1)
         decisions.retry(worker.database, [artifact()], "me", "it should work")
         worker.run(lambda: server.count(ASK) == 2)
         worker.rest()
-        assert (server.count(ASK), refused_aloud(capsys)) == (2, 1)
+        assert (server.count(ASK), refused_aloud(said)) == (2, 2)
 
 
 def test_a_redirect_takes_the_key_nowhere(tmp_path: Path, server: OneSpan) -> None:
@@ -507,6 +519,22 @@ def test_what_was_linked_before_a_kill_is_adopted(tmp_path: Path, server: OneSpa
         assert server.requests == asked
         assert {act.reason for act in worker.outcomes()} == {"found in its place"}
         assert_stored(worker, server, ID)
+
+
+def test_a_log_that_nobody_reads_loses_no_outcome(tmp_path: Path, server: OneSpan) -> None:
+    """Words on a closed pipe raise: they come after the deed, so each is in the event log, and done once."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with contextlib.suppress(BrokenPipeError), os.fdopen(writing, "w", buffering=1) as broken:
+        structlog.configure(logger_factory=structlog.WriteLoggerFactory(file=broken))
+        try:
+            with Worker(tmp_path, server.url) as worker:
+                worker.add(callback("PACKAGE_COMPLETE"))
+                worker.run(lambda: len(worker.stored()) == 2)
+                assert_stored(worker, server, ID)
+                assert [server.count(call) for call in FETCHES] == [1, 1]
+        finally:
+            structlog.reset_defaults()
 
 
 def test_what_lies_there_and_is_no_document_is_for_a_person(tmp_path: Path, server: OneSpan, soon: None) -> None:

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
+from structlog.testing import capture_logs
 
 from listener import errors, fingerprint, views
 from listener.desk import health
@@ -406,9 +407,7 @@ def empty(path: Path, _connection: Any) -> None:
 
 
 @pytest.mark.parametrize(("spoil", "generation"), [(spoil_header, 2), (spoil_pages, 2), (empty, 1)])
-def test_damaged_views_come_back(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], spoil: Callable[..., None], generation: int
-) -> None:
+def test_damaged_views_come_back(tmp_path: Path, spoil: Callable[..., None], generation: int) -> None:
     """At the start: thrown away, folded anew as the next generation, and said aloud. An empty file is a new one."""
     with Log(tmp_path) as log:
         add(log.database, *history())
@@ -419,11 +418,12 @@ def test_damaged_views_come_back(
         for path in log.settings.folder.glob("signlog-views-1.db-*"):
             path.unlink()
         spoil(found.views.path, None)
-        again = projector(log)
+        with capture_logs() as said:
+            again = projector(log)
         assert shown(again) == before
         assert (live(log), again.views.generation) == (generation, generation)
         assert found.views.path.exists() == (generation == 1)
-        assert ("views_damaged" in capsys.readouterr().out) == (generation == 2)
+        assert ("views_damaged" in [line["event"] for line in said]) == (generation == 2)
 
 
 def test_a_state_that_this_code_cannot_read_is_mended(tmp_path: Path) -> None:

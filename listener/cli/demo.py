@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -75,9 +76,10 @@ def demo(
         from listener.demo.onespan import OneSpan
 
         folder = Path(tempfile.mkdtemp(prefix="signlog-demo-"))
-        say = output.note if not json else (lambda _text: None)
+        say = output.note if not json else None
         with OneSpan() as onespan, Evrotrust() as evrotrust, _serving(folder, onespan) as served:
-            say(f"signlog serves at {served.url}; its data and configuration are in {folder}")
+            if say is not None:
+                say(f"signlog serves at {served.url}; its data and configuration are in {folder}")
             _play(served, onespan, evrotrust, say)
             found = _finished(served)
             if json:
@@ -114,7 +116,8 @@ def _free_port() -> int:
     return _PORT
 
 
-def _play(served: _Served, onespan: "OneSpan", evrotrust: "Evrotrust", say: Callable[[str], None]) -> None:
+def _play(served: _Served, onespan: "OneSpan", evrotrust: "Evrotrust", say: Callable[[str], None] | None) -> None:
+    """Play everything; slowly enough to watch, if somebody does."""
     import httpx
 
     from listener.demo.play import Player
@@ -125,7 +128,8 @@ def _play(served: _Served, onespan: "OneSpan", evrotrust: "Evrotrust", say: Call
             if served.process.poll() is not None or time.monotonic() > deadline:
                 options.fail(options.NO, f"the door did not open; {served.folder}/signlog.log says why")
             time.sleep(0.05)
-    Player(served.url, onespan, evrotrust, callback_key=_KEY, say=say).play()
+    player = Player(served.url, onespan, evrotrust, callback_key=_KEY)
+    replace(player, pause=0.0).play() if say is None else replace(player, say=say).play()
 
 
 def _answers(client: Any, url: str) -> bool:

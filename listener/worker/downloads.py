@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import structlog
 from sqlalchemy import Select, and_, func, or_, select, tuple_
 
-from listener import acts, errors, views
+from listener import acts, errors, times, views
 from listener.acts import Act, Artifact
 from listener.log import event, reader
 from listener.log.append import now
@@ -153,6 +153,8 @@ class Downloads:
             account = self._accounts[wish.artifact.source]
             outcome = acts.outcome(wish.artifact, account.provider, act) if act is not None else None
             self._claims.settle(wish.artifact, fence, outcome)
+        if act is not None:
+            _tell(wish.artifact, act)
 
     def _attempt(self, wish: Wish, asking: Asking) -> Act | None:
         attempt = wish.attempts + 1
@@ -166,7 +168,6 @@ class Downloads:
             return None if self._stopping.is_set() else self._failed(wish.artifact, attempt, error)
         except OSError as error:
             return self._failed(wish.artifact, attempt, errors.Unusable(f"{type(error).__name__}: {error}"))
-        _log.info("document_stored", source=wish.artifact.source, subject=wish.artifact.subject, path=stored.path)
         return Act(facts.STORED, attempt=attempt, reason=how, sha256=stored.sha256, size=stored.size, path=stored.path)
 
     def _obtain(self, artifact: Artifact, asking: Asking) -> tuple[Stored, str | None]:
@@ -184,9 +185,6 @@ class Downloads:
         return Stream(_until(stream, time.monotonic() + FETCH_SECONDS, self._stopping), stream.length)
 
     def _failed(self, artifact: Artifact, attempt: int, error: errors.ProviderError) -> Act:
-        _log.warning(
-            "download_failed", source=artifact.source, subject=artifact.subject, name=artifact.name, error=str(error)
-        )
         if isinstance(error, errors.Unauthorized):
             self._stop_source(artifact.source)
             return Act(facts.FAILED, attempt=attempt, reason=str(error))
@@ -203,6 +201,15 @@ class Downloads:
             with self._database.reading() as connection:
                 self._refused_at[source] = reader.head(connection)
         _log.error("api_key_refused", source=source, hint=f"mend sources.{source}.api_key and restart")
+
+
+def _tell(artifact: Artifact, act: Act) -> None:
+    """Say what is in the log now, and not before it is."""
+    named = {"source": artifact.source, "subject": artifact.subject, "name": artifact.name, "attempt": act.attempt}
+    if act.action == facts.STORED:
+        _log.info("document_stored", path=act.path, reason=act.reason, **named)
+    else:
+        _log.warning("download_failed", error=act.reason, next_at=times.written(act.next_at), **named)
 
 
 def _due_query(source: str, at: int) -> Select[Any]:

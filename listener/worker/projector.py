@@ -15,7 +15,7 @@ from listener.log.append import now
 from listener.log.database import Database
 from listener.log.event import Event
 from listener.views import Checkpoint, Views
-from listener.worker.fold import Fold
+from listener.worker.fold import Faulty, Fold
 
 _log = structlog.get_logger()
 
@@ -58,43 +58,42 @@ class Projector:
             if not events:
                 return 0
             interpreter = Interpreter(_in_force(connection, before.position))
+        for fault in self._take(before, events, interpreter):
+            _log.error("fault", **fault._asdict())
+        return len(events)
+
+    def mend(self, error: errors.ViewsError) -> None:
+        """Throw views away that cannot be read, and begin the next generation: they are no more than an opinion."""
+        damaged = self.views
+        self._set_aside(views.DAMAGED)
+        damaged.discard()
+        _log.error("views_damaged", generation=damaged.generation, error=str(error))
+
+    def _take(self, before: Checkpoint, events: Sequence[Event], interpreter: Interpreter) -> Sequence[Faulty]:
         with self.views.writing() as connection:
             # Another projector may have folded these since: its checkpoint tells, and this transaction shuts it out.
-            if views.checkpoint(connection) == before:
-                self._fold(connection, before, events, interpreter)
-        return len(events)
+            if views.checkpoint(connection) != before:
+                return ()
+            return self._fold(connection, before, events, interpreter)
 
     def _fold(
         self, connection: Connection, before: Checkpoint, events: Sequence[Event], interpreter: Interpreter
-    ) -> None:
+    ) -> Sequence[Faulty]:
         stopped = [(source, subject) for source, subject in connection.execute(views.STOPPED)]
         fold = Fold(lambda projection, keys: views.load(connection, projection, keys), stopped)
         fold.take(events, interpreter)
         for projection, states, changed in zip(views.PROJECTIONS, fold.states, fold.changed, strict=True):
             views.save(connection, projection, {key: states[key] for key in changed})
-        self._note_faults(connection, fold)
+        _note_faults(connection, fold)
         self._note_segment(connection, before.position)
         views.move(connection, events[-1].position, events[-1].leaf)
-
-    def _note_faults(self, connection: Connection, fold: Fold) -> None:
-        for fault in fold.faults:
-            _log.error("fault", position=fault.position, source=fault.source, subject=fault.subject, error=fault.error)
-            connection.execute(views.faults.insert().prefix_with("OR IGNORE").values((*fault, 1)))
-        for row in fold.parked:
-            connection.execute(views.parked.insert().prefix_with("OR IGNORE").values(row))
+        return fold.faults
 
     def _note_segment(self, connection: Connection, after: int) -> None:
         """Which code folded from where on. Code that changed without a replay makes the generation a mixed one."""
         newest = select(views.segments.c.fingerprint).order_by(views.segments.c.after.desc()).limit(1)
         if connection.scalar(newest) != self._fingerprint:
             connection.execute(views.segments.insert().values((after, self._fingerprint)))
-
-    def mend(self, error: errors.ViewsError) -> None:
-        """Throw views away that cannot be read, and begin the next generation: they are no more than an opinion."""
-        _log.error("views_damaged", generation=self.views.generation, error=str(error))
-        damaged = self.views
-        self._set_aside(views.DAMAGED)
-        damaged.discard()
 
     def _open(self) -> None:
         """The live generation; a new one if the live one cannot be read, or has another shape."""
@@ -121,8 +120,8 @@ class Projector:
             if live_generation(connection) == old.generation:  # else another projector was here first
                 self._begin(connection, old.generation + 1, origin)
             self.views = Views(self._folder, live_generation(connection) or 1)
-        _log.error("views_set_aside", origin=origin, old=old.generation, new=self.views.generation)
         old.close()
+        _log.error("views_set_aside", origin=origin, old=old.generation, new=self.views.generation)
         return 1
 
     def _begin(self, connection: Connection, generation: int, origin: str) -> None:
@@ -131,6 +130,13 @@ class Projector:
         new.create(reader.log_id(connection), origin)
         new.close()
         _flip(connection, generation)
+
+
+def _note_faults(connection: Connection, fold: Fold) -> None:
+    for fault in fold.faults:
+        connection.execute(views.faults.insert().prefix_with("OR IGNORE").values((*fault, 1)))
+    for row in fold.parked:
+        connection.execute(views.parked.insert().prefix_with("OR IGNORE").values(row))
 
 
 def live_generation(connection: Connection) -> int | None:

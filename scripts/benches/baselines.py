@@ -30,7 +30,7 @@ def commit_per_request() -> Any:
     from fastapi import Response as FastAPIResponse
     from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-    engine = sqlalchemy.create_engine(f"sqlite:///{tempfile.mkdtemp(dir='.')}/events.db", module=pysqlite3)
+    engine = sqlalchemy.create_engine(f"sqlite:///{tempfile.mkdtemp(dir='.bench')}/events.db", module=pysqlite3)
 
     @sqlalchemy.event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: object) -> None:

@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from scripts.benches.door import free_port, start_signlog, wait_for
+from scripts.benches.door import FOLDER, free_port, start_signlog, wait_for
 from scripts.benches.load import KEY
 
 RUNS = 15
@@ -17,9 +17,10 @@ RUNS = 15
 
 def run() -> None:
     """Print the figures."""
+    Path(FOLDER).mkdir(exist_ok=True)
     helps = [_help_seconds() for _ in range(RUNS)]
     print(f"signlog --help            {statistics.median(helps):.2f} s  (promised: 0.4)")
-    with tempfile.TemporaryDirectory(dir=".") as folder:
+    with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
         port = free_port()
         process = start_signlog(port, folder)
         try:

@@ -1,0 +1,326 @@
+"""Who may know whom, what stands where, how large things grow. Each rule is shown a piece of code that breaks it."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Callable, Collection, Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FILES = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for package in ("listener", "projections")
+    for path in sorted((ROOT / package).rglob("*.py"))
+}
+LINES_OF_A_FILE = 330
+LINES_OF_A_FUNCTION = 40
+
+Look = Callable[[ast.Module, str], list[str]]
+
+
+class Rule(NamedTuple):
+    """What must hold in files whose paths match, what finds where it does not, and a piece of code that breaks it."""
+
+    says: str
+    where: tuple[str, ...]
+    look: Look
+    breaks: str
+
+    def covers(self, path: str) -> bool:
+        """Patterns behind "!" are exceptions."""
+        wanted = [pattern for pattern in self.where if not pattern.startswith("!")]
+        excepted = [pattern[1:] for pattern in self.where if pattern.startswith("!")]
+        return any(fnmatch(path, each) for each in wanted) and not any(fnmatch(path, each) for each in excepted)
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """What is imported directly, wherever it stands: `from listener import errors` is listener.errors."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def within(name: str, modules: Collection[str]) -> bool:
+    """Whether a name is one of these modules, or in one."""
+    return any(name == module or name.startswith(f"{module}.") for module in modules)
+
+
+def only(*allowed: str) -> Look:
+    """Of our own code nothing but these."""
+
+    def look(tree: ast.Module, _code: str) -> list[str]:
+        ours = [name for name in imported(tree) if within(name, ("listener", "projections"))]
+        return [f"imports {name}" for name in ours if not within(name, allowed)]
+
+    return look
+
+
+def never(*forbidden: str) -> Look:
+    """None of these."""
+
+    def look(tree: ast.Module, _code: str) -> list[str]:
+        return [f"imports {name}" for name in imported(tree) if within(name, forbidden)]
+
+    return look
+
+
+def only_from_others(*allowed: str) -> Look:
+    """Of what is not ours nothing but these."""
+
+    def look(tree: ast.Module, _code: str) -> list[str]:
+        theirs = [name for name in imported(tree) if not within(name, ("listener", "projections"))]
+        return [f"imports {name}" for name in theirs if not within(name, allowed)]
+
+    return look
+
+
+def never_calls(*names: str) -> Look:
+    """None of these, by whatever name they are reached: `Database(…)`, `database.Database(…)`."""
+
+    def look(tree: ast.Module, _code: str) -> list[str]:
+        calls = [ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        return [f"calls {call}" for call in calls if call.rpartition(".")[2] in names]
+
+    return look
+
+
+def never_names(*names: str) -> Look:
+    """None of these attributes, such as `os.environ`."""
+
+    def look(tree: ast.Module, _code: str) -> list[str]:
+        found = [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+        return [f"uses {name}" for name in [*found, *imported(tree)] if name in names]
+
+    return look
+
+
+def not_async(tree: ast.Module, _code: str) -> list[str]:
+    """Neither a function nor a block."""
+    kinds = ast.AsyncFunctionDef | ast.AsyncWith | ast.AsyncFor
+    return [f"async in line {node.lineno}" for node in ast.walk(tree) if isinstance(node, kinds)]
+
+
+def not_long(tree: ast.Module, code: str) -> list[str]:
+    """Neither the file nor a function in it."""
+    lines = len(code.splitlines())
+    found = [f"{lines} lines"] if lines > LINES_OF_A_FILE else []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno is not None:
+            length = node.end_lineno - node.lineno + 1
+            found += [f"{node.name} has {length} lines"] if length > LINES_OF_A_FUNCTION else []
+    return found
+
+
+def told(tree: ast.Module, _code: str) -> list[str]:
+    """A file without a first line that says what it is; a file without code needs none."""
+    return ["no first line says what it is"] if tree.body and not ast.get_docstring(tree) else []
+
+
+EVERYWHERE = ("listener/*", "projections/*")
+RULES = [
+    Rule(
+        "the meaning imports nothing of the machine, and one projection never imports another",
+        ("projections/*", "!projections/facts.py"),
+        only("projections.facts"),
+        "from projections import packages",
+    ),
+    Rule(
+        "the words of the meaning import nothing of ours",
+        ("projections/facts.py",),
+        only(),
+        "from listener import errors",
+    ),
+    Rule(
+        "the meaning has no input, no output, no clock and no dice",
+        ("projections/*",),
+        only_from_others("collections", "typing", "hashlib", "msgspec", "sqlalchemy"),
+        "import datetime",
+    ),
+    Rule(
+        "the meaning opens nothing: of SQLAlchemy it has tables, and no connections",
+        ("projections/*",),
+        never_calls("open", "create_engine", "connect", "execute", "begin", "print"),
+        "def apply(state):\n    return engine.connect()",
+    ),
+    Rule(
+        "the log knows errors, and itself",
+        ("listener/log/*",),
+        only("listener.errors", "listener.log"),
+        "from listener import acts",
+    ),
+    Rule(
+        "a provider knows an event, the words of the meaning, and how to ask; never another provider",
+        ("listener/providers/*",),
+        only("listener.errors", "listener.log.event", "listener.provider", "listener.wire", "projections.facts"),
+        "from listener.providers import onespan",
+    ),
+    Rule(
+        "the door knows the log and who may come in; nothing that projects, downloads or shows",
+        ("listener/door/*",),
+        only(
+            "listener.door",
+            "listener.errors",
+            "listener.log",
+            "listener.parent",
+            "listener.provider",
+            "listener.quarantine",
+            "listener.settings",
+        ),
+        "def late():\n    from projections import packages",
+    ),
+    Rule(
+        "the worker knows neither the door nor the desk, and is given what is configured",
+        ("listener/worker/*",),
+        never(
+            "listener.door", "listener.desk", "listener.cli", "listener.bootstrap", "listener.settings", "listener.demo"
+        ),
+        "from listener.desk import status",
+    ),
+    Rule(
+        "the desk looks; it knows neither the door nor the worker",
+        ("listener/desk/*",),
+        never("listener.door", "listener.worker", "listener.cli", "listener.bootstrap", "listener.demo"),
+        "from listener.worker.projector import Projector",
+    ),
+    Rule(
+        "imitations know nothing of what they are shown to",
+        ("listener/demo/*",),
+        only("listener.demo"),
+        "from listener import provider",
+    ),
+    Rule("errors know nothing", ("listener/errors.py",), only(), "from listener import times"),
+    Rule(
+        "the supervisor outlives whatever is wrong with the rest",
+        ("listener/supervisor.py",),
+        only(),
+        "from listener import logs",
+    ),
+    Rule(
+        "only commands know commands, imitations and who builds",
+        ("listener/*", "!listener/cli/*", "!listener/demo/*", "!listener/__main__.py"),
+        never("listener.cli", "listener.demo", "listener.bootstrap"),
+        "from listener import bootstrap",
+    ),
+    Rule(
+        "only bootstrap builds what holds a file, a lock or a key",
+        (*EVERYWHERE, "!listener/bootstrap.py"),
+        never_calls("Database", "Quarantine", "Gate", "Projector", "Downloads", "Claims", "FileStore", "OnlyOne"),
+        "found = database.Database(folder)",
+    ),
+    # Which generation is live may change while they run: only the log's database tells.
+    Rule(
+        "views are opened where the live generation is known",
+        (*EVERYWHERE, "!listener/desk/reading.py", "!listener/worker/projector.py"),
+        never_calls("Views"),
+        "found = Views(folder, 1)",
+    ),
+    # It belongs to the event loop that it is made in.
+    Rule(
+        "the app makes the writer",
+        (*EVERYWHERE, "!listener/door/app.py"),
+        never_calls("Writer"),
+        "found = Writer(database)",
+    ),
+    Rule(
+        "only the settings read the environment",
+        (*EVERYWHERE, "!listener/settings.py"),
+        never_names("os.environ", "os.environb", "os.getenv", "getpass.getuser"),
+        "from os import environ",
+    ),
+    # The supervisor's one line says that a part ended: it imports no logger, to stay small.
+    Rule(
+        "only commands print",
+        (*EVERYWHERE, "!listener/cli/*", "!listener/supervisor.py"),
+        never_calls("print", "input"),
+        "print(1)",
+    ),
+    Rule(
+        "only commands write to standard output",
+        (*EVERYWHERE, "!listener/cli/*"),
+        never_names("sys.stdout", "sys.__stdout__"),
+        "sys.stdout.write('x')",
+    ),
+    Rule(
+        "nothing is async but the door, the futures of its writer, and imitations",
+        (*EVERYWHERE, "!listener/door/*", "!listener/log/writer.py", "!listener/demo/*"),
+        not_async,
+        "async def fetch(): ...",
+    ),
+    Rule("no file and no function is long", EVERYWHERE, not_long, "def long():\n" + "    x = 1\n" * 40),
+    Rule("a file's first line says what it is", (*EVERYWHERE, "!*/__init__.py"), told, "import os"),
+]
+
+
+def problems(rule: Rule, path: str, code: str) -> list[str]:
+    """Where a file breaks a rule."""
+    return [f"{path}: {problem}" for problem in rule.look(ast.parse(code), code)] if rule.covers(path) else []
+
+
+@pytest.mark.parametrize("rule", RULES, ids=[rule.says for rule in RULES])
+def test_a_rule_is_kept(rule: Rule) -> None:
+    """By every file that it is about, of which there are some."""
+    assert any(rule.covers(path) for path in FILES)
+    assert [problem for path, code in FILES.items() for problem in problems(rule, path, code)] == []
+
+
+@pytest.mark.parametrize("rule", RULES, ids=[rule.says for rule in RULES])
+def test_a_rule_that_is_broken_is_noticed(rule: Rule) -> None:
+    """In the first file that it is about, with one more piece of code."""
+    path = next(path for path, code in FILES.items() if rule.covers(path) and code)
+    assert len(problems(rule, path, rule.breaks)) == 1
+
+
+def test_a_long_file_is_noticed() -> None:
+    """Though each of its functions is short."""
+    code = '"""A file."""\n' + "x = 1\n" * LINES_OF_A_FILE
+    assert not_long(ast.parse(code), code) == [f"{LINES_OF_A_FILE + 1} lines"]
+
+
+def test_exceptions_are_exceptions() -> None:
+    """A rule with an exception covers what stands beside it."""
+    rule = Rule("x", ("listener/*", "!listener/cli/*"), told, "")
+    assert rule.covers("listener/log/append.py")
+    assert not rule.covers("listener/cli/app.py")
+    assert not rule.covers("projections/facts.py")
+
+
+# What a process loads in the end, however it comes to it
+
+MEANING = (
+    "listener.worker",
+    "listener.desk",
+    "listener.views",
+    "listener.interpreter",
+    "projections.packages",
+    "httpx",
+)
+
+
+def loaded(module: str) -> list[str]:
+    """What of the meaning a process has in memory that has imported a module."""
+    script = f"import sys, {module}; print(*[name for name in {MEANING} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    return done.stdout.split()
+
+
+def test_the_door_loads_no_meaning() -> None:
+    """Nothing heavier than an append runs in its process."""
+    assert loaded("listener.door.app, listener.door.server, listener.bootstrap") == []
+
+
+def test_the_worker_does() -> None:
+    """The test above is able to fail."""
+    assert {"listener.worker", "listener.views", "projections.packages"} <= set(loaded("listener.worker.loop"))
+
+
+def test_the_supervisor_loads_nothing_of_ours() -> None:
+    """But the name of the package."""
+    script = "import sys, listener.supervisor; print(*sorted(n for n in sys.modules if n.startswith('listener')))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == ["listener", "listener.supervisor"]
