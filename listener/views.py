@@ -1,6 +1,7 @@
 """One generation of the views: an opinion about the log, in a file of its own that can be thrown away."""
 
 import contextlib
+import functools
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from listener import errors
-from listener.log.database import sqlite_engine
+from listener.log.database import marks, sqlite_engine
 from projections import artifacts, packages, timeline
 from projections.facts import Fact, Key
 
@@ -214,10 +215,19 @@ def save(connection: Connection, projection: Projection, states: Mapping[Key, An
     """Write these states over what was there."""
     rows = [projection.row(key, state) for key, state in states.items()]
     if rows:
-        marks = ", ".join("?" * len(rows[0]))
-        connection.exec_driver_sql(f"INSERT OR REPLACE INTO {projection.TABLE.name} VALUES ({marks})", rows)
+        row = marks(connection, len(rows[0]))
+        connection.exec_driver_sql(f"INSERT INTO {projection.TABLE.name} VALUES {row} {_over(projection.TABLE)}", rows)
+
+
+@functools.cache
+def _over(table: Table) -> str:
+    """What to do about a row of the same key, in the words that SQLite and PostgreSQL share."""
+    key = ", ".join(column.name for column in table.primary_key)
+    others = ", ".join(f"{column.name} = excluded.{column.name}" for column in table.c if not column.primary_key)
+    return f"ON CONFLICT ({key}) DO UPDATE SET {others}"
 
 
 def beat(connection: Connection, at: int) -> None:
     """Say that the worker lives, whether there is anything to fold or not."""
-    connection.exec_driver_sql("INSERT OR REPLACE INTO heartbeat VALUES (1, ?)", (at,))
+    if connection.execute(heartbeat.update().values(at=at)).rowcount == 0:
+        connection.execute(heartbeat.insert().values(id=1, at=at))

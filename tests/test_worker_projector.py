@@ -158,9 +158,9 @@ class Listening:
 
 
 STEPS = [
-    ("before_cursor_execute", "INSERT OR REPLACE INTO packages"),
-    ("after_cursor_execute", "INSERT OR REPLACE INTO artifacts"),
-    ("before_cursor_execute", "INSERT OR IGNORE INTO faults"),
+    ("before_cursor_execute", "INSERT INTO packages"),
+    ("after_cursor_execute", "INSERT INTO artifacts"),
+    ("before_cursor_execute", "INSERT INTO faults"),
     ("before_cursor_execute", "UPDATE checkpoint"),
     ("after_cursor_execute", "UPDATE checkpoint"),
 ]

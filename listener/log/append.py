@@ -9,9 +9,10 @@ from typing import Final
 from sqlalchemy import Connection
 
 from listener.log import schema
+from listener.log.database import marks
 from listener.log.event import Draft, Event, seal
 
-_ROW: Final = "({})".format(", ".join("?" * len(schema.events.c)))
+_COLUMNS: Final = len(schema.events.c)
 _ROWS_AT_ONCE: Final = 64
 _HEAD: Final = "SELECT (SELECT max(position) FROM events), (SELECT id FROM log ORDER BY first_position DESC LIMIT 1)"
 BULK_ROWS: Final = 100  # bulk work appends no more under one lock, so that the door never waits long
@@ -31,13 +32,14 @@ def append(connection: Connection, drafts: Sequence[Draft]) -> list[Event]:
     head, log_id = connection.exec_driver_sql(_HEAD).one()
     recorded_at = now()
     events = [seal(draft, log_id, position, recorded_at) for position, draft in enumerate(drafts, (head or 0) + 1)]
+    row = marks(connection, _COLUMNS)
     for start in range(0, len(events), _ROWS_AT_ONCE):
         page = events[start : start + _ROWS_AT_ONCE]
-        connection.exec_driver_sql(_insert(len(page)), tuple(chain.from_iterable(page)))
+        connection.exec_driver_sql(_insert(row, len(page)), tuple(chain.from_iterable(page)))
     return events
 
 
 @functools.cache
-def _insert(rows: int) -> str:
+def _insert(row: str, rows: int) -> str:
     """One statement for several rows: executemany gives the interpreter lock away at each row, and must win it back."""
-    return "INSERT INTO events VALUES " + ", ".join([_ROW] * rows)
+    return "INSERT INTO events VALUES " + ", ".join([row] * rows)

@@ -83,6 +83,12 @@ def _set(connection: Any, module: ModuleType, name: str, value: Any) -> None:
             time.sleep(0.01)
 
 
+def marks(connection: Connection, count: int) -> str:
+    """Placeholders for one row of values, as this dialect's driver writes them: (?, ?, ?)."""
+    mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
+    return f"({', '.join([mark] * count)})"
+
+
 class AppendLock:
     """One writer at a time over all processes: SQLite's own lock is unfair and starves the door under load.
 

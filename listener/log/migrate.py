@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, select
 
 from listener import errors
 from listener.log import schema
@@ -53,7 +53,5 @@ def _upgrade(connection: Connection) -> None:
 
 def _identify(connection: Connection) -> None:
     """Give a new log its id: 16 random bytes that every leaf commits to."""
-    connection.exec_driver_sql(
-        "INSERT INTO log (first_position, id, created_at) SELECT 1, ?, ? WHERE NOT EXISTS (SELECT 1 FROM log)",
-        (os.urandom(16), now()),
-    )
+    if connection.scalar(select(schema.log.c.id)) is None:
+        connection.execute(schema.log.insert().values(first_position=1, id=os.urandom(16), created_at=now()))

@@ -2,11 +2,11 @@
 
 from typing import Final
 
-from sqlalchemy import Connection
+from sqlalchemy import ColumnElement, Connection, and_
 
 from listener import acts, errors
 from listener.acts import Artifact
-from listener.log import event, reader
+from listener.log import event, reader, schema
 from listener.log.append import append, now
 from listener.log.database import Database
 from listener.log.event import Draft
@@ -14,7 +14,8 @@ from listener.worker.projector import live_generation
 from projections import facts
 
 LEASE: Final = 15 * 60 * 1_000_000  # microseconds; longer than a fetch may take
-_KEY: Final = "source = ? AND subject = ? AND name = ?"
+_TABLE: Final = schema.claims
+_FREE: Final = {"holder": None, "leased_until": 0}
 
 
 class Claims:
@@ -27,7 +28,7 @@ class Claims:
     def forget(self) -> None:
         """Free every claim. Only for who holds the worker's lock: whoever held them is dead."""
         with self._database.writing() as connection:
-            connection.exec_driver_sql("UPDATE claims SET holder = NULL, leased_until = 0 WHERE holder IS NOT NULL")
+            connection.execute(_TABLE.update().where(_TABLE.c.holder.is_not(None)).values(_FREE))
 
     def take(self, artifact: Artifact, generation: int, folded: int) -> int | None:
         """Claim it; the fence, or None if it is not ours to fetch.
@@ -41,30 +42,34 @@ class Claims:
             return self._lease(connection, artifact)
 
     def _lease(self, connection: Connection, artifact: Artifact) -> int | None:
-        key = (artifact.source, artifact.subject, artifact.name)
-        found = connection.exec_driver_sql(
-            f"SELECT fence, holder, leased_until FROM claims WHERE {_KEY}", key
-        ).one_or_none()
+        found = connection.execute(_TABLE.select().where(_is(artifact))).one_or_none()
         if found is not None and found.holder is not None and found.leased_until > now():
             return None
-        fence = (found.fence if found is not None else 0) + 1
-        connection.exec_driver_sql(
-            "INSERT OR REPLACE INTO claims VALUES (?, ?, ?, ?, ?, ?)",
-            (*key, fence, self._holder, now() + LEASE),
-        )
+        fence = 1 if found is None else found.fence + 1
+        lease = {"fence": fence, "holder": self._holder, "leased_until": now() + LEASE}
+        if found is None:
+            connection.execute(_TABLE.insert().values(_key(artifact) | lease))
+        else:
+            connection.execute(_TABLE.update().where(_is(artifact)).values(lease))
         return fence
 
     def settle(self, artifact: Artifact, fence: int, outcome: Draft | None) -> None:
         """Append the outcome and free the claim, in one transaction. Raises Superseded if the fence moved."""
         with self._database.writing() as connection:
-            freed = connection.exec_driver_sql(
-                f"UPDATE claims SET holder = NULL, leased_until = 0 WHERE {_KEY} AND fence = ? AND holder = ?",
-                (artifact.source, artifact.subject, artifact.name, fence, self._holder),
-            )
+            ours = _is(artifact) & (_TABLE.c.fence == fence) & (_TABLE.c.holder == self._holder)
+            freed = connection.execute(_TABLE.update().where(ours).values(_FREE))
             if freed.rowcount != 1:
                 raise errors.Superseded(f"another worker claimed {artifact}")
             if outcome is not None:
                 append(connection, [outcome])
+
+
+def _key(artifact: Artifact) -> dict[str, str]:
+    return {"source": artifact.source, "subject": artifact.subject, "name": artifact.name}
+
+
+def _is(artifact: Artifact) -> ColumnElement[bool]:
+    return and_(*(_TABLE.c[column] == value for column, value in _key(artifact).items()))
 
 
 def _settled(connection: Connection, artifact: Artifact, folded: int) -> bool:

@@ -134,9 +134,9 @@ class Projector:
 
 def _note_faults(connection: Connection, fold: Fold) -> None:
     for fault in fold.faults:
-        connection.execute(views.faults.insert().prefix_with("OR IGNORE").values((*fault, 1)))
-    for row in fold.parked:
-        connection.execute(views.parked.insert().prefix_with("OR IGNORE").values(row))
+        connection.execute(views.faults.insert().values((*fault, 1)))
+    for row in dict.fromkeys(fold.parked):
+        connection.execute(views.parked.insert().values(row))
 
 
 def live_generation(connection: Connection) -> int | None:
@@ -145,7 +145,9 @@ def live_generation(connection: Connection) -> int | None:
 
 
 def _flip(connection: Connection, generation: int) -> int:
-    connection.exec_driver_sql("INSERT OR REPLACE INTO live (id, generation) VALUES (1, ?)", (generation,))
+    table = log_schema.live
+    if connection.execute(table.update().values(generation=generation)).rowcount == 0:
+        connection.execute(table.insert().values(id=1, generation=generation))
     return generation
 
 
