@@ -18,7 +18,7 @@ from tests.crash import NEVER
 from tests.rig import BOTH, EVIDENCE, ID, ZIP, Log, Worker, add, callback, completed, paths
 
 ROOT = Path(__file__).parents[1]
-CLAIM = "INSERT OR REPLACE INTO claims"
+CLAIM = "INSERT INTO claims"
 FETCH = {ZIP: "documents.zip", EVIDENCE: "evidence"}
 
 
