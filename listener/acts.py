@@ -1,5 +1,7 @@
 """Events that are not callbacks: what we did (outcomes) and what was decided, to the log and back."""
 
+import contextlib
+from collections.abc import Iterable
 from typing import Final, TypeVar
 from urllib.parse import quote
 
@@ -96,6 +98,14 @@ def in_force(declared: InForce) -> Draft:
 def read_in_force(found: Event) -> InForce:
     """The declaration that an event holds. Raises Fault if it cannot be read."""
     return _read(found, _in_force)
+
+
+def newest_in_force(declarations: Iterable[Event]) -> InForce | None:
+    """The first of these, newest first, that can be read: an unreadable one is a fault, and was never in force."""
+    for declared in declarations:
+        with contextlib.suppress(errors.Fault):
+            return read_in_force(declared)
+    return None
 
 
 def read(found: Event) -> Act:

@@ -69,8 +69,8 @@ def declare(database: Database, settings: Settings) -> None:
     """Append what is in force, if it differs from what was: folds read it there, never from the configuration."""
     declared = _declaration(settings)
     with database.writing() as connection:
-        found = reader.acts(connection, event.DECISION, acts.IN_FORCE_PATH, last=1)
-        if not found or acts.read_in_force(found[0]) != declared:
+        found = reader.acts(connection, event.DECISION, acts.IN_FORCE_PATH, last=20)
+        if acts.newest_in_force(found) != declared:
             append(connection, [acts.in_force(declared)])
 
 

@@ -100,8 +100,8 @@ class Site:
 
     def start(self, *arguments: str, **options: Any) -> "subprocess.Popen[bytes]":
         """Start the program here as a shell would."""
-        piped = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-        return subprocess.Popen([SIGNLOG, *arguments], cwd=self.folder, env=environment(), **piped)
+        piped = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen([SIGNLOG, *arguments], cwd=self.folder, **{"env": environment(), **piped, **options})
 
 
 def environment() -> dict[str, str]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from listener import acts, errors
 from listener.acts import Act, Artifact, InForce, SourceInForce
 from listener.log import event
-from listener.log.event import Draft, Event
+from listener.log.event import Draft, Event, seal
 from projections import facts
 from projections.facts import Stored
 
@@ -178,3 +178,12 @@ def test_a_path_that_joins_the_parts_as_they_are_is_noticed() -> None:
     one, other = Artifact("here", "a/b", "c"), Artifact("here", "a", "b/c")
     assert "/".join(msgspec.structs.astuple(one)) == "/".join(msgspec.structs.astuple(other))
     assert acts.path(one) != acts.path(other)
+
+
+def test_the_newest_readable_declaration_is_in_force() -> None:
+    """One that cannot be read is a fault where it stands, and must not stop all that comes after it."""
+    declared = acts.InForce(acts.IN_FORCE, "1", "f", "", {})
+    readable = seal(acts.in_force(declared), bytes(16), 1, 0)
+    broken = seal(acts.in_force(declared)._replace(body=b'{"action":"in force"}'), bytes(16), 2, 0)
+    assert acts.newest_in_force([broken, readable]) == declared
+    assert acts.newest_in_force([broken]) is None

@@ -271,13 +271,24 @@ def test_a_fetch_that_takes_too_long_is_left(
 
 
 def test_one_question_serves_both_documents(tmp_path: Path, server: OneSpan) -> None:
-    """Also when the answer is no: a provider that asked for patience is not asked again at once for the next one."""
-    server.faults.add(ASK, faults.Status(429, {"Retry-After": "3600"}))
+    """Also when the answer is no: what was not complete for the first is not asked again at once for the next one."""
+    server.faults.add(ASK, faults.Status(503))
     with Worker(tmp_path, server.url) as worker:
         worker.add(callback("PACKAGE_COMPLETE"))
         worker.rest()
         assert [asked.call for asked in server.requests] == [ASK]
         assert len(worker.outcomes(facts.FAILED)) == 2
+
+
+def test_patience_is_for_the_whole_source(tmp_path: Path, server: OneSpan) -> None:
+    """Retry-After speaks of the API: nothing else is asked meanwhile, whatever a new callback says."""
+    server.faults.add(ASK, faults.Status(429, {"Retry-After": "3600"}))
+    with Worker(tmp_path, server.url) as worker:
+        worker.add(callback("PACKAGE_COMPLETE"))
+        worker.rest()
+        worker.add(callback("PACKAGE_COMPLETE"), callback("PACKAGE_COMPLETE", "another="))
+        worker.rest()
+        assert [asked.call for asked in server.requests] == [ASK]
 
 
 @pytest.mark.parametrize("code", [429, 503])

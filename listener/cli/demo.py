@@ -194,6 +194,6 @@ def _program() -> str:
 
 
 def _wait() -> None:
-    output.note("Serving on; Ctrl-C ends it. The folder stays until you delete it.")
     with contextlib.suppress(KeyboardInterrupt):
+        output.note("Serving on; Ctrl-C ends it. The folder stays until you delete it.")
         signal.pause()

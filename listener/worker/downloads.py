@@ -80,6 +80,7 @@ class Downloads:
         self._pools = {source: ThreadPoolExecutor(AT_A_TIME, thread_name_prefix=source) for source in accounts}
         self._busy: dict[tuple[str, str], Future[None]] = {}
         self._refused_at: dict[str, int] = {}  # source → head of the log when the provider refused our key
+        self._paused_until: dict[str, float] = {}  # source → monotonic seconds, where the provider named a time
         self._refusing = threading.Lock()
         self._stopping = threading.Event()
 
@@ -88,7 +89,7 @@ class Downloads:
         self._busy = {key: future for key, future in self._busy.items() if not future.done()}
         for source in self._accounts:
             room = AT_A_TIME - sum(busy == source for busy, _ in self._busy)
-            if room > 0 and not self._refused(source):
+            if room > 0 and not self._paused(source) and not self._refused(source):
                 for subject, wishes in self._due(live, source, room):
                     self._busy[source, subject] = self._pools[source].submit(self._fetch_all, live, subject, wishes)
 
@@ -111,6 +112,9 @@ class Downloads:
         free = [(subject, wishes) for subject, wishes in due.items() if (source, subject) not in self._busy]
         return free[:room]
 
+    def _paused(self, source: str) -> bool:
+        return time.monotonic() < self._paused_until.get(source, 0.0)
+
     def _refused(self, source: str) -> bool:
         """Whether the provider refused our key, and nobody has decided since to try again."""
         refused_at = self._refused_at.get(source)
@@ -127,7 +131,8 @@ class Downloads:
         """Everything due for one subject: asked once, fetched one by one."""
         asking = Asking(lambda: self._ask(live, wishes[0].artifact))
         for wish in wishes:
-            if self._stopping.is_set() or wish.artifact.source in self._refused_at:
+            source = wish.artifact.source
+            if self._stopping.is_set() or source in self._refused_at or self._paused(source):
                 return
             try:
                 self._fetch(wish, asking)
@@ -188,6 +193,8 @@ class Downloads:
         if isinstance(error, errors.Unauthorized):
             self._stop_source(artifact.source)
             return Act(facts.FAILED, attempt=attempt, reason=str(error))
+        # Retry-After speaks of the API, not of one document.
+        self._paused_until[artifact.source] = time.monotonic() + schedule.asked(error)
         seconds = schedule.after(attempt, error)
         if seconds is None:
             return Act(facts.ABANDONED, attempt=attempt, reason=f"{error}, after {attempt} tries")

@@ -159,5 +159,4 @@ def _bound(connection: Connection, checkpoint: Checkpoint) -> bool:
 
 
 def _in_force(connection: Connection, position: int) -> acts.InForce | None:
-    found = reader.acts(connection, event.DECISION, acts.IN_FORCE_PATH, until=position, last=1)
-    return acts.read_in_force(found[0]) if found else None
+    return acts.newest_in_force(reader.acts(connection, event.DECISION, acts.IN_FORCE_PATH, until=position, last=20))

@@ -21,5 +21,10 @@ def after(attempt: int, error: Exception) -> float | None:
         return None
     seconds = SECONDS[attempt - 1] if attempt <= len(SECONDS) else HOURLY
     jittered = seconds * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311  not a secret
-    asked = error.retry_after if isinstance(error, errors.ProviderError) else None
-    return max(jittered, min(asked or 0.0, _LONGEST_RETRY_AFTER))
+    return max(jittered, asked(error))
+
+
+def asked(error: Exception) -> float:
+    """Seconds that the provider asked us to wait, within reason; 0 if it named none."""
+    seconds = error.retry_after if isinstance(error, errors.ProviderError) else None
+    return min(seconds or 0.0, _LONGEST_RETRY_AFTER)
