@@ -25,7 +25,7 @@ from listener.worker.downloads import Downloads
 from listener.worker.projector import Projector
 from projections import artifacts, facts
 
-PATIENCE = 30.0  # seconds until a test gives up, not until it goes on
+PATIENCE = 60.0  # seconds until a test gives up, not until it goes on
 SOURCE = "onespan"
 ID = "LWsUTvGgE4WpOvaQPT16idnxNj8="
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -74,7 +74,7 @@ def stage(site: Site) -> Any:
 def test_without_a_source_it_says_what_to_add(tmp_path: Path) -> None:
     """Two lines; until then every callback is refused with 404, and kept."""
     site = Site(tmp_path, "")
-    with serving(site) as served:
+    with serving(site, "--door") as served:
         assert served.post("/callbacks/onespan", b'{"name":"PACKAGE_CREATE","packageId":"q"}', **KEY) == 404
         (kept,) = site.run("quarantine", "--json").json
         assert (kept["status"], kept["reason"], kept["path"]) == (404, "unknown source", "/callbacks/onespan")
@@ -82,7 +82,7 @@ def test_without_a_source_it_says_what_to_add(tmp_path: Path) -> None:
     assert hint == ["[sources.onespan]", 'callback_keys = ["…"]']
     assert "put these two lines into signlog.toml" in served.said
     site.configure("\n".join(hint).replace("…", "a-callback-key"))
-    with serving(site) as served:
+    with serving(site, "--door") as served:
         served.call_back("PACKAGE_CREATE")
 
 
@@ -151,10 +151,17 @@ def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
     assert (done.code, done.err[:45]) == (2, "signlog: data: signlog-data cannot be made (F")
 
 
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    """The system's own words and the file's name, no traceback."""
+    site = Site(tmp_path)
+    (site.data / "secret").mkdir(parents=True)
+    assert site.run("serve") == (1, "", "signlog: signlog-data/secret: Is a directory\n")
+
+
 def test_keys_without_effect_are_told(tmp_path: Path) -> None:
     """Nobody should wait for what a later version will do."""
     site = Site(tmp_path, f'origin = "x"\n{ONESPAN}')
-    with serving(site) as served:
+    with serving(site, "--door") as served:
         served.call_back("PACKAGE_CREATE")
         assert "origin: has no effect yet in this version" in served.said
 

@@ -63,10 +63,13 @@ def answers(port: int) -> bool:
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
-    """One performance, for all who only look at what came of it: its JSON, and its folder."""
+    """One performance, for all who only look at what came of it: its JSON, and its folder. The usual port is taken."""
     tmp_path = tmp_path_factory.mktemp("demo")
-    process = start(tmp_path, "--exit", "--json")
-    out, err = process.communicate(timeout=120)
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError):  # somebody else has it: just as well
+            held.enter_context(socket.create_server(("127.0.0.1", 4449)))
+        process = start(tmp_path, "--exit", "--json")
+        out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, "")
     return json.loads(out), folder_of(tmp_path)
 
@@ -107,6 +110,11 @@ def test_the_api_confirms_what_completed(played: tuple[dict[str, Any], Path]) ->
     said, _ = played
     confirmed = {one["confirmed"] for one in said["subjects"] if one["artifacts"]}
     assert confirmed == {"yes"}
+
+
+def test_any_port_will_do(played: tuple[dict[str, Any], Path]) -> None:
+    """Where the usual one is taken."""
+    assert port_of(played[1]) != 4449
 
 
 def test_the_server_ended_with_it(played: tuple[dict[str, Any], Path]) -> None:
@@ -169,14 +177,3 @@ def test_what_it_started_ends_with_it(tmp_path: Path) -> None:
     _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (143, "")
     until(lambda: not answers(port))
-
-
-def test_the_usual_port_may_be_taken(tmp_path: Path) -> None:
-    """Any other will do."""
-    with contextlib.ExitStack() as held:
-        with contextlib.suppress(OSError):  # somebody else has it: just as well
-            held.enter_context(socket.create_server(("127.0.0.1", 4449)))
-        process = start(tmp_path, "--exit", "--json")
-        out, err = process.communicate(timeout=120)
-    assert (process.returncode, err) == (0, "")
-    assert port_of(Path(json.loads(out)["folder"])) != 4449

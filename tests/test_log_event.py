@@ -225,3 +225,14 @@ def test_every_event_has_a_salt_of_its_own() -> None:
     assert len(one.salt) == 16
     assert one.salt != other.salt
     assert one.content != other.content
+
+
+def test_bytes_cannot_move_into_the_salt() -> None:
+    """A crafted body could pass for a longer salt and other headers, with the same digest."""
+    salt, headers, forged = bytes(range(16)), '[["a","b"]]', '[["x-forged","yes"]]'
+    hidden = len(forged).to_bytes(8, "big") + forged.encode()
+    longer = salt + len(headers).to_bytes(8, "big") + headers.encode() + b'{"pad":"'
+    naive = hashlib.sha256(longer + hidden + b"{}").digest()
+    assert content_hash(salt, headers, b'{"pad":"' + hidden + b"{}") == naive
+    with pytest.raises(ValueError, match="a salt of 43 bytes"):
+        content_hash(longer, forged, b"{}")

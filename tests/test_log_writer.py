@@ -279,14 +279,18 @@ def fill_the_disk(folder: Path) -> None:
 
     async def scenario() -> None:
         with opened(folder) as database:
-            async with running(database) as writer:
+            async with running(database, stuck_seconds=0.5) as writer:
                 _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
                 resource.setrlimit(resource.RLIMIT_FSIZE, (256 * 1024, hard))
                 full = [writer.submit(callback(bytes(50_000))) for _ in range(10)]
                 stored = [told for told in await asyncio.gather(*full, return_exceptions=True) if isinstance(told, int)]
                 assert len(stored) < len(full)
                 assert not writer.healthy
+                resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))  # not even a page more
+                await asyncio.sleep(2)  # two looks, and probes that fail
+                assert not writer.healthy
                 resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+                await eventually(lambda: writer.healthy)
                 position = await writer.submit(callback(b"room again"))
                 assert position == len(stored) + 1
             assert [event.position for event in reader.every(database)] == list(range(1, position + 1))
@@ -295,7 +299,7 @@ def fill_the_disk(folder: Path) -> None:
 
 
 def test_a_full_disk_is_survived(tmp_path: Path) -> None:
-    """Not stored while there is no room; stored, dense and healthy once there is."""
+    """Not stored while there is no room; healthy by itself once there is, and then stored, dense."""
     assert logbook.ended(logbook.spawned(fill_the_disk, tmp_path)) == 0
     with opened(tmp_path) as database:
         assert bodies(database)[-1] == b"room again"

@@ -72,7 +72,8 @@ def show(
 def _show(whole: dict[str, Any], body: bytes) -> None:
     headers = whole.pop("headers")
     output.fields({name: value for name, value in whole.items() if name not in ("body", "body_base64")})
-    output.line()
+    if headers:
+        output.line()
     for name, value in headers:
         output.line(f"{name}: {value}")
     if body:

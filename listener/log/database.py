@@ -138,6 +138,11 @@ class Database:
         with self.engine.begin() as connection:
             yield connection
 
+    def probe(self) -> None:
+        """A durable write that changes nothing: it raises what an append would raise now."""
+        with self.writing() as connection:
+            connection.exec_driver_sql("PRAGMA user_version = 0")
+
     def wal_bytes(self) -> int:
         """The size of the write-ahead log on disk: it is written again from its start once all of it was moved."""
         try:

@@ -80,8 +80,11 @@ _encode = msgspec.json.Encoder().encode
 def content_hash(salt: bytes, headers: str, body: bytes) -> bytes:
     """SHA-256(salt ‖ 8-byte big-endian length of headers ‖ headers ‖ body).
 
-    The salt keeps an erased body from being guessed by hashing candidates.
+    The salt keeps an erased body from being guessed by hashing candidates. Raises ValueError for one of another length:
+    bytes could move between it and what follows without changing the digest.
     """
+    if len(salt) != SALT_BYTES:
+        raise ValueError(f"a salt of {len(salt)} bytes")
     written = headers.encode()
     return hashlib.sha256(salt + len(written).to_bytes(8, "big") + written + body).digest()
 

@@ -1,6 +1,7 @@
 """The door's way into the log: one thread that commits everyone who is waiting at once."""
 
 import asyncio
+import enum
 import queue
 import threading
 from collections import deque
@@ -25,6 +26,13 @@ _COMMIT_BYTES: Final = 8192  # pages that a commit writes again beside its rows
 _ROW_BYTES: Final = 512  # what a row costs beside its headers and body
 
 
+class Signal(enum.Enum):
+    """What the thread is told beside events."""
+
+    STOP = "stop"
+    PROBE = "probe"  # see whether the database takes writes again
+
+
 class Waiting(NamedTuple):
     """An event on its way, who waits for its position, and what it weighs in the queue."""
 
@@ -45,13 +53,14 @@ class Writer:
     ) -> None:
         self._database = database
         self._loop = asyncio.get_running_loop()
-        self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Waiting | Signal] = queue.SimpleQueue()
         self._ages: deque[tuple[float, asyncio.Future[int]]] = deque()
         self._queue_bytes = queue_bytes
         self._stuck_seconds = stuck_seconds
         self._waiting_bytes = 0
         self._since_checkpoint = 0
         self._failed = False
+        self._probe_at = 0.0
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
         self._thread.start()
@@ -83,9 +92,9 @@ class Writer:
         """Commit everything that was submitted, then end the thread."""
         if not self._closed:
             self._closed = True
-            self._watch.cancel()
-            self._queue.put(None)
+            self._queue.put(Signal.STOP)
         await asyncio.to_thread(self._thread.join)
+        self._watch.cancel()
 
     def _give_up_on_stuck(self) -> None:
         """Tell those who waited too long that their event is not stored, as far as anybody knows.
@@ -98,14 +107,33 @@ class Writer:
             if not future.done():
                 self._failed = True
                 future.set_exception(errors.LogUnavailable(f"not stored within {self._stuck_seconds:g} s"))
+        if self._failed and not self._ages and self._loop.time() > self._probe_at:
+            self._probe_at = self._loop.time() + self._stuck_seconds
+            self._queue.put(Signal.PROBE)  # who is sent elsewhere because of us cannot show us that all is well again
         self._watch = self._loop.call_later(1, self._give_up_on_stuck)
 
     def _run(self) -> None:
-        while (first := self._queue.get()) is not None:
-            batch, ended = self._batch(first)
-            self._commit(batch)
-            if ended:
-                break
+        stop = False
+        while not stop:
+            first = self._queue.get()
+            if isinstance(first, Waiting):
+                batch, stop = self._batch(first)
+                self._commit(batch)
+            elif first is Signal.PROBE:
+                self._probe()
+            else:
+                stop = True
+
+    def _probe(self) -> None:
+        try:
+            self._database.probe()
+        except Exception as error:
+            _log.warning("append_still_fails", error=_said(error))
+        else:
+            self._loop.call_soon_threadsafe(self._recover)
+
+    def _recover(self) -> None:
+        self._failed = False
 
     def _batch(self, first: Waiting) -> tuple[list[Waiting], bool]:
         """All who wait now, up to a bound, and whether the stop was among them."""
@@ -115,10 +143,11 @@ class Writer:
                 waiting = self._queue.get_nowait()
             except queue.Empty:
                 break
-            if waiting is None:
+            if waiting is Signal.STOP:
                 return batch, True
-            batch.append(waiting)
-            size += waiting.size
+            if isinstance(waiting, Waiting):  # a probe is not needed beside an event
+                batch.append(waiting)
+                size += waiting.size
         return batch, False
 
     def _commit(self, batch: Sequence[Waiting]) -> None:
@@ -132,7 +161,7 @@ class Writer:
                     positions = [event.position for event in append(connection, [waiting.draft for waiting in live])]
         except Exception as error:  # whatever it is, the senders must hear "not stored" and the thread must live
             failure = error
-            _log.error("append_failed", error=repr(error), events=len(live))
+            _log.error("append_failed", error=_said(error), events=len(live))
         size = sum(waiting.size for waiting in batch)
         self._since_checkpoint += size + _COMMIT_BYTES
         self._loop.call_soon_threadsafe(self._resolve, [waiting.future for waiting in live], positions, failure, size)
@@ -144,13 +173,14 @@ class Writer:
         self._waiting_bytes -= size
         if futures:  # to have stored nothing proves nothing
             self._failed = failure is not None
+            self._probe_at = self._loop.time() + self._stuck_seconds
         for index, future in enumerate(futures):
             if future.done():
                 continue
             if failure is None:
                 future.set_result(positions[index])
             else:
-                future.set_exception(errors.LogUnavailable(f"not stored: {failure}"))
+                future.set_exception(errors.LogUnavailable(f"not stored: {_said(failure)}"))
 
     def _keep_short(self) -> None:
         """Checkpoint between batches, so that no commit does it and the write-ahead log stays short."""
@@ -160,4 +190,9 @@ class Writer:
         try:
             self._database.checkpoint()
         except Exception as error:
-            _log.error("checkpoint_failed", error=repr(error))
+            _log.error("checkpoint_failed", error=_said(error))
+
+
+def _said(error: Exception) -> str:
+    """What the driver said, without the statement that SQLAlchemy adds."""
+    return repr(getattr(error, "orig", None) or error)

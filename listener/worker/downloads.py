@@ -15,6 +15,7 @@ from listener.acts import Act, Artifact
 from listener.log import event, reader
 from listener.log.append import now
 from listener.log.database import Database
+from listener.log.event import Draft
 from listener.provider import Api, Stream
 from listener.views import Views
 from listener.worker import schedule
@@ -157,9 +158,21 @@ class Downloads:
             # Without an act (the disk is full, we are to stop) the claim is only freed: it stays due.
             account = self._accounts[wish.artifact.source]
             outcome = acts.outcome(wish.artifact, account.provider, act) if act is not None else None
-            self._claims.settle(wish.artifact, fence, outcome)
+            self._settle(wish.artifact, fence, outcome)
         if act is not None:
             _tell(wish.artifact, act)
+
+    def _settle(self, artifact: Artifact, fence: int, outcome: Draft | None) -> None:
+        """Append the outcome and free the claim. While the log is away that waits: what was done must be told."""
+        while True:
+            try:
+                return self._claims.settle(artifact, fence, outcome)
+            except errors.Superseded:
+                raise
+            except Exception as error:
+                _log.error("outcome_waits", subject=artifact.subject, artifact=artifact.name, error=repr(error))
+                if self._stopping.wait(1):
+                    raise
 
     def _attempt(self, wish: Wish, asking: Asking) -> Act | None:
         attempt = wish.attempts + 1
