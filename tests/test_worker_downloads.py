@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -294,6 +295,21 @@ def test_patience_is_for_the_whole_source(tmp_path: Path, server: OneSpan) -> No
         assert [asked.call for asked in server.requests] == [ASK]
 
 
+def test_a_failure_that_comes_later_does_not_end_the_patience(
+    tmp_path: Path, server: OneSpan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was under way beside it fails after it, and names no time: the time that was named still stands."""
+    monkeypatch.setattr(wire, "SECONDS", 0.3)
+    server.faults.add(ASK, faults.Hung(), faults.Status(429, {"Retry-After": "3600"}))
+    completed(server, "another", "third")
+    with Worker(tmp_path, server.url) as worker:
+        worker.add(callback("PACKAGE_COMPLETE"), callback("PACKAGE_COMPLETE", "another"))
+        worker.run(lambda: len(worker.outcomes(facts.FAILED)) >= 2)
+        worker.add(callback("PACKAGE_COMPLETE", "third"))
+        worker.rest()
+        assert server.count(ASK) == 2
+
+
 @pytest.mark.parametrize("code", [429, 503])
 @pytest.mark.parametrize(("header", "seconds"), [({"Retry-After": "3600"}, 3600), ({}, 1)])
 def test_patience_that_was_asked_for_is_kept(
@@ -535,41 +551,41 @@ def test_what_was_linked_before_a_kill_is_adopted(tmp_path: Path, server: OneSpa
         assert_stored(worker, server, ID)
 
 
-def test_a_log_that_is_away_for_a_moment_loses_no_outcome(tmp_path: Path, server: OneSpan) -> None:
-    """The claim is neither lost nor kept until it expires: the outcome waits, and then it is told, once."""
-    failures = iter(["disk", "disk"])
+@contextlib.contextmanager
+def log_away(times: float) -> Iterator[Iterator[int]]:
+    """The log cannot be written when an outcome is to be told, so many times; what is left of them."""
+    left = iter(range(int(times)))
 
     def fail(*arguments: Any) -> None:
-        if arguments[2].startswith("UPDATE claims") and next(failures, None):
+        fetching = threading.current_thread().name.startswith(SOURCE)
+        if fetching and arguments[2].startswith("UPDATE claims") and next(left, None) is not None:
             raise OSError("disk")
 
     sqlalchemy.event.listen(Engine, "before_cursor_execute", fail)
     try:
-        with Worker(tmp_path, server.url) as worker:
-            worker.add(callback("PACKAGE_COMPLETE"))
-            worker.run(lambda: len(worker.stored()) == 2)
-            assert_stored(worker, server, ID)
-            assert [server.count(call) for call in FETCHES] == [1, 1]
-            assert next(failures, None) is None
+        yield left
     finally:
         sqlalchemy.event.remove(Engine, "before_cursor_execute", fail)
 
 
+def test_a_log_that_is_away_for_a_moment_loses_no_outcome(tmp_path: Path, server: OneSpan) -> None:
+    """The claim is neither lost nor kept until it expires: the outcome waits, and then it is told, once."""
+    with log_away(2) as left, Worker(tmp_path, server.url) as worker:
+        worker.add(callback("PACKAGE_COMPLETE"))
+        worker.run(lambda: len(worker.stored()) == 2)
+        assert_stored(worker, server, ID)
+        assert [server.count(call) for call in FETCHES] == [1, 1]
+        assert next(left, None) is None
+
+
 def test_a_stop_while_the_log_is_away_ends(tmp_path: Path, server: OneSpan) -> None:
     """Nobody waits for ever; the next worker finds the document in its place."""
-
-    def fail(*arguments: Any) -> None:
-        if arguments[2].startswith("UPDATE claims SET holder = NULL, leased_until = 0 WHERE source"):
-            raise OSError("disk")
-
     with Worker(tmp_path, server.url) as worker:
-        sqlalchemy.event.listen(Engine, "before_cursor_execute", fail)
-        try:
+        with log_away(1e6):
             worker.add(callback("PACKAGE_COMPLETE"))
             until(lambda: worker.turn() and paths(worker.settings.documents_folder / SOURCE))
             worker.stop()
-        finally:
-            sqlalchemy.event.remove(Engine, "before_cursor_execute", fail)
+        assert worker.outcomes() == []
         worker.start()
         worker.run(lambda: len(worker.stored()) == 2)
         assert_stored(worker, server, ID)

@@ -87,7 +87,7 @@ def demo(
             else:
                 _show(served, found)
             if not leave and not json:
-                _wait()
+                _wait(served)
 
 
 @contextlib.contextmanager
@@ -193,7 +193,10 @@ def _program() -> str:
     return "signlog" if shutil.which("signlog") else str(Path(sys.executable).with_name("signlog"))
 
 
-def _wait() -> None:
+def _wait(served: _Served) -> None:
+    """Until Ctrl-C. Not in one long sleep: a signal that comes just before it would not end it."""
     with contextlib.suppress(KeyboardInterrupt):
         output.note("Serving on; Ctrl-C ends it. The folder stays until you delete it.")
-        signal.pause()
+        while served.process.poll() is None:
+            time.sleep(0.2)
+        options.fail(options.NO, f"the server ended; {served.folder}/signlog.log says why")

@@ -207,7 +207,8 @@ class Downloads:
             self._stop_source(artifact.source)
             return Act(facts.FAILED, attempt=attempt, reason=str(error))
         # Retry-After speaks of the API, not of one document.
-        self._paused_until[artifact.source] = time.monotonic() + schedule.asked(error)
+        until = time.monotonic() + schedule.asked(error)
+        self._paused_until[artifact.source] = max(until, self._paused_until.get(artifact.source, 0.0))
         seconds = schedule.after(attempt, error)
         if seconds is None:
             return Act(facts.ABANDONED, attempt=attempt, reason=f"{error}, after {attempt} tries")
