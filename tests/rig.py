@@ -155,9 +155,10 @@ class Worker(Log):
         return True
 
     def run(self, condition: Callable[[], object]) -> None:
-        """Take turns until it is so, and nothing is under way."""
+        """Take turns until it is so, then let what is under way end; what is due after that is not begun."""
         until(lambda: self.turn() and condition(), pause=0.01)
-        self.rest()
+        until(self.idle)
+        self.projector.catch_up()
 
     def rest(self) -> None:
         """Until nothing is due and nothing under way."""

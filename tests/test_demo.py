@@ -183,14 +183,9 @@ def test_it_ends_with_what_it_started(tmp_path: Path) -> None:
     """Exit 1, and where it says why: nobody should wait for a server that is gone."""
     process = start(tmp_path)
     serving_on(process)
-    supervisor = next(pid for pid in map(int, children(process.pid)) if pid != process.pid)
-    os.kill(supervisor, signal.SIGKILL)
+    (supervisor,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill(int(supervisor), signal.SIGKILL)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert err == f"signlog: the server ended; {folder_of(tmp_path)}/signlog.log says why\n"
     until(lambda: not answers(port_of(folder_of(tmp_path))))
-
-
-def children(pid: int) -> list[str]:
-    """The processes that it started."""
-    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
