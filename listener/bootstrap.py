@@ -16,6 +16,7 @@ from listener.log import event, reader
 from listener.log.append import append
 from listener.log.database import Database
 from listener.log.migrate import migrate
+from listener.only import OnlyOne
 from listener.quarantine import Quarantine
 from listener.settings import Settings, Source
 
@@ -28,14 +29,35 @@ _SECRET_BYTES: Final = 32
 _REGULARS: Final = 5000  # events to look back for clients that called before
 
 
-def prepare(settings: Settings) -> None:
-    """Everything that can be wrong before the first callback: the database, the artifacts, the access to APIs."""
+def check(settings: Settings) -> None:
+    """What can be wrong without touching the log: the artifacts, the access to APIs, the folders."""
     for name, source in settings.sources.items():
         access_to(name, source)
         wanted_artifacts(name, source)
+    _make("data", settings.folder)
+    _make("documents", settings.documents_folder)
+
+
+def _make(key: str, folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise errors.ConfigurationError(
+            f"{key}: {folder} cannot be made ({error.strerror}); write another folder"
+        ) from None
+
+
+def prepare(settings: Settings) -> None:
+    """Make the log if need be, and declare what is in force. Only for who will serve: others must not speak for it."""
+    check(settings)
     with log(settings) as database:
         declare(database, settings)
     secret(settings)
+
+
+def only_server(settings: Settings) -> int:
+    """The lock that there is one supervised server on the folder; its descriptor, to be held until the process ends."""
+    return OnlyOne(settings.folder, "server").__enter__().fd
 
 
 @contextlib.contextmanager
@@ -50,12 +72,7 @@ def existing_log(settings: Settings) -> Iterator[Database]:
 @contextlib.contextmanager
 def log(settings: Settings) -> Iterator[Database]:
     """The log, created or migrated if need be, and fit to keep what is acknowledged."""
-    try:
-        settings.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise errors.ConfigurationError(
-            f"data: {settings.folder} cannot be made ({error.strerror}); write another folder"
-        ) from None
+    _make("data", settings.folder)
     database = Database(settings.folder)
     try:
         migrate(database)
@@ -99,8 +116,9 @@ def wanted_artifacts(name: str, source: Source) -> tuple[str, ...]:
 def secret(settings: Settings) -> bytes:
     """The key of the HMACs that stand for credentials in the log; made at first use, readable by us only."""
     path = settings.folder / "secret"
-    with contextlib.suppress(FileExistsError):
-        _create_whole(path, secrets.token_bytes(_SECRET_BYTES))
+    if not path.exists():
+        with contextlib.suppress(FileExistsError):
+            _create_whole(path, secrets.token_bytes(_SECRET_BYTES))
     return path.read_bytes()
 
 
@@ -108,11 +126,11 @@ def _create_whole(path: Path, content: bytes) -> None:
     """Make a file that appears whole or not at all. Raises FileExistsError if it is there."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
     try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
         os.link(temporary, path)
     finally:
         temporary.unlink()
@@ -180,10 +198,10 @@ def worker(settings: Settings, database: Database) -> Iterator[tuple["Projector"
     from listener.worker.claims import Claims
     from listener.worker.downloads import Downloads
     from listener.worker.filestore import FileStore
-    from listener.worker.loop import OnlyOne
     from listener.worker.projector import Projector
 
     with OnlyOne(settings.folder):
+        declare(database, settings)
         claims = Claims(database, f"{socket.gethostname()}:{os.getpid()}")
         claims.forget()
         store = FileStore(settings.documents_folder, settings.disk_reserve)

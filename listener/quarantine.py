@@ -19,6 +19,7 @@ from sqlalchemy import (
     Text,
     delete,
     func,
+    inspect,
     select,
 )
 
@@ -104,8 +105,9 @@ class Quarantine:
         self._engine = sqlite_engine(folder / "quarantine.db", _PRAGMAS)
         self._most_bytes = most_bytes
         self._least_bytes = -(-most_bytes // most_rows)  # what a row weighs at least, so that one bound keeps both
-        with self._writing() as connection:
-            TABLE.create(connection, checkfirst=True)
+        if not inspect(self._engine).has_table(TABLE.name):  # to read must not need room on the disk
+            with self._writing() as connection:
+                TABLE.create(connection, checkfirst=True)
 
     def keep(self, refused: Refused) -> int:
         """Store a row durably, making room among its like if there is none; its number."""

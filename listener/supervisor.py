@@ -103,7 +103,7 @@ def _on_signals() -> list[int]:
 
 
 def _stop(children: Sequence[Child]) -> None:
-    """The door first: what it took in, the worker need not see any more."""
+    """Both at once: what the door still takes in, the worker folds after the next start."""
     until = time.monotonic() + GRACE_SECONDS
     for child in children:
         child.stop()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 ANSWER_BYTES: Final = 16 * 1024 * 1024
 ANSWER_SECONDS: Final = 60.0
-SECONDS: Final = 30.0  # for each read, not for the whole
+SECONDS: Final = 20.0  # for each read, not for the whole; a stop waits for it, and has 30 s
 
 
 class Wire:

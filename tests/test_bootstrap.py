@@ -9,8 +9,8 @@ import pytest
 
 from listener import __version__, acts, bootstrap, errors, fingerprint
 from listener.log import event, reader
+from listener.only import OnlyOne
 from listener.settings import Door, Settings, Source
-from listener.worker.loop import OnlyOne
 
 OPEN = Source("onespan", path_secret="abcdefghijkl")
 

@@ -274,3 +274,15 @@ def test_a_reader_that_went_away_is_no_error(tmp_path: Path, command: str) -> No
     site.append(*[callback("PACKAGE_CREATE", "x" * 500)] * 300)
     done = piped(site, f"{SIGNLOG} {command} | head -c 1")
     assert (done.code, done.err, len(done.out)) == (0, "", 1)
+
+
+def test_a_start_that_fails_changes_nothing(tmp_path: Path) -> None:
+    """A second server on the folder is refused before it could declare what is in force."""
+    site = Site(tmp_path)
+    with serving(site) as served:
+        served.call_back("PACKAGE_CREATE")
+        before = site.run("events", "--json", "--kind", "decision").out
+        site.configure("")
+        refused = site.run("serve")
+        assert (refused.code, "already runs on" in refused.err) == (2, True)
+        assert site.run("events", "--json", "--kind", "decision").out == before

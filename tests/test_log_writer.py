@@ -463,3 +463,17 @@ async def test_a_long_reader_is_got_over(database: Database) -> None:
         for _ in range(5 * CHECKPOINT_BYTES // (1024 * 1024)):
             await writer.submit(callback(bytes(1024 * 1024)))
         assert database.wal_bytes() < grown + 2 * CHECKPOINT_BYTES
+
+
+@in_a_loop
+async def test_what_others_write_is_checkpointed_too(database: Database) -> None:
+    """A worker that appends beside an idle door must not make the write-ahead log grow without end."""
+
+    def moved(least: int) -> Callable[[], bool]:
+        return lambda: database.path.stat().st_size > least
+
+    async with running(database):
+        for _ in range(2):
+            least = database.path.stat().st_size + 2_000_000
+            add(database, *[bytes(500_000) for _ in range(6)])
+            await eventually(moved(least))

@@ -432,3 +432,14 @@ def test_zip_entries_are_never_unpacked(tmp_path: Path) -> None:
         made.writestr("../../escaped", "gotcha")
     store(tmp_path).store(LEASE, stream(out.getvalue()))
     assert paths(tmp_path) == [f"documents/{PLACE}"]
+
+
+def test_a_zip_whose_end_contradicts_itself_is_no_document(tmp_path: Path) -> None:
+    """Python's own check raises on it; a hostile end must be an unusable answer like any other."""
+    store = FileStore(tmp_path, 0)
+    store.prepare()
+    locator = b"PK\x06\x07" + bytes(4) + bytes(8) + (2).to_bytes(4, "little")
+    content = b"PK\x03\x04" + bytes(30) + locator + b"PK\x05\x06" + bytes(18)
+    with pytest.raises(errors.Unusable):
+        store.store(Artifact("onespan", "p", "documents.zip"), Stream(iter([content]), len(content)))
+    assert store.adopt(Artifact("onespan", "p", "documents.zip")) is None

@@ -10,8 +10,9 @@ import sqlalchemy
 
 from listener import errors, views
 from listener.demo.onespan import OneSpan
+from listener.only import OnlyOne
 from listener.worker import loop
-from listener.worker.loop import Every, OnlyOne
+from listener.worker.loop import Every
 from tests.rig import BOTH, ID, Worker, add, callback, completed, tables, until
 
 

@@ -42,7 +42,7 @@ def serve(
 
         found = settings.load(config)
         logs.configure()
-        bootstrap.prepare(found)
+        bootstrap.check(found)
         if door:
             _door(found, config, socket_fd, parent_fd)
         elif worker:
@@ -52,10 +52,16 @@ def serve(
 
 
 def _supervise(found: "Settings", config: Path | None) -> None:
-    """Become the supervisor: by exec, so that it weighs nothing. Everything that can be wrong was looked at before."""
+    """Become the supervisor: by exec, so that it weighs nothing. Everything that can be wrong is looked at before.
+
+    What is in force is declared last: a start that fails must not change what the running server wants.
+    """
     from listener import bootstrap
 
+    lock = bootstrap.only_server(found)  # held across the exec, until the supervisor ends
     sock = bootstrap.listen(found)
+    bootstrap.prepare(found)
+    os.set_inheritable(lock, True)
     sock.set_inheritable(True)
     _welcome(found, sock, config)
     arguments = ["-m", "listener.supervisor", "--socket-fd", str(sock.fileno())]
@@ -84,6 +90,7 @@ def _door(found: "Settings", config: Path | None, socket_fd: int | None, parent_
 
     if socket_fd is None:
         sock = bootstrap.listen(found)
+        bootstrap.prepare(found)
         _welcome(found, sock, config)
     else:
         sock = socket.socket(fileno=socket_fd)

@@ -131,6 +131,8 @@ def _progress(beat: int | None, lag: int, origin: str) -> list[str]:
         alarms.append(
             "log and views had parted (a restored backup?): the views were folded anew; compare with a backup"
         )
+    if origin == views.DAMAGED:
+        alarms.append("the views were damaged and were folded anew; look at the disk below them")
     return alarms
 
 

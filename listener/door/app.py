@@ -169,19 +169,21 @@ class Door:
             content.content,
             whole,
         )
-        await self._keep(refused)
-        return status
+        return status if await self._keep(refused) else 503  # not kept is our own fault: the sender may try again
 
-    async def _keep(self, refused: Refused) -> None:
+    async def _keep(self, refused: Refused) -> bool:
+        """Put it into quarantine, durably; whether that went well."""
         size = len(refused.body) + len(refused.headers)
         if not self._keeping_share.take(size):
             _log.error("quarantine_full", source=refused.source, status=refused.status, reason=refused.reason)
-            return
+            return False
         try:
             await asyncio.get_running_loop().run_in_executor(self._keeper, self._quarantine.keep, refused)
             self._refusals.tell(refused)
+            return True
         except Exception as error:
             _log.error("quarantine_failed", source=refused.source, status=refused.status, error=repr(error))
+            return False
         finally:
             self._keeping_share.give(size)
 

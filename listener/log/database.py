@@ -150,6 +150,13 @@ class Database:
         except FileNotFoundError:
             return 0
 
+    def wal_written_at(self) -> int:
+        """When anybody last wrote to the write-ahead log: nanoseconds, only to be compared."""
+        try:
+            return self._wal.stat().st_mtime_ns
+        except FileNotFoundError:
+            return 0
+
     def checkpoint(self, truncate: bool = False) -> bool:
         """Move the write-ahead log into the file, under the append lock; whether all of it went.
 

@@ -31,6 +31,7 @@ class Signal(enum.Enum):
 
     STOP = "stop"
     PROBE = "probe"  # see whether the database takes writes again
+    CHECKPOINT = "checkpoint"  # others wrote, too
 
 
 class Waiting(NamedTuple):
@@ -59,6 +60,7 @@ class Writer:
         self._stuck_seconds = stuck_seconds
         self._waiting_bytes = 0
         self._since_checkpoint = 0
+        self._wal_written_at = 0
         self._failed = False
         self._probe_at = 0.0
         self._closed = False
@@ -110,6 +112,10 @@ class Writer:
         if self._failed and not self._ages and self._loop.time() > self._probe_at:
             self._probe_at = self._loop.time() + self._stuck_seconds
             self._queue.put(Signal.PROBE)  # who is sent elsewhere because of us cannot show us that all is well again
+        written_at = self._database.wal_written_at()
+        if self._database.wal_bytes() > CHECKPOINT_BYTES and written_at != self._wal_written_at:
+            self._wal_written_at = written_at
+            self._queue.put(Signal.CHECKPOINT)
         self._watch = self._loop.call_later(1, self._give_up_on_stuck)
 
     def _run(self) -> None:
@@ -121,6 +127,8 @@ class Writer:
                 self._commit(batch)
             elif first is Signal.PROBE:
                 self._probe()
+            elif first is Signal.CHECKPOINT:
+                self._checkpoint()
             else:
                 stop = True
 
@@ -187,6 +195,9 @@ class Writer:
         if self._since_checkpoint < CHECKPOINT_BYTES:
             return
         self._since_checkpoint = 0
+        self._checkpoint()
+
+    def _checkpoint(self) -> None:
         try:
             self._database.checkpoint()
         except Exception as error:

@@ -191,7 +191,8 @@ def connect(access: Access) -> Api:
 class _Api:
     def __init__(self, access: Access) -> None:
         # The key is sent as it is: keys have no fixed length and are never decoded (release notes 26.R5).
-        self._wire = wire.Wire(access.url, {"Authorization": f"Basic {access.key}"})
+        url = access.url.rstrip("/").removesuffix("/api")  # people copy it with and without
+        self._wire = wire.Wire(url, {"Authorization": f"Basic {access.key}"})
 
     def ask(self, subject: str) -> Observation:
         path = "/api/packages/" + quote(subject, safe="")

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import structlog
 from sqlalchemy import Select, and_, func, or_, select, tuple_
+from sqlalchemy.exc import SQLAlchemyError
 
 from listener import acts, errors, times, views
 from listener.acts import Act, Artifact
@@ -30,6 +31,7 @@ _log = structlog.get_logger()
 AT_A_TIME: Final = 4  # for each source
 FETCH_SECONDS: Final = 600.0
 _DUE_ROWS: Final = 200
+_LONGEST_PAUSE: Final = 600.0  # seconds that a whole source waits; the document itself waits as long as it was told
 _TABLE: Final = artifacts.TABLE
 
 
@@ -184,7 +186,10 @@ class Downloads:
             return None
         except errors.ProviderError as error:
             return None if self._stopping.is_set() else self._failed(wish.artifact, attempt, error)
-        except OSError as error:
+        except (errors.LogError, errors.ViewsError, SQLAlchemyError):
+            raise  # ours to mend, and no reason to try this document less often
+        except Exception as error:  # a bug of ours, or bytes that nobody thought of: never at once again
+            _log.exception("download_failed_oddly", subject=wish.artifact.subject, artifact=wish.artifact.name)
             return self._failed(wish.artifact, attempt, errors.Unusable(f"{type(error).__name__}: {error}"))
         return Act(facts.STORED, attempt=attempt, reason=how, sha256=stored.sha256, size=stored.size, path=stored.path)
 
@@ -206,8 +211,8 @@ class Downloads:
         if isinstance(error, errors.Unauthorized):
             self._stop_source(artifact.source)
             return Act(facts.FAILED, attempt=attempt, reason=str(error))
-        # Retry-After speaks of the API, not of one document.
-        until = time.monotonic() + schedule.asked(error)
+        # Retry-After speaks of the API, not of one document; but one document's long wait is not everybody's.
+        until = time.monotonic() + min(schedule.asked(error), _LONGEST_PAUSE)
         self._paused_until[artifact.source] = max(until, self._paused_until.get(artifact.source, 0.0))
         seconds = schedule.after(attempt, error)
         if seconds is None:

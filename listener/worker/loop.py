@@ -1,10 +1,7 @@
 """The worker's process: fold what came in, fetch what is due, again and again until told to stop."""
 
-import fcntl
-import os
 import threading
 import time
-from pathlib import Path
 from typing import Final
 
 import structlog
@@ -60,23 +57,3 @@ class Every:
             return False
         self._next = time.monotonic() + self._seconds
         return True
-
-
-class OnlyOne:
-    """One worker on a data folder: whoever holds this lock knows that every other worker here is dead."""
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / "signlog-worker.lock"
-
-    def __enter__(self) -> None:
-        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._file)
-            raise errors.ConfigurationError(
-                f"a worker already runs on {self._path.parent}; one is enough, stop that one first"
-            ) from None
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._file)
