@@ -19,6 +19,9 @@ IN_FORCE_PATH: Final = "/in-force"
 ACCEPTED: Final = "accept"
 RETRY_PATH: Final = "/artifacts"  # where decisions about several artifacts are filed
 QUARANTINE_PATH: Final = "/quarantine"
+HELD_PATH: Final = "/held"  # what a replay wanted, and who let it go
+LIVE: Final = "live"
+LIVE_PATH: Final = "/live"  # which generation of the views was shown from when on
 
 
 class Artifact(msgspec.Struct, frozen=True, array_like=True, order=True):
@@ -44,6 +47,9 @@ class Act(msgspec.Struct, frozen=True, omit_defaults=True):
     path: str | None = None
     operator: str | None = None
     artifacts: tuple[Artifact, ...] = ()
+    generation: int | None = None
+    previous: int | None = None
+    digest: str | None = None
 
 
 class InForce(msgspec.Struct, frozen=True):
@@ -128,7 +134,7 @@ def interpret(found: Event) -> list[Fact]:
     return [_fact(found, act, artifact) for artifact in act.artifacts]
 
 
-_WHAT: Final = {facts.STORED, facts.FAILED, facts.ABANDONED, facts.RETRY}
+_WHAT: Final = {facts.STORED, facts.FAILED, facts.ABANDONED, facts.RETRY, facts.HELD, facts.RELEASED}
 
 
 def _fact(found: Event, act: Act, artifact: Artifact) -> Fact:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from listener.door.gate import Gate
     from listener.worker.downloads import Account, Downloads
     from listener.worker.projector import Projector
+    from listener.worker.replay import Replay
 
 _SECRET_BYTES: Final = 32
 _REGULARS: Final = 5000  # events to look back for clients that called before
@@ -210,6 +211,13 @@ def worker(settings: Settings, database: Database) -> Iterator[tuple["Projector"
             Projector(database, settings.folder, fingerprint.fingerprint()),
             Downloads(database, claims, store, _accounts(settings)),
         )
+
+
+def replay(settings: Settings, database: Database) -> "Replay":
+    """What plans, applies and takes back a replay, with the code as it is."""
+    from listener.worker.replay import Replay
+
+    return Replay(database, settings.folder, fingerprint.fingerprint(), settings.disk_reserve)
 
 
 def _accounts(settings: Settings) -> dict[str, "Account"]:

@@ -17,10 +17,19 @@ _AT_ONCE = 500  # artifacts that one decision lists
 
 def retry(database: Database, artifacts: Sequence[Artifact], operator: str, reason: str) -> list[int]:
     """Try these again; the positions of the decisions. They list each artifact, never "all"."""
+    return _decide(database, facts.RETRY, acts.RETRY_PATH, artifacts, operator, reason)
+
+
+def release(database: Database, artifacts: Sequence[Artifact], operator: str, reason: str) -> list[int]:
+    """Let go what a replay held; the positions of the decisions, which list each artifact."""
+    return _decide(database, facts.RELEASED, acts.HELD_PATH, artifacts, operator, reason)
+
+
+def _decide(
+    database: Database, action: str, filed: str, artifacts: Sequence[Artifact], operator: str, reason: str
+) -> list[int]:
     pages = [tuple(artifacts[start : start + _AT_ONCE]) for start in range(0, len(artifacts), _AT_ONCE)]
-    drafts = [
-        acts.decision(Act(facts.RETRY, artifacts=page, reason=reason), operator, acts.RETRY_PATH) for page in pages
-    ]
+    drafts = [acts.decision(Act(action, artifacts=page, reason=reason), operator, filed) for page in pages]
     with database.writing() as connection:
         return [appended.position for appended in append(connection, drafts)]
 

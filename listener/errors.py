@@ -8,7 +8,9 @@ SignlogError
 │   ├── Overloaded          the queue in front of the log is full: 503 as well
 │   └── UnsuitableDatabase  the file, its SQLite or its pragmas are not what durability needs
 ├── Fault                   an event that a provider or a projection could not take in
-├── ViewsError              the views are missing or not of this log
+├── ReplayRefused           what was planned is not what would happen now: plan again
+├── ViewsError              the views are missing or damaged
+│   └── Parted              they were folded from another log
 ├── Superseded              somebody else holds the claim now: stop, change nothing
 ├── DiskReserve             too little room left: only the door goes on writing
 └── ProviderError           a provider's API did not give what was asked
@@ -53,6 +55,14 @@ class Fault(SignlogError):  # noqa: N818
 
 class ViewsError(SignlogError):
     """The views are missing, or belong to another log."""
+
+
+class Parted(ViewsError):  # noqa: N818
+    """The log is not the one that the views were folded from."""
+
+
+class ReplayRefused(SignlogError):  # noqa: N818
+    """What was decided on is not what would happen now; the message says what to type."""
 
 
 class Superseded(SignlogError):  # noqa: N818

@@ -10,6 +10,7 @@ from projections import facts
 from projections.facts import Fact, Key, Stored
 
 WANTED: Final = "wanted"
+HELD: Final = "held"  # only a replay wants it, and nobody has released it
 STORED: Final = "stored"
 FAILED: Final = "failed"
 ABANDONED: Final = "abandoned"
@@ -29,7 +30,8 @@ TABLE: Final = Table(
 )
 Index("artifacts_due", TABLE.c.state, TABLE.c.next_at)
 
-_ACTS: Final = frozenset({facts.STORED, facts.FAILED, facts.ABANDONED, facts.RETRY})
+_HOLDS: Final = frozenset({facts.HELD, facts.RELEASED})
+_ACTS: Final = _HOLDS | {facts.STORED, facts.FAILED, facts.ABANDONED, facts.RETRY}
 
 
 class State(msgspec.Struct, frozen=True):
@@ -41,6 +43,7 @@ class State(msgspec.Struct, frozen=True):
     next_at: int | None = None
     error: str | None = None
     stored: Stored | None = None
+    held: bool = False
     last_position: int = 0
 
     @property
@@ -50,7 +53,11 @@ class State(msgspec.Struct, frozen=True):
             return UNWANTED
         if self.stored is not None:
             return STORED
-        return {facts.FAILED: FAILED, facts.ABANDONED: ABANDONED}.get(self.act or "", WANTED)
+        if self.act == facts.ABANDONED:
+            return ABANDONED
+        if self.held:
+            return HELD
+        return FAILED if self.act == facts.FAILED else WANTED
 
 
 def keys(fact: Fact) -> Sequence[Key]:
@@ -72,6 +79,8 @@ def apply(state: State, _key: Key, fact: Fact) -> State:
 
 
 def _act(state: State, fact: Fact) -> State:
+    if fact.what in _HOLDS:
+        return msgspec.structs.replace(state, held=fact.what == facts.HELD)
     return State(
         wanted_at=state.wanted_at,
         act=fact.what,
@@ -79,13 +88,14 @@ def _act(state: State, fact: Fact) -> State:
         next_at=fact.next_at,
         error=fact.message if fact.what in (facts.FAILED, facts.ABANDONED) else None,
         stored=state.stored or fact.stored,
+        held=state.held,
     )
 
 
 def _want(state: State, fact: Fact) -> State:
     wanted_at = min(state.wanted_at or fact.recorded_at, fact.recorded_at)
     if _is_news(state, fact):
-        return State(wanted_at=wanted_at)
+        return State(wanted_at=wanted_at, held=state.held)
     return msgspec.structs.replace(state, wanted_at=wanted_at)
 
 

@@ -26,6 +26,8 @@ STORED: Final = "stored"  # what we did with an artifact
 FAILED: Final = "failed"
 ABANDONED: Final = "abandoned"
 RETRY: Final = "retry"  # what an operator decided about it
+HELD: Final = "held"  # only a replay wants it: it waits for a person
+RELEASED: Final = "released"
 OTHER: Final = "other"
 
 # Where a subject stands.

@@ -48,6 +48,8 @@ _TEXTS: Final = {
     facts.FAILED: "{artifact} not fetched: {message}",
     facts.ABANDONED: "{artifact} abandoned: {message}",
     facts.RETRY: "{artifact} to be tried again: {message}",
+    facts.HELD: "{artifact} held: {message}",
+    facts.RELEASED: "{artifact} released: {message}",
     facts.OTHER: "{name}",
 }
 

@@ -24,7 +24,7 @@ CLOCK_BACK: Final = 5 * _SECOND
 _events = schema.events
 _artifacts = artifacts.TABLE
 
-_STATES: Final = (artifacts.WANTED, "held", artifacts.STORED, artifacts.FAILED, artifacts.ABANDONED)
+_STATES: Final = (artifacts.WANTED, artifacts.HELD, artifacts.STORED, artifacts.FAILED, artifacts.ABANDONED)
 
 
 def health(database: Database, settings: Settings, quarantine: Quarantine) -> dict[str, Any]:

@@ -122,6 +122,17 @@ def _paged(keys: Sequence[_Key]) -> Iterator[Sequence[_Key]]:
 def retryable(at: Reading, source: str | None, subject: str | None, name: str | None) -> list[Artifact]:
     """Artifacts that failed or were abandoned, one by one: a decision lists what it is about."""
     states = (artifacts.FAILED, artifacts.ABANDONED)
+    return _named_so(at, states, source, subject, name)
+
+
+def releasable(at: Reading, source: str | None, subject: str | None, name: str | None) -> list[Artifact]:
+    """Artifacts that a replay held, one by one."""
+    return _named_so(at, (artifacts.HELD,), source, subject, name)
+
+
+def _named_so(
+    at: Reading, states: Sequence[str], source: str | None, subject: str | None, name: str | None
+) -> list[Artifact]:
     found = [known for known in downloads(at, source, subject) if known["state"] in states]
     return [
         Artifact(known["source"], known["subject"], known["name"])

@@ -34,7 +34,8 @@ class Claims:
         """Claim it; the fence, or None if it is not ours to fetch.
 
         `generation` and `folded` say on which views the wish is founded. A wish of views that are not live, that have
-        not seen our last act on it, or that the log says is stored, is an old opinion.
+        not seen our last act on it or what was held when they went live, or that the log says is stored, is an old
+        opinion.
         """
         with self._database.writing() as connection:
             if live_generation(connection) != generation or _settled(connection, artifact, folded):
@@ -73,6 +74,9 @@ def _is(artifact: Artifact) -> ColumnElement[bool]:
 
 
 def _settled(connection: Connection, artifact: Artifact, folded: int) -> bool:
+    went_live = reader.acts(connection, event.DECISION, acts.LIVE_PATH, last=1)
+    if went_live and went_live[0].position > folded:
+        return True
     outcomes = reader.acts(connection, event.OUTCOME, acts.path(artifact))
     if outcomes and outcomes[0].position > folded:
         return True

@@ -49,18 +49,15 @@ class Projector:
 
     def fold_some(self) -> int:
         """Fold the next events, if there are any; how many."""
-        with self.views.reading() as connection:
-            before = views.checkpoint(connection)
-        with self._database.reading() as connection:
-            if not _bound(connection, before):
-                return self._set_aside(views.PARTED)
-            events = reader.read(connection, before.position, BATCH)
-            if not events:
-                return 0
-            interpreter = Interpreter(_in_force(connection, before.position))
-        for fault in self._take(before, events, interpreter):
+        try:
+            taken, faults = fold_next(self._database, self.views, self._fingerprint, only_live=True)
+        except errors.Superseded:  # somebody applied a replay, or took one back
+            return self._switch()
+        except errors.Parted:
+            return self._set_aside(views.PARTED)
+        for fault in faults:
             _log.error("fault", **fault._asdict())
-        return len(events)
+        return taken
 
     def mend(self, error: errors.ViewsError) -> None:
         """Throw views away that cannot be read, and begin the next generation: they are no more than an opinion."""
@@ -69,36 +66,18 @@ class Projector:
         damaged.discard()
         _log.error("views_damaged", generation=damaged.generation, error=str(error))
 
-    def _take(self, before: Checkpoint, events: Sequence[Event], interpreter: Interpreter) -> Sequence[Faulty]:
-        with self.views.writing() as connection:
-            # Another projector may have folded these since: its checkpoint tells, and this transaction shuts it out.
-            if views.checkpoint(connection) != before:
-                return ()
-            return self._fold(connection, before, events, interpreter)
-
-    def _fold(
-        self, connection: Connection, before: Checkpoint, events: Sequence[Event], interpreter: Interpreter
-    ) -> Sequence[Faulty]:
-        stopped = [(source, subject) for source, subject in connection.execute(views.STOPPED)]
-        fold = Fold(lambda projection, keys: views.load(connection, projection, keys), stopped)
-        fold.take(events, interpreter)
-        for projection, states, changed in zip(views.PROJECTIONS, fold.states, fold.changed, strict=True):
-            views.save(connection, projection, {key: states[key] for key in changed})
-        _note_faults(connection, fold)
-        self._note_segment(connection, before.position)
-        views.move(connection, events[-1].position, events[-1].leaf)
-        return fold.faults
-
-    def _note_segment(self, connection: Connection, after: int) -> None:
-        """Which code folded from where on. Code that changed without a replay makes the generation a mixed one."""
-        newest = select(views.segments.c.fingerprint).order_by(views.segments.c.after.desc()).limit(1)
-        if connection.scalar(newest) != self._fingerprint:
-            connection.execute(views.segments.insert().values((after, self._fingerprint)))
+    def _switch(self) -> int:
+        old = self.views
+        self._open()
+        _log.info("views_switched", old=old.generation, new=self.views.generation)
+        old.close()
+        self.beat()
+        return 1
 
     def _open(self) -> None:
         """The live generation; a new one if the live one cannot be read, or has another shape."""
         with self._database.writing() as connection:
-            generation = live_generation(connection) or _flip(connection, 1)
+            generation = live_generation(connection) or flip(connection, 1)
         self.views = Views(self._folder, generation)
         try:
             if not self._fits():
@@ -129,7 +108,53 @@ class Projector:
         new.discard()
         new.create(reader.log_id(connection), origin)
         new.close()
-        _flip(connection, generation)
+        flip(connection, generation)
+
+
+def fold_next(
+    database: Database, generation: Views, fingerprint: str, until: int | None = None, only_live: bool = False
+) -> tuple[int, Sequence[Faulty]]:
+    """Fold the next events into any generation, none behind `until`; how many, and what could not be taken in.
+
+    Raises Parted if the generation was folded from another log, and with `only_live` Superseded if another is shown.
+    """
+    with generation.reading() as connection:
+        before = views.checkpoint(connection)
+    with database.reading() as connection:
+        if only_live and live_generation(connection) != generation.generation:
+            raise errors.Superseded(f"{generation.path} is not shown any more")
+        if not bound(connection, before):
+            raise errors.Parted(f"{generation.path} was folded from another log")
+        events = reader.read(connection, before.position, BATCH, until)
+        if not events:
+            return 0, ()
+        interpreter = Interpreter(in_force(connection, before.position))
+    with generation.writing() as connection:
+        # Another projector may have folded these since: its checkpoint tells, and this transaction shuts it out.
+        if views.checkpoint(connection) != before:
+            return len(events), ()
+        return len(events), _fold(connection, before, events, interpreter, fingerprint)
+
+
+def _fold(
+    connection: Connection, before: Checkpoint, events: Sequence[Event], interpreter: Interpreter, fingerprint: str
+) -> Sequence[Faulty]:
+    stopped = [(source, subject) for source, subject in connection.execute(views.STOPPED)]
+    fold = Fold(lambda projection, keys: views.load(connection, projection, keys), stopped)
+    fold.take(events, interpreter)
+    for projection, states, changed in zip(views.PROJECTIONS, fold.states, fold.changed, strict=True):
+        views.save(connection, projection, {key: states[key] for key in changed})
+    _note_faults(connection, fold)
+    _note_segment(connection, before.position, fingerprint)
+    views.move(connection, events[-1].position, events[-1].leaf)
+    return fold.faults
+
+
+def _note_segment(connection: Connection, after: int, fingerprint: str) -> None:
+    """Which code folded from where on. Code that changed without a replay makes the generation a mixed one."""
+    newest = select(views.segments.c.fingerprint).order_by(views.segments.c.after.desc()).limit(1)
+    if connection.scalar(newest) != fingerprint:
+        connection.execute(views.segments.insert().values((after, fingerprint)))
 
 
 def _note_faults(connection: Connection, fold: Fold) -> None:
@@ -144,19 +169,21 @@ def live_generation(connection: Connection) -> int | None:
     return connection.scalar(select(log_schema.live.c.generation))
 
 
-def _flip(connection: Connection, generation: int) -> int:
+def flip(connection: Connection, generation: int) -> int:
+    """Show another generation from the end of this transaction of `Database.writing` on."""
     table = log_schema.live
     if connection.execute(table.update().values(generation=generation)).rowcount == 0:
         connection.execute(table.insert().values(id=1, generation=generation))
     return generation
 
 
-def _bound(connection: Connection, checkpoint: Checkpoint) -> bool:
+def bound(connection: Connection, checkpoint: Checkpoint) -> bool:
     """Whether this is the log that the views were folded from: a restored backup is shorter, or has other events."""
     if checkpoint.log_id != reader.log_id(connection):
         return False
     return checkpoint.position == 0 or reader.leaf(connection, checkpoint.position) == checkpoint.leaf
 
 
-def _in_force(connection: Connection, position: int) -> acts.InForce | None:
+def in_force(connection: Connection, position: int) -> acts.InForce | None:
+    """The newest declaration up to a position."""
     return acts.newest_in_force(reader.acts(connection, event.DECISION, acts.IN_FORCE_PATH, until=position, last=20))

@@ -1,0 +1,336 @@
+"""A new generation of the views beside the live one: built, compared, and shown only when somebody says so."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, func, select
+
+from listener import acts, errors, views
+from listener.acts import Act, Artifact
+from listener.log import event, reader, schema
+from listener.log.append import append
+from listener.log.database import Database
+from listener.log.event import Draft
+from listener.views import Checkpoint, Views
+from listener.worker import plan as plans
+from listener.worker.difference import WANTED, differences
+from listener.worker.loop import OnlyOne
+from listener.worker.plan import Binding, Fault, Plan
+from listener.worker.projector import bound, flip, fold_next, in_force, live_generation
+from projections import artifacts, facts
+
+Progress = Callable[[int, int], None]  # so many more events folded, of how many in all
+
+AGAIN: Final = "'signlog replay --plan' shows what would happen now"
+_HELD_BECAUSE: Final = "only a replay wants it; 'signlog downloads release' lets it go"
+_AT_ONCE: Final = 500  # artifacts that one decision lists
+
+
+class Replay:
+    """Plans, applies and takes back. `disk_reserve` in bytes is left free; `fingerprint` is that of our code."""
+
+    def __init__(self, database: Database, folder: Path, fingerprint: str, disk_reserve: int = 0) -> None:
+        self._database = database
+        self._folder = folder
+        self._fingerprint = fingerprint
+        self._disk_reserve = disk_reserve
+
+    def plan(self, told: Progress = lambda _done, _all: None) -> Plan:
+        """Build the next generation and compare. Nothing live changes; a plan that was there is thrown away.
+
+        Raises ReplayRefused while the views are not fit to be compared with, DiskReserve where the disk is too full.
+        """
+        with self._alone():
+            live = self._live()
+            new = self._generation(live.generation + 1)
+            try:
+                return self._planned(live, new, told)
+            except BaseException:
+                new.discard()  # half a generation is of no use to anybody
+                raise
+            finally:
+                new.close()
+                live.close()
+
+    def _planned(self, live: Views, new: Views, told: Progress) -> Plan:
+        new.discard()
+        with self._database.reading() as connection:
+            new.create(reader.log_id(connection), views.REPLAYED)
+        with live.reading() as connection:
+            goal = views.checkpoint(connection).position
+        self._fold(new, goal, told)
+        with live.reading() as before:  # from here on the live generation stands still for us, and for nobody else
+            checkpoint = views.checkpoint(before)
+            self._fold(new, checkpoint.position, told)
+            return self._compared(live.generation, checkpoint, before, new)
+
+    def _fold(self, generation: Views, until: int | None, told: Progress = lambda _done, _all: None) -> None:
+        while True:
+            self._assert_room()
+            taken, _faults = fold_next(self._database, generation, self._fingerprint, until)
+            if not taken:
+                return
+            told(taken, until or taken)
+
+    def _compared(self, live: int, checkpoint: Checkpoint, before: Connection, new: Views) -> Plan:
+        with self._database.reading() as log:
+            if live_generation(log) != live:
+                raise errors.ReplayRefused("another generation went live meanwhile; plan again")
+            binding = plans.bind(log, checkpoint, live, before, self._fingerprint)
+        with new.writing() as after:
+            draft = plans.Draft(after)
+            for found in differences(before, after):
+                draft.take(found)
+            faults, mended = _faults(before, after)
+            return draft.finish(new.generation, binding, faults, mended)
+
+    def _assert_room(self) -> None:
+        free = shutil.disk_usage(self._folder).free
+        if free < self._disk_reserve:
+            raise errors.DiskReserve(f"{free} bytes are free in {self._folder}, less than disk_reserve; make room")
+
+    def _live(self) -> Views:
+        """The live generation, if it is one that this code can compare with."""
+        with self._database.reading() as connection:
+            number = live_generation(connection)
+        if number is None:
+            raise errors.ReplayRefused("nothing was folded yet; the worker does it: run 'signlog serve'")
+        live = self._generation(number)
+        try:
+            self._assert_comparable(live)
+        except BaseException:
+            live.close()
+            raise
+        return live
+
+    def _assert_comparable(self, generation: Views) -> None:
+        with generation.reading() as connection:
+            if views.made_of(connection) != views.shape():
+                raise errors.ReplayRefused(
+                    f"the tables of {generation.path} have another shape than this code's; "
+                    "the worker folds them anew when it starts: run 'signlog serve'"
+                )
+            checkpoint = views.checkpoint(connection)
+        with self._database.reading() as connection:
+            if not bound(connection, checkpoint):
+                raise errors.ReplayRefused(
+                    f"{generation.path} was folded from another log; the worker folds it anew: run 'signlog serve'"
+                )
+
+    def _generation(self, number: int) -> Views:
+        return Views(self._folder, number)
+
+    def planned(self) -> tuple[Plan, Views] | None:
+        """The plan that waits to be applied, and the generation that keeps it; None without one. Close the views."""
+        with self._database.reading() as connection:
+            live = live_generation(connection)
+        if live is None:
+            return None
+        new = self._generation(live + 1)
+        found = plans.read(new)
+        if found is None:
+            new.close()
+            return None
+        return found, new
+
+    def apply(self, digest: str, operator: str, accept_faults: bool = False) -> int:
+        """Show what was planned; how many documents are held. Raises ReplayRefused if it is not what would happen."""
+        with self._alone():
+            found = self.planned()
+            if found is None:
+                raise errors.ReplayRefused("there is no plan to apply; make one: 'signlog replay --plan'")
+            plan, new = found
+            try:
+                self._assert_current(plan, digest, accept_faults)
+                self._assert_worker_agrees()
+                self._assert_no_more_faults(plan, new, accept_faults)
+                with new.reading() as connection:
+                    wanted = plans.documents(connection, WANTED)
+                held = self._go_live(new, plan.binding.live, wanted, digest, operator)
+            finally:
+                new.close()
+        return held
+
+    def _assert_current(self, plan: Plan, digest: str, accept_faults: bool) -> None:
+        binding = plan.binding
+        if digest != plan.digest:
+            raise errors.ReplayRefused(f"the plan is not {digest} but {plan.digest}; {AGAIN}")
+        if binding.fingerprint != self._fingerprint:
+            raise errors.ReplayRefused(f"the code changed since that plan was made; {AGAIN}")
+        with self._database.reading() as connection:
+            self._assert_same_log(connection, binding)
+        if not accept_faults and any(fault.new for fault in plan.faults):
+            number = sum(fault.new for fault in plan.faults)
+            raise errors.ReplayRefused(f"new faults: {number}; mend the code, or type: {_accepting(digest)}")
+
+    def _assert_same_log(self, connection: Connection, binding: Binding) -> None:
+        leaf = reader.leaf(connection, binding.position)
+        same_leaf = binding.position == 0 or (leaf is not None and leaf.hex() == binding.leaf)
+        if (
+            live_generation(connection) != binding.live
+            or reader.log_id(connection).hex() != binding.log
+            or not same_leaf
+        ):
+            raise errors.ReplayRefused(f"log or live views are not those that were compared; {AGAIN}")
+        erased = schema.erasures.c
+        since = select(func.count()).where(erased.position <= binding.position, erased.decided > binding.position)
+        if connection.scalar(since):
+            raise errors.ReplayRefused(f"events were erased since that plan was made; {AGAIN}")
+
+    def _assert_worker_agrees(self) -> None:
+        """A worker that was started with other code would fold on with that."""
+        with self._database.reading() as connection:
+            started_with = in_force(connection, reader.head(connection))
+        if started_with is not None and started_with.fingerprint == self._fingerprint:
+            return
+        try:
+            with OnlyOne(self._folder):
+                return
+        except errors.ConfigurationError:
+            raise errors.ReplayRefused(
+                "the running worker was started with other code than this; "
+                "restart 'signlog serve', then type this again"
+            ) from None
+
+    def _assert_no_more_faults(self, plan: Plan, new: Views, accept_faults: bool) -> None:
+        """Catch up before the append lock is held, and look at what came of it."""
+        self._fold(new, None)
+        planned = {(fault.position, fault.subject) for fault in plan.faults}
+        with new.reading() as connection:
+            now = {(row.position, row.subject) for row in connection.execute(select(views.faults))}
+        if now - planned and not accept_faults:
+            position = min(position for position, _subject in now - planned)
+            raise errors.ReplayRefused(
+                f"an event that came since could not be taken in: {position}; {AGAIN}, or type: "
+                f"{_accepting(plan.digest)}"
+            )
+
+    def _go_live(self, new: Views, live: int, wanted: Sequence[Artifact], digest: str | None, operator: str) -> int:
+        """Show `new` instead of `live`, in one step: nothing can be appended between the look at the head and the flip.
+
+        The decisions stand behind everything that `new` has folded; a download must wait until they are folded too.
+        """
+        while True:
+            self._fold(new, None)
+            with self._database.writing() as connection:
+                if live_generation(connection) != live:
+                    raise errors.ReplayRefused(f"another generation went live meanwhile; {AGAIN}")
+                if not _at_head(connection, new):
+                    continue
+                held = _still_open(new, wanted)
+                went_live = Act(acts.LIVE, generation=new.generation, previous=live, digest=digest)
+                append(connection, [*_holds(held, operator), acts.decision(went_live, operator, acts.LIVE_PATH)])
+                flip(connection, new.generation)
+                return len(held)
+
+    def roll_back(self, operator: str) -> int:
+        """Show the generation that the last replay replaced; its number.
+
+        Raises ReplayRefused if there is none, or if other code than this folded it: it would be spoilt at once.
+        """
+        with self._alone():
+            live, previous = self._previous()
+            old = self._generation(previous)
+            try:
+                self._assert_comparable(old)
+                self._assert_folded_by_us(old)
+                self._assert_worker_agrees()
+                self._go_live(old, live, (), None, operator)
+            finally:
+                old.close()
+        return previous
+
+    def _previous(self) -> tuple[int, int]:
+        with self._database.reading() as connection:
+            live = live_generation(connection)
+            decided = reader.acts(connection, event.DECISION, acts.LIVE_PATH, last=1)
+        act = acts.read(decided[0]) if decided else Act()
+        if live is None or act.generation != live or act.previous is None or act.digest is None:
+            raise errors.ReplayRefused("the live views did not come from a replay: there is nothing to go back to")
+        if not self._generation(act.previous).path.exists():
+            raise errors.ReplayRefused(
+                f"generation {act.previous} is not there any more (purged?); deploy the code of then, and plan a replay"
+            )
+        return live, act.previous
+
+    def _assert_folded_by_us(self, old: Views) -> None:
+        newest = select(views.segments.c.fingerprint).order_by(views.segments.c.after.desc()).limit(1)
+        with old.reading() as connection:
+            folded_by = connection.scalar(newest)
+        if folded_by is not None and folded_by != self._fingerprint:
+            raise errors.ReplayRefused(
+                f"generation {old.generation} was folded by other code than this; deploy that first, "
+                "then type: signlog replay --rollback"
+            )
+
+    def purge(self) -> list[int]:
+        """Remove every generation but the live one, and with them plans and the way back; their numbers."""
+        with self._alone(), self._database.writing() as connection:
+            live = live_generation(connection)
+            found = sorted(_numbers(self._folder) - {live})
+            for number in found:
+                self._generation(number).discard()
+        return found
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One replay at a time on a folder."""
+        file = os.open(self._folder / "signlog-replay.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(file)
+            raise errors.ReplayRefused("another replay is under way; wait until it is done") from None
+        try:
+            yield
+        finally:
+            os.close(file)
+
+
+def _faults(before: Connection, after: Connection) -> tuple[tuple[Fault, ...], bool]:
+    """The new generation's faults, and whether the live one has any that are gone."""
+    query = select(views.faults)
+    known = {(row.position, row.source, row.subject) for row in before.execute(query)}
+    found = [
+        Fault(row.position, row.source, row.subject, row.error, (row.position, row.source, row.subject) not in known)
+        for row in after.execute(query)
+    ]
+    mended = known - {(fault.position, fault.source, fault.subject) for fault in found}
+    return tuple(sorted(found, key=lambda fault: (fault.position, fault.subject or ""))), bool(mended)
+
+
+def _at_head(connection: Connection, generation: Views) -> bool:
+    with generation.reading() as reading:
+        checkpoint = views.checkpoint(reading)
+    return checkpoint.position == reader.head(connection) and bound(connection, checkpoint)
+
+
+def _still_open(generation: Views, wanted: Sequence[Artifact]) -> list[Artifact]:
+    """Those that would be fetched now: what happened since the plan may have settled some."""
+    with generation.reading() as connection:
+        states = views.load(connection, artifacts, [_key(artifact) for artifact in wanted])
+    return [artifact for artifact in wanted if states[_key(artifact)].state in (artifacts.WANTED, artifacts.FAILED)]
+
+
+def _key(artifact: Artifact) -> tuple[str, str, str]:
+    return artifact.source, artifact.subject, artifact.name
+
+
+def _holds(held: Sequence[Artifact], operator: str) -> list[Draft]:
+    pages = [tuple(held[start : start + _AT_ONCE]) for start in range(0, len(held), _AT_ONCE)]
+    drafts = [Act(facts.HELD, artifacts=page, reason=_HELD_BECAUSE) for page in pages]
+    return [acts.decision(act, operator, acts.HELD_PATH) for act in drafts]
+
+
+def _accepting(digest: str) -> str:
+    return f"signlog replay --apply {digest} --accept-faults"
+
+
+def _numbers(folder: Path) -> set[int]:
+    stems = [path.stem.removeprefix("signlog-views-") for path in folder.glob("signlog-views-*.db")]
+    return {int(stem) for stem in stems if stem.isdecimal()}
