@@ -1,6 +1,6 @@
-"""signlog downloads: list, retry."""
+"""signlog downloads: list, retry, release."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -8,10 +8,13 @@ from listener import errors
 from listener.cli import options, output
 from listener.cli.options import Config, Json, Reason
 
-_COLUMNS = ("source", "subject", "name", "state", "error", "attempts", "next_at", "size", "path")
-_STATES = ("wanted", "stored", "failed", "abandoned", "unwanted")
+if TYPE_CHECKING:
+    from listener.acts import Artifact
 
-_HELP = """List signed documents: wanted, stored, failed. Or try them again.
+_COLUMNS = ("source", "subject", "name", "state", "error", "attempts", "next_at", "size", "path")
+_STATES = ("wanted", "held", "stored", "failed", "abandoned", "unwanted")
+
+_HELP = """List signed documents: wanted, held, stored, failed. Or try them again.
 
 Example: signlog downloads
 """
@@ -22,7 +25,7 @@ app = typer.Typer(cls=options.ListFirst, help=_HELP)
 @app.command("list")
 def list_(
     state: Annotated[
-        str | None, typer.Option(metavar="STATE", help="wanted, stored, failed, abandoned or unwanted.")
+        str | None, typer.Option(metavar="STATE", help="wanted, held, stored, failed, abandoned or unwanted.")
     ] = None,
     source: Annotated[str | None, typer.Option(metavar="NAME", help="Only of this source.")] = None,
     json: Json = False,
@@ -72,9 +75,48 @@ def retry(
         if not artifacts:
             raise errors.NotFoundError("nothing to try again: no such document failed or was given up")
         positions = decisions.retry(database, artifacts, options.operator(), reason)
-        rows = [{"source": one.source, "subject": one.subject, "name": one.name} for one in artifacts]
-        if json:
-            output.json_value({"positions": positions, "artifacts": rows})
-        else:
-            output.table(rows, ("source", "subject", "name"))
-            output.note("To be tried again now, by the worker. 'signlog downloads' shows what comes of it.")
+        then = "To be tried again now, by the worker. 'signlog downloads' shows what comes of it."
+        _told(positions, artifacts, json, then)
+
+
+@app.command("release", context_settings=options.ID_FRIENDLY)
+def release(
+    reason: Reason,
+    source: Annotated[str | None, typer.Argument(metavar="SOURCE", help="Of this source …")] = None,
+    id: Annotated[str | None, typer.Argument(metavar="ID", help="… of this package or transaction …")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="… this document.")] = None,
+    all: Annotated[bool, typer.Option("--all", help="Everything that is held.")] = False,
+    json: Json = False,
+    config: Config = None,
+) -> None:
+    """Let go what a replay found and held, to be fetched.
+
+    The decision lists each document; it and its reason are kept in the log.
+
+    Example: signlog downloads release --all --reason 'the handler was wrong'
+    """
+    options.no_option(source)
+    with options.opened(config) as (found, database):
+        from listener import decisions
+        from listener.desk import status as desk
+        from listener.desk.reading import reading
+
+        if all == (source is not None):
+            raise errors.ConfigurationError("name a SOURCE (and an ID), or say --all")
+        with reading(database, found.folder) as at:
+            artifacts = desk.releasable(at, source, id, name)
+        if not artifacts:
+            raise errors.NotFoundError("nothing to release: no such document is held")
+        positions = decisions.release(database, artifacts, options.operator(), reason)
+        _told(
+            positions, artifacts, json, "To be fetched now, by the worker. 'signlog downloads' shows what comes of it."
+        )
+
+
+def _told(positions: list[int], artifacts: "list[Artifact]", json: bool, then: str) -> None:
+    rows = [{"source": one.source, "subject": one.subject, "name": one.name} for one in artifacts]
+    if json:
+        output.json_value({"positions": positions, "artifacts": rows})
+    else:
+        output.table(rows, ("source", "subject", "name"))
+        output.note(then)
