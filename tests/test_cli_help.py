@@ -40,7 +40,8 @@ def test_there_are_the_commands_of_this_version() -> None:
     """Each in its place."""
     assert {" ".join(words) for words in COMMANDS if words} == {
         "serve", "demo", "events", "show", "status", "timeline", "health", "downloads", "downloads list",
-        "downloads retry", "quarantine", "quarantine list", "quarantine show", "quarantine accept", "quarantine drop",
+        "downloads retry", "downloads release", "replay",
+        "quarantine", "quarantine list", "quarantine show", "quarantine accept", "quarantine drop",
     }  # fmt: skip
 
 
@@ -164,6 +165,6 @@ def test_the_environment_configures_too(tmp_path: Path) -> None:
 
 def test_an_unknown_command(tmp_path: Path) -> None:
     """Exit 2, on standard error."""
-    done = Site(tmp_path).run("replay")
+    done = Site(tmp_path).run("telepathy")
     assert (done.code, done.out) == (2, "")
-    assert "No such command 'replay'" in done.err
+    assert "No such command 'telepathy'" in done.err

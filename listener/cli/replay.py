@@ -33,9 +33,9 @@ def replay(
     json: Json = False,
     config: Config = None,
 ) -> None:
-    """Fold the log anew with the code as it is now, and see what that changes before it does.
+    """See what other code makes of the log, and then apply it.
 
-    Alone it plans, shows, asks and applies. Nothing is fetched that nobody released.
+    Alone it plans, shows, asks and applies. What only the replay wants is not fetched until somebody releases it.
 
     Example: signlog replay --plan
     """
@@ -56,7 +56,9 @@ def replay(
         else:
             report = _planned(known, subject)
             _show(report, subject is not None, json)
-            if not plan:
+            if plan and not json:
+                _say_what_next(report)
+            elif not plan:
                 _decide(known, report, accept_faults)
 
 
@@ -77,7 +79,9 @@ def _planned(known: "Replay", subject: tuple[str, str] | None) -> dict[str, Any]
 
 
 def _decide(known: "Replay", report: dict[str, Any], accept_faults: bool) -> None:
-    if report["different"] and not typer.confirm("Apply it?", err=True):
+    if not report["different"]:
+        output.note("No difference: what is shown stays as it is.")
+    elif not typer.confirm("Apply it?", err=True):
         output.note("Nothing was changed.")
         raise typer.Exit(options.NO)
     _apply(known, report["digest"], accept_faults, False)
@@ -145,7 +149,8 @@ def _show(report: dict[str, Any], whole: bool, json: bool) -> None:
     if report["transitions"]:
         output.line()
         rows = [
-            {**known, "before": _short(known["before"]), "after": _short(known["after"])} for known in _scalar(report)
+            {**known, "before": _short(known["before"]), "after": _short(known["after"])}
+            for known in _commonest(report)
         ]
         output.table(rows, ("field", "before", "after", "count"))
     if report["changes"]:
@@ -157,11 +162,9 @@ def _show(report: dict[str, Any], whole: bool, json: bool) -> None:
     if new:
         output.line()
         output.table(new, ("position", "source", "subject", "error"))
-    output.line()
-    _what_next(report)
 
 
-def _scalar(report: dict[str, Any]) -> list[dict[str, Any]]:
+def _commonest(report: dict[str, Any]) -> list[dict[str, Any]]:
     known: list[dict[str, Any]] = report["transitions"]
     return known[:_EXAMPLES]
 
@@ -213,7 +216,7 @@ def _whole(changes: list[dict[str, Any]]) -> None:
         output.line()
 
 
-def _what_next(report: dict[str, Any]) -> None:
+def _say_what_next(report: dict[str, Any]) -> None:
     if not report["different"]:
-        output.note("No difference: what is shown stays as it is.")
+        output.note("No difference: what is shown would stay as it is.")
     output.note(f"Nothing has changed yet. To apply: signlog replay --apply {report['digest']}")

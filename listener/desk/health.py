@@ -79,9 +79,11 @@ def _views(at: Reading, settings: Settings, alarms: list[str]) -> dict[str, Any]
     waiting = reader.read(at.log, checkpoint.position, 1)
     lag = max(0, now() - waiting[0].recorded_at) if waiting else 0
     beat = at.views.scalar(select(views.heartbeat.c.at))
-    counts, faults, contradicted = _counts(at), _positions(at), _contradicted(at)
+    counts, faults, contradicted, pending = _counts(at), _positions(at), _contradicted(at), _mixed(at)
     alarms += _progress(beat, lag, checkpoint.origin)
     alarms += _documents(at, settings, counts)
+    if pending:
+        alarms.append("other code than today's folded a part of the views; 'signlog replay' shows what that changes")
     if faults:
         alarms.append(f"events that could not be taken in: {len(faults)}; the first: 'signlog show {faults[0]}'")
     if contradicted:
@@ -99,7 +101,7 @@ def _views(at: Reading, settings: Settings, alarms: list[str]) -> dict[str, Any]
         "faults": len(faults),
         "anomalies": len(contradicted),
         "heartbeat": times.written(beat),
-        "replay_pending": _mixed(at),
+        "replay_pending": pending,
         "sources": {name: _source(at.log, name, settings) for name in settings.sources},
     }
 
