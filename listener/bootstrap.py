@@ -215,9 +215,11 @@ def worker(settings: Settings, database: Database) -> Iterator[tuple["Projector"
 
 def replay(settings: Settings, database: Database) -> "Replay":
     """What plans, applies and takes back a replay, with the code as it is."""
+    from listener.worker.loop import OnlyOne
     from listener.worker.replay import Replay
 
-    return Replay(database, settings.folder, fingerprint.fingerprint(), settings.disk_reserve)
+    worker = OnlyOne(settings.folder)
+    return Replay(database, settings.folder, fingerprint.fingerprint(), worker, settings.disk_reserve)
 
 
 def _accounts(settings: Settings) -> dict[str, "Account"]:

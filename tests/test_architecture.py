@@ -216,7 +216,7 @@ RULES = [
     # Which generation is live may change while they run: only the log's database tells.
     Rule(
         "views are opened where the live generation is known",
-        (*EVERYWHERE, "!listener/desk/reading.py", "!listener/worker/projector.py"),
+        (*EVERYWHERE, "!listener/desk/reading.py", "!listener/worker/projector.py", "!listener/worker/replay.py"),
         never_calls("Views"),
         "found = Views(folder, 1)",
     ),

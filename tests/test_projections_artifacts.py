@@ -71,6 +71,36 @@ def fold(*found: Fact, apply: Apply = artifacts.apply) -> State:
     return state
 
 
+# What a replay found
+
+
+def held(position: int) -> Fact:
+    """Only a replay wants it."""
+    return act(position, facts.HELD, message="only a replay wants it")
+
+
+def released(position: int) -> Fact:
+    """Somebody let it go."""
+    return act(position, facts.RELEASED, message="our bug")
+
+
+@pytest.mark.parametrize("before", [[], [failed(2)], [failed(2, next_at=None)]])
+def test_what_is_held_stays_so_until_it_is_released(before: list[Fact]) -> None:
+    """Whatever completes or fails meanwhile; then it is where it was."""
+    waiting = [want(1), *before, held(3)]
+    assert fold(*waiting).state == "held"
+    assert fold(*waiting, want(4), failed(5), want(6)).state == "held"
+    assert fold(*waiting, released(4)).state == fold(want(1), *before).state
+
+
+def test_what_is_held_may_be_stored_or_given_up_all_the_same() -> None:
+    """A hold is about fetching, not about what has come."""
+    assert fold(want(1), held(2), stored(3)).state == STORED
+    assert fold(want(1), held(2), abandoned(3)).state == ABANDONED
+    assert fold(want(1), held(2), abandoned(3), want(4)).state == "held"
+    assert fold(held(2)).state == UNWANTED
+
+
 # Which rows a fact touches
 
 

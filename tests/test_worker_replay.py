@@ -64,7 +64,7 @@ def fold(log: Log, code: str) -> None:
 
 def replay(log: Log, code: str = "right") -> Replay:
     """What replays with this code."""
-    return Replay(log.database, log.settings.folder, code)
+    return Replay(log.database, log.settings.folder, code, OnlyOne(log.settings.folder))
 
 
 def live(log: Log) -> Views:
@@ -160,6 +160,21 @@ def test_without_a_difference_a_plan_says_so(tmp_path: Path) -> None:
         assert (plan.different, plan.transitions, plan.documents) == (False, (), {})
         assert {plan.summary[how] for how in ("added", "removed", "changed")} == {0}
         assert [fault.new for fault in plan.faults] == [False] * 6
+
+
+def test_what_is_folded_live_while_the_plan_is_made_is_no_difference(tmp_path: Path) -> None:
+    """Both generations are compared at one position, wherever the live one has come to meanwhile."""
+    with Log(tmp_path) as log:
+        add(log.database, *history())
+        fold(log, "old")
+
+        def told(_more: int, _all: int) -> None:
+            add(log.database, callback("PACKAGE_COMPLETE", f"new{log_head(log)}"))
+            fold(log, "old")
+
+        plan = replay(log).plan(told)
+        assert (plan.different, plan.summary["added"], plan.summary["removed"]) == (False, 0, 0)
+        assert plan.binding.position == len(history()) + 2
 
 
 def test_subjects_are_added_and_removed(tmp_path: Path) -> None:
@@ -577,7 +592,7 @@ class Racing(Replay):
     """A replay, and what others do between its looks at the head."""
 
     def __init__(self, log: Log, meanwhile: Sequence[Callable[[], object]]) -> None:
-        super().__init__(log.database, log.settings.folder, "right")
+        super().__init__(log.database, log.settings.folder, "right", OnlyOne(log.settings.folder))
         self.meanwhile = iter(meanwhile)
 
     def _fold(self, *arguments: Any) -> None:
@@ -667,7 +682,7 @@ def test_views_that_cannot_be_compared_are_no_ground_for_a_plan(tmp_path: Path) 
             replay(log).plan()
         fold(log, "old")
         with pytest.raises(errors.DiskReserve):
-            Replay(log.database, log.settings.folder, "right", 2**60).plan()
+            Replay(log.database, log.settings.folder, "right", OnlyOne(log.settings.folder), 2**60).plan()
         with live(log).writing() as connection:
             connection.exec_driver_sql("UPDATE checkpoint SET leaf = x'00'")
         with pytest.raises(errors.ReplayRefused, match="another log"):

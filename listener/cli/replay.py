@@ -39,10 +39,7 @@ def replay(
 
     Example: signlog replay --plan
     """
-    if sum((plan, apply is not None, rollback, purge)) > 1:
-        raise typer.BadParameter("one of --plan, --apply, --rollback and --purge at a time")
-    if json and not (plan or apply is not None or rollback or purge):
-        raise typer.BadParameter("--json goes with --plan, --apply, --rollback or --purge: a question needs a person")
+    _one_thing(plan, apply is not None, rollback, purge, json)
     with options.opened(config) as (found, database):
         from listener import bootstrap
 
@@ -54,12 +51,23 @@ def replay(
         elif purge:
             _purge(known, json)
         else:
-            report = _planned(known, subject)
-            _show(report, subject is not None, json)
-            if plan and not json:
-                _say_what_next(report)
-            elif not plan:
-                _decide(known, report, accept_faults)
+            _walk(known, subject, plan, accept_faults, json)
+
+
+def _one_thing(plan: bool, apply: bool, rollback: bool, purge: bool, json: bool) -> None:
+    if sum((plan, apply, rollback, purge)) > 1:
+        raise typer.BadParameter("one of --plan, --apply, --rollback and --purge at a time")
+    if json and not (plan or apply or rollback or purge):
+        raise typer.BadParameter("--json goes with --plan, --apply, --rollback or --purge: a question needs a person")
+
+
+def _walk(known: "Replay", subject: tuple[str, str] | None, plan: bool, accept_faults: bool, json: bool) -> None:
+    report = _planned(known, subject)
+    _show(report, subject is not None, json)
+    if not plan:
+        _decide(known, report, accept_faults)
+    elif not json:
+        _say_what_next(report)
 
 
 def _planned(known: "Replay", subject: tuple[str, str] | None) -> dict[str, Any]:

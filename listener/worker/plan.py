@@ -196,6 +196,18 @@ def _in_force(log: Connection, position: int) -> str:
     return found[0].leaf.hex() if found else ""
 
 
+def faults(before: Connection, after: Connection) -> tuple[tuple[Fault, ...], bool]:
+    """The new generation's faults, and whether the live one has any that are gone."""
+    query = select(views.faults)
+    known = {(row.position, row.source, row.subject) for row in before.execute(query)}
+    found = [
+        Fault(row.position, row.source, row.subject, row.error, (row.position, row.source, row.subject) not in known)
+        for row in after.execute(query)
+    ]
+    mended = known - {(fault.position, fault.source, fault.subject) for fault in found}
+    return tuple(sorted(found, key=lambda fault: (fault.position, fault.subject or ""))), bool(mended)
+
+
 def read(generation: Views) -> Plan | None:
     """The plan of a generation; None if it has none, or was not finished."""
     if not generation.path.exists():

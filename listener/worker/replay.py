@@ -20,7 +20,7 @@ from listener.views import Checkpoint, Views
 from listener.worker import plan as plans
 from listener.worker.difference import WANTED, differences
 from listener.worker.loop import OnlyOne
-from listener.worker.plan import Binding, Fault, Plan
+from listener.worker.plan import Binding, Plan
 from listener.worker.projector import bound, flip, fold_next, in_force, live_generation
 from projections import artifacts, facts
 
@@ -32,12 +32,18 @@ _AT_ONCE: Final = 500  # artifacts that one decision lists
 
 
 class Replay:
-    """Plans, applies and takes back. `disk_reserve` in bytes is left free; `fingerprint` is that of our code."""
+    """Plans, applies and takes back. `fingerprint` is that of our code, `worker` the lock of whoever folds live.
 
-    def __init__(self, database: Database, folder: Path, fingerprint: str, disk_reserve: int = 0) -> None:
+    `disk_reserve`, in bytes, is left free.
+    """
+
+    def __init__(
+        self, database: Database, folder: Path, fingerprint: str, worker: OnlyOne, disk_reserve: int = 0
+    ) -> None:
         self._database = database
         self._folder = folder
         self._fingerprint = fingerprint
+        self._worker = worker
         self._disk_reserve = disk_reserve
 
     def plan(self, told: Progress = lambda _done, _all: None) -> Plan:
@@ -86,7 +92,7 @@ class Replay:
             draft = plans.Draft(after)
             for found in differences(before, after):
                 draft.take(found)
-            faults, mended = _faults(before, after)
+            faults, mended = plans.faults(before, after)
             return draft.finish(new.generation, binding, faults, mended)
 
     def _assert_room(self) -> None:
@@ -189,7 +195,7 @@ class Replay:
         if started_with is not None and started_with.fingerprint == self._fingerprint:
             return
         try:
-            with OnlyOne(self._folder):
+            with self._worker:
                 return
         except errors.ConfigurationError:
             raise errors.ReplayRefused(
@@ -290,18 +296,6 @@ class Replay:
             yield
         finally:
             os.close(file)
-
-
-def _faults(before: Connection, after: Connection) -> tuple[tuple[Fault, ...], bool]:
-    """The new generation's faults, and whether the live one has any that are gone."""
-    query = select(views.faults)
-    known = {(row.position, row.source, row.subject) for row in before.execute(query)}
-    found = [
-        Fault(row.position, row.source, row.subject, row.error, (row.position, row.source, row.subject) not in known)
-        for row in after.execute(query)
-    ]
-    mended = known - {(fault.position, fault.source, fault.subject) for fault in found}
-    return tuple(sorted(found, key=lambda fault: (fault.position, fault.subject or ""))), bool(mended)
 
 
 def _at_head(connection: Connection, generation: Views) -> bool:
