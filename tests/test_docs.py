@@ -84,7 +84,7 @@ def test_common_options_are_at_the_top() -> None:
     top = COMMANDS.partition("\n## ")[0]
     assert all(option in top for option in COMMON)
     without = {name for name, each in leaves() for option in COMMON - {"--help"} if option not in opts(each)}
-    assert without == {"serve", "demo", "downloads", "quarantine"}
+    assert without == {"serve", "demo", "downloads", "faults", "quarantine"}
 
 
 def opts(command: Any) -> set[str]:
