@@ -215,7 +215,6 @@ def worker(settings: Settings, database: Database) -> Iterator[tuple["Projector"
 
 def replay(settings: Settings, database: Database) -> "Replay":
     """What plans, applies and takes back a replay, with the code as it is."""
-    from listener.worker.loop import OnlyOne
     from listener.worker.replay import Replay
 
     worker = OnlyOne(settings.folder)

@@ -19,12 +19,12 @@ from listener.acts import InForce, SourceInForce
 from listener.demo.onespan import OneSpan
 from listener.log import event, reader
 from listener.log.append import append
+from listener.only import OnlyOne
 from listener.providers import onespan
 from listener.views import Views
 from listener.worker import plan as plans
 from listener.worker import projector as projecting
 from listener.worker import replay as replaying
-from listener.worker.loop import OnlyOne
 from listener.worker.plan import Plan
 from listener.worker.projector import Projector, fold_next, live_generation
 from listener.worker.replay import Replay

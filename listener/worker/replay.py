@@ -16,10 +16,10 @@ from listener.log import event, reader, schema
 from listener.log.append import append
 from listener.log.database import Database
 from listener.log.event import Draft
+from listener.only import OnlyOne
 from listener.views import Checkpoint, Views
 from listener.worker import plan as plans
 from listener.worker.difference import WANTED, differences
-from listener.worker.loop import OnlyOne
 from listener.worker.plan import Binding, Plan
 from listener.worker.projector import bound, flip, fold_next, in_force, live_generation
 from projections import artifacts, facts
