@@ -706,12 +706,12 @@ def test_a_failed_append_is_answered_503_and_tells_no_body(tmp_path: Path) -> No
         assert "body-value" not in door.complaints
 
 
-def test_a_refusal_that_cannot_be_kept_is_still_a_refusal(tmp_path: Path) -> None:
-    """And it is said why there is no trace of it."""
+def test_a_refusal_that_cannot_be_kept_is_our_own_fault(tmp_path: Path) -> None:
+    """503, so that a sender who tries again may; and it is said why there is no trace of it."""
     with Signlog(tmp_path, SOURCES) as door:
         with contextlib.closing(sqlite3.connect(door.data / "quarantine.db")) as connection:
             connection.execute(f"CREATE TRIGGER fault BEFORE INSERT ON quarantine {FAULT}")
-        assert door.ask(post(b"/callback", body=b"body-value")).status == 401
+        assert door.ask(post(b"/callback", body=b"body-value")).status == 503
         assert "a fault of ours" in door.complaints
         assert "body-value" not in door.complaints
 

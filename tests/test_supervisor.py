@@ -80,11 +80,12 @@ def test_a_door_that_ends_does_not_disturb_the_worker(server: Serving) -> None:
     assert server.post(BODY) == 200
 
 
-def test_a_second_server_on_the_port_says_so(server: Serving) -> None:
+@pytest.mark.parametrize(("part", "told"), [((), "already runs"), (("--door",), "door.port")])
+def test_a_second_server_on_the_folder_or_the_port_says_so(server: Serving, part: tuple[str, ...], told: str) -> None:
     """Exit 2, and a word on what to do; the first goes on."""
-    command = [sys.executable, "-m", "listener", "serve", "--config", str(server.config)]
+    command = [sys.executable, "-m", "listener", "serve", *part, "--config", str(server.config)]
     second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
-    assert (second.returncode, "door.port" in second.stderr) == (2, True)
+    assert (second.returncode, told in second.stderr) == (2, True)
     assert server.healthy()
 
 
