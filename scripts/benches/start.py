@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from scripts.benches.door import FOLDER, free_port, start_signlog, wait_for
 from scripts.benches.load import KEY
@@ -50,13 +51,23 @@ def _projected(folder: str, port: int, package: str) -> float:
     if connection.getresponse().status != 200:
         raise SystemExit("the door did not take the callback")
     answered = time.perf_counter()
-    while not Path(folder, "data", "signlog-views-1.db").exists():
+    while not list(Path(folder, "data").glob("signlog-views-1.db-wal")):
         time.sleep(0.01)
     views = pysqlite3.connect(f"file:{folder}/data/signlog-views-1.db?mode=ro", uri=True, timeout=5)
-    while not views.execute("SELECT 1 FROM packages WHERE id = ?", (package,)).fetchone():
+    while not _row(views, package):
         time.sleep(0.002)
     views.close()
     return time.perf_counter() - answered
+
+
+def _row(views: Any, package: str) -> bool:
+    """Whether the projection has it; not while the tables are only being made."""
+    import pysqlite3
+
+    try:
+        return bool(views.execute("SELECT 1 FROM packages WHERE id = ?", (package,)).fetchone())
+    except pysqlite3.OperationalError:
+        return False
 
 
 def _pss_megabytes(pid: int) -> float:
