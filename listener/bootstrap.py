@@ -217,8 +217,8 @@ def replay(settings: Settings, database: Database) -> "Replay":
     """What plans, applies and takes back a replay, with the code as it is."""
     from listener.worker.replay import Replay
 
-    worker = OnlyOne(settings.folder)
-    return Replay(database, settings.folder, fingerprint.fingerprint(), worker, settings.disk_reserve)
+    worker, only_one = OnlyOne(settings.folder), OnlyOne(settings.folder, "replay")
+    return Replay(database, settings.folder, fingerprint.fingerprint(), worker, only_one, settings.disk_reserve)
 
 
 def _accounts(settings: Settings) -> dict[str, "Account"]:

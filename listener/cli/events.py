@@ -123,16 +123,4 @@ def show(
         elif json:
             output.json_value(desk.whole(found))
         else:
-            _show(desk.whole(found), found.body or b"")
-
-
-def _show(whole: dict[str, Any], body: bytes) -> None:
-    headers = whole.pop("headers") or []
-    output.fields({name: value for name, value in whole.items() if name not in ("body", "body_base64")})
-    if headers:
-        output.line()
-    for name, value in headers:
-        output.line(f"{name}: {value}")
-    if body:
-        output.line()
-        output.body(body, f"all of it: 'signlog show {whole['position']} --raw'")
+            output.whole(desk.whole(found), found.body or b"", f"signlog show {position} --raw")

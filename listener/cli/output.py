@@ -60,6 +60,18 @@ def fields(values: Mapping[str, Any]) -> None:
         line(f"{name:<{width}}  {tables.cell(value)}")
 
 
+def whole(values: Mapping[str, Any], content: bytes, raw_command: str) -> None:
+    """One event or refused callback: its fields, its headers, its body."""
+    fields({name: value for name, value in values.items() if name not in ("headers", "body", "body_base64")})
+    if values["headers"]:
+        line()
+    for name, value in values["headers"] or ():
+        line(f"{name}: {value}")
+    if content:
+        line()
+        body(content, f"all of it: '{raw_command}'")
+
+
 def body(content: bytes, more: str) -> None:
     """What a callback carried, line by line; on a terminal only so much, and what to type for `more`."""
     try:

@@ -1,6 +1,6 @@
 """signlog quarantine: list, show, accept, drop."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -66,19 +66,7 @@ def show(
         elif json:
             output.json_value(desk.whole(kept))
         else:
-            _show(desk.whole(kept), kept.body)
-
-
-def _show(whole: dict[str, Any], body: bytes) -> None:
-    headers = whole.pop("headers")
-    output.fields({name: value for name, value in whole.items() if name not in ("body", "body_base64")})
-    if headers:
-        output.line()
-    for name, value in headers:
-        output.line(f"{name}: {value}")
-    if body:
-        output.line()
-        output.body(body, f"all of it: 'signlog quarantine show {whole['id']} --raw'")
+            output.whole(desk.whole(kept), kept.body, f"signlog quarantine show {number} --raw")
 
 
 @app.command()

@@ -1,8 +1,6 @@
 """A new generation of the views beside the live one: built, compared, and shown only when somebody says so."""
 
 import contextlib
-import fcntl
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -34,16 +32,23 @@ _AT_ONCE: Final = 500  # artifacts that one decision lists
 class Replay:
     """Plans, applies and takes back. `fingerprint` is that of our code, `worker` the lock of whoever folds live.
 
-    `disk_reserve`, in bytes, is left free.
+    `only_one` is the lock of a replay; `disk_reserve`, in bytes, is left free.
     """
 
     def __init__(
-        self, database: Database, folder: Path, fingerprint: str, worker: OnlyOne, disk_reserve: int = 0
+        self,
+        database: Database,
+        folder: Path,
+        fingerprint: str,
+        worker: OnlyOne,
+        only_one: OnlyOne,
+        disk_reserve: int = 0,
     ) -> None:
         self._database = database
         self._folder = folder
         self._fingerprint = fingerprint
         self._worker = worker
+        self._only_one = only_one
         self._disk_reserve = disk_reserve
 
     def plan(self, told: Progress = lambda _done, _all: None) -> Plan:
@@ -285,17 +290,12 @@ class Replay:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        """One replay at a time on a folder."""
-        file = os.open(self._folder / "signlog-replay.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(file)
-            raise errors.ReplayRefused("another replay is under way; wait until it is done") from None
-        try:
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(self._only_one)
+            except errors.ConfigurationError:
+                raise errors.ReplayRefused("another replay is under way; wait until it is done") from None
             yield
-        finally:
-            os.close(file)
 
 
 def _at_head(connection: Connection, generation: Views) -> bool:
