@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 from starlette.types import ASGIApp
 
-from listener import __version__, acts, errors, fingerprint, provider
+from listener import __version__, acts, api, errors, fingerprint, provider
 from listener.acts import InForce, SourceInForce
+from listener.api import Access
 from listener.log import event, reader
 from listener.log.append import append
 from listener.log.database import Database
@@ -102,7 +103,7 @@ def _declaration(settings: Settings) -> InForce:
 
 def wanted_artifacts(name: str, source: Source) -> tuple[str, ...]:
     """What to fetch for a source. Raises ConfigurationError for what its provider does not have."""
-    known = provider.named(source.provider)
+    known = api.named(source.provider)
     if source.artifacts is None:
         return known.DEFAULT_ARTIFACTS
     for artifact in source.artifacts:
@@ -229,18 +230,22 @@ def _accounts(settings: Settings) -> dict[str, "Account"]:
     for name, source in settings.sources.items():
         access = access_to(name, source)
         if access is not None:
-            accounts[name] = Account(source.provider, provider.named(source.provider).connect(access))
+            accounts[name] = Account(source.provider, api.named(source.provider).connect(access))
     return accounts
 
 
-def access_to(name: str, source: Source) -> provider.Access | None:
+def access_to(name: str, source: Source) -> Access | None:
     """How to reach a source's API, None without a key. Raises ConfigurationError for half of it."""
-    if source.api_key is None or not provider.named(source.provider).SPEAKS_API:
+    speaker = api.named(source.provider)
+    url = source.api_url or speaker.DEFAULT_URL
+    access = Access(
+        url or "", source.api_key, source.client_id, source.client_secret, source.vendor_number, source.private_keys
+    )
+    if not speaker.SPEAKS or speaker.missing(access):
         return None
-    url = source.api_url or provider.named(source.provider).DEFAULT_URL
     if url is None:
         raise errors.ConfigurationError(
             f"sources.{name}.api_url: required with api_key; write the address that you sign in at, "
             "such as 'https://apps.esignlive.eu'"
         )
-    return provider.Access(url, source.api_key)
+    return access

@@ -1,11 +1,13 @@
-"""What a provider is, and which ones there are: each is one module in `listener/providers/`."""
+"""What a provider says and means, and which ones there are: each is one module in `listener/providers/`.
+
+How it is asked is a module of the same name in `listener/apis/`.
+"""
 
 import functools
 import importlib
 import pkgutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, Protocol, cast
+from collections.abc import Sequence
+from typing import Any, Protocol, cast
 
 import msgspec
 
@@ -14,56 +16,11 @@ from listener.log.event import Event
 from projections.facts import Fact
 
 
-class Access(NamedTuple):
-    """How to reach a provider's API for one source."""
-
-    url: str
-    key: str
-
-    def __repr__(self) -> str:
-        """Without the key."""
-        return f"Access(url={self.url!r})"
-
-
-class Observation(NamedTuple):
-    """An answer of a provider's API, reduced to what may be kept: the status code and allow-listed fields as JSON."""
-
-    method: str
-    path: str
-    code: int
-    body: bytes
-    complete: bool
-
-
-class Stream(NamedTuple):
-    """A document on its way: its bytes, and how many there must be if the provider said so."""
-
-    chunks: Iterator[bytes]
-    length: int | None
-
-
-class Api(Protocol):
-    """A provider's API for one source. All of it raises ProviderError."""
-
-    def ask(self, subject: str) -> Observation:
-        """Where does the subject stand?"""
-
-    def fetch(self, subject: str, artifact: str) -> AbstractContextManager[Stream]:
-        """One of its documents."""
-
-    def close(self) -> None:
-        """Let go of the connections."""
-
-
 class Provider(Protocol):
     """A module of `listener/providers/`."""
 
     NOUN: str  # what is signed, in the provider's word
     SENDS_KEY: bool  # whether its callbacks carry a key of ours
-    SPEAKS_API: bool  # whether this version can ask it and fetch from it
-    ARTIFACTS: Mapping[str, str]  # what it can be asked for: name → what it is
-    DEFAULT_ARTIFACTS: tuple[str, ...]
-    DEFAULT_URL: str | None
 
     def presented(self, headers: Sequence[tuple[bytes, bytes]]) -> bytes | None:
         """The key that a callback shows, from its headers (lower-case names)."""
@@ -73,9 +30,6 @@ class Provider(Protocol):
 
     def interpret(self, event: Event) -> list[Fact]:
         """What a callback, import or observation says. Raises Fault if it cannot be read."""
-
-    def connect(self, access: Access) -> Api:
-        """Its API, for one source."""
 
 
 @functools.cache

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from listener import errors
-from listener.provider import Stream
+from listener.api import Stream
 
 if TYPE_CHECKING:
     import httpx

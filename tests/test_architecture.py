@@ -155,10 +155,22 @@ RULES = [
         "from listener import acts",
     ),
     Rule(
-        "a provider knows an event, the words of the meaning, and how to ask; never another provider",
+        "a provider knows an event and the words of the meaning; never another provider",
         ("listener/providers/*",),
-        only("listener.errors", "listener.log.event", "listener.provider", "listener.wire", "projections.facts"),
+        only("listener.errors", "listener.log.event", "listener.provider", "projections.facts"),
         "from listener.providers import onespan",
+    ),
+    Rule(
+        "how a provider is asked is no part of what it means",
+        ("listener/*", "projections/*", "!listener/apis/*", "!listener/demo/*"),
+        never("listener.apis"),
+        "from listener.apis import onespan",
+    ),
+    Rule(
+        "an API knows its provider's words and how to ask",
+        ("listener/apis/*",),
+        only("listener.api", "listener.errors", "listener.providers", "listener.wire", "projections.facts"),
+        "from listener.apis import onespan",
     ),
     Rule(
         "the door knows the log and who may come in; nothing that projects, downloads or shows",

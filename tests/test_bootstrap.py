@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from listener import __version__, acts, bootstrap, errors, fingerprint
+from listener.api import Access
 from listener.log import event, reader
 from listener.only import OnlyOne
 from listener.settings import Door, Settings, Source
@@ -111,7 +112,7 @@ def test_access_to_an_api_is_whole_or_not_there(tmp_path: Path) -> None:
         bootstrap.prepare(configured(tmp_path, onespan=half))
     assert not (tmp_path / "data").exists()
     whole = Source("onespan", path_secret="abcdefghijkl", api_key="k", api_url="https://x")
-    assert bootstrap.access_to("onespan", whole) == ("https://x", "k")
+    assert bootstrap.access_to("onespan", whole) == Access("https://x", "k")
     assert bootstrap.access_to("onespan", OPEN) is None
 
 

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from listener import errors
+from listener.api import Access
+from listener.apis import evrotrust as asking
 from listener.log import event
-from listener.provider import Access
 from listener.providers import evrotrust
 from projections import facts
 from projections.facts import Fact
@@ -80,7 +81,7 @@ def test_no_credential_is_shown() -> None:
 
 def test_the_api_is_not_spoken_yet() -> None:
     """Configured access is refused at start, and the message shows no key."""
-    assert not evrotrust.SPEAKS_API
+    assert not asking.SPEAKS
     with pytest.raises(errors.ConfigurationError, match="cannot ask Evrotrust") as raised:
-        evrotrust.connect(Access("https://v.evrotrust.com/vendor", "s3cret"))
+        asking.connect(Access("https://v.evrotrust.com/vendor", "s3cret"))
     assert "s3cret" not in str(raised.value)

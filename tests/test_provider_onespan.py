@@ -9,12 +9,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from listener import errors
+from listener.api import Access, Observation
+from listener.apis import onespan as asking
 from listener.demo.faults import Status
 from listener.demo.onespan import OneSpan
 from listener.demo.packages import CONSENT, Document, Package
 from listener.log import event
 from listener.log.event import Event
-from listener.provider import Access, Observation
 from listener.providers import onespan
 from projections import facts
 from projections.facts import Fact, Named
@@ -44,7 +45,7 @@ def observed(answer: Observation) -> Fact:
 
 def ask(server: OneSpan, subject: str = ID, key: str = "demonstration") -> Observation:
     """What the API answers about a package."""
-    api = onespan.connect(Access(server.url, key))
+    api = asking.connect(Access(server.url, key))
     try:
         return api.ask(subject)
     finally:
@@ -229,7 +230,7 @@ def test_200_with_something_else_is_unusable(body: bytes) -> None:
 def test_an_observation_is_about_the_package_that_was_asked_for() -> None:
     """Whatever the id holds, slashes and percent signs too: path and back give the same id."""
     with OneSpan() as server:
-        api = onespan.connect(Access(server.url, "demonstration"))
+        api = asking.connect(Access(server.url, "demonstration"))
 
         @settings(max_examples=15, deadline=None)
         @example(subject="../../x")
@@ -248,20 +249,20 @@ def test_a_document_comes_as_the_api_sends_it() -> None:
     """Both kinds of artifact, byte for byte."""
     with OneSpan() as server:
         server.add(Package(ID)).finish(NOON)
-        api = onespan.connect(Access(server.url, "demonstration"))
+        api = asking.connect(Access(server.url, "demonstration"))
         for artifact, start in (("documents.zip", b"PK\x03\x04"), ("evidence.pdf", b"%PDF-")):
             with api.fetch(ID, artifact) as stream:
                 content = b"".join(stream.chunks)
             assert content.startswith(start)
             assert stream.length in (None, len(content))
         api.close()
-    assert set(onespan.ARTIFACTS) == {"documents.zip", "evidence.pdf"}
+    assert set(asking.ARTIFACTS) == {"documents.zip", "evidence.pdf"}
 
 
 def test_a_document_of_a_package_that_is_gone_is_not_accessible() -> None:
     """An error is never handed on as a document."""
     with OneSpan() as server:
-        api = onespan.connect(Access(server.url, "demonstration"))
+        api = asking.connect(Access(server.url, "demonstration"))
         with pytest.raises(errors.NotAccessible), api.fetch(ID, "documents.zip"):
             pass
         api.close()

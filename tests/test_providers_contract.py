@@ -20,7 +20,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from listener import errors, provider
+from listener import api, errors, provider
+from listener.api import Access
 from listener.log import event
 from listener.log.event import Event
 from projections import facts
@@ -151,12 +152,19 @@ def test_a_provider_says_what_it_is(name: str) -> None:
     """The constants that settings, door and desk read are there and fit together."""
     known = provider.named(name)
     assert known.NOUN
-    assert known.ARTIFACTS
-    assert set(known.DEFAULT_ARTIFACTS) <= known.ARTIFACTS.keys()
-    assert all(artifact.endswith((".pdf", ".zip")) for artifact in known.ARTIFACTS)
     assert isinstance(known.SENDS_KEY, bool)
-    assert isinstance(known.SPEAKS_API, bool)
-    assert known.DEFAULT_URL is None or known.DEFAULT_URL.startswith("https://")
+
+
+@EVERY_PROVIDER
+def test_an_api_says_what_it_has(name: str) -> None:
+    """There is one for each provider, and what it is asked for by default is among what it can be asked for."""
+    speaker = api.named(name)
+    assert speaker.ARTIFACTS
+    assert set(speaker.DEFAULT_ARTIFACTS) <= speaker.ARTIFACTS.keys()
+    assert all(artifact.endswith((".pdf", ".zip")) for artifact in speaker.ARTIFACTS)
+    assert isinstance(speaker.SPEAKS, bool)
+    assert speaker.DEFAULT_URL is None or speaker.DEFAULT_URL.startswith("https://")
+    assert speaker.missing(Access("https://example.test")) == "api_key"
 
 
 def test_an_unknown_provider_is_a_fault() -> None:

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from listener import errors
 from listener.acts import Artifact
+from listener.api import Stream
 from listener.demo import pdf
 from listener.demo.archive import archive
-from listener.provider import Stream
 from listener.worker import filestore
 from listener.worker.filestore import FileStore, safe
 from tests.rig import paths

@@ -9,13 +9,13 @@ import msgspec
 import pytest
 
 from listener import errors
+from listener.api import Access, Api
+from listener.apis import onespan
 from listener.demo import bodies, faults
 from listener.demo.onespan import OneSpan
 from listener.demo.packages import TWO_SIGNERS, Package
 from listener.log import event
 from listener.log.event import Event
-from listener.provider import Access, Api
-from listener.providers import onespan
 from listener.worker.observe import Observer
 from tests.rig import ID, NOON, SOURCE, Worker, callback, completed
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, func, select
 
-from listener import errors, fingerprint, provider, times, views
+from listener import api, errors, fingerprint, times, views
 from listener.desk.reading import Reading, reading
 from listener.log import event, reader, schema
 from listener.log.append import now
@@ -165,7 +165,7 @@ def _lacking(source: str, settings: Settings) -> str | None:
     configured = settings.sources.get(source)
     if configured is None:
         return f"sources.{source} is not configured any more"
-    if not provider.named(configured.provider).SPEAKS_API:
+    if not api.named(configured.provider).SPEAKS:
         return f"this version cannot yet; sources.{source}.artifacts = [] wants no more of what completes from then on"
     if configured.api_key is None:
         return f"set sources.{source}.api_key; or sources.{source}.artifacts = [], for what completes from then on"

@@ -9,16 +9,12 @@ from typing import Any, Final, NamedTuple
 
 from listener import errors
 from listener.log.event import Event
-from listener.provider import Access, Api, fields_of
+from listener.provider import fields_of
 from projections import facts
 from projections.facts import Fact
 
 NOUN: Final = "transaction"
 SENDS_KEY: Final = False  # only their addresses and a secret in our address tell its callbacks from forged ones
-SPEAKS_API: Final = False
-ARTIFACTS: Final = {"encrypted.zip": "the signed documents, encrypted with the key given at submission"}
-DEFAULT_ARTIFACTS: Final = ("encrypted.zip",)
-DEFAULT_URL: Final = "https://v.evrotrust.com/vendor"
 
 
 class _Meaning(NamedTuple):
@@ -96,8 +92,3 @@ def _text(value: Any) -> str | None:
     if value is None or value == "" or isinstance(value, bool | dict | list):
         return None
     return str(value).strip() or None
-
-
-def connect(access: Access) -> Api:
-    """Its API is not spoken yet: what completes stays wanted."""
-    raise errors.ConfigurationError(f"{access.url}: this version cannot ask Evrotrust; leave api_key out")

@@ -5,33 +5,22 @@ API: https://docs.onespan.com/reference (OpenAPI 11.51)
 """
 
 import datetime
-import hashlib
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from typing import Any, Final, NamedTuple
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 import msgspec
 
-from listener import errors, wire
+from listener import errors
 from listener.log import event
 from listener.log.event import Event
-from listener.provider import Access, Api, Observation, Stream, fields_of
+from listener.provider import fields_of
 from projections import facts
 from projections.facts import Answer, Fact, Named
 
 NOUN: Final = "package"
 SENDS_KEY: Final = True
-SPEAKS_API: Final = True
-ARTIFACTS: Final = {
-    "documents.zip": "all signed documents",
-    "evidence.pdf": "the evidence summary",
-}
-DEFAULT_ARTIFACTS: Final = ("documents.zip", "evidence.pdf")
-DEFAULT_URL: Final = None  # nine regions; none is a safe guess
-
-_PATHS: Final = {"documents.zip": "documents/zip", "evidence.pdf": "evidence/summary"}
-_CONSENT: Final = "default-consent"  # the id of the consent, which is signed like a document and is none
+CONSENT: Final = "default-consent"  # the id of the consent, which is signed like a document and is none
 
 
 class _Meaning(NamedTuple):
@@ -73,7 +62,7 @@ _MEANINGS: Final[Mapping[str, _Meaning]] = {
 }
 _UNKNOWN: Final = _Meaning(facts.OTHER, 0)
 
-_STAGES: Final[Mapping[str | None, str]] = {
+STAGES: Final[Mapping[str | None, str]] = {
     "DRAFT": facts.DRAFT,
     "SENT": facts.IN_PROGRESS,
     "COMPLETED": facts.COMPLETED,
@@ -122,7 +111,7 @@ def _called_back(found: Event) -> Fact:
         source=found.source,
         provider=found.provider,
         subject=subject,
-        what=facts.CONSENTED if meaning.what == facts.DOCUMENT_SIGNED and document == _CONSENT else meaning.what,
+        what=facts.CONSENTED if meaning.what == facts.DOCUMENT_SIGNED and document == CONSENT else meaning.what,
         name=name,
         occurred_at=_time(fields.get("createdDate")),
         rank=meaning.rank,
@@ -130,7 +119,7 @@ def _called_back(found: Event) -> Fact:
         stage=meaning.stage,
         only_from=meaning.only_from,
         signer=_text(fields.get("sessionUser")),
-        document=None if document == _CONSENT else document,
+        document=None if document == CONSENT else document,
         message=_text(fields.get("newRoleId" if meaning.what == facts.SIGNER_REASSIGNED else "message"))
         or _text(fields.get("comment")),
     )
@@ -149,16 +138,16 @@ def _observed(found: Event) -> Fact:
         name=f"GET {code}",
         rank=_RANKS.get(kept.status, 0),
         status=kept.status,
-        stage=_STAGES.get(kept.status, facts.IN_PROGRESS) if kept.status else None,
+        stage=STAGES.get(kept.status, facts.IN_PROGRESS) if kept.status else None,
         message=kept.reason if kept.status else f"HTTP {code}",
         answer=Answer(code, kept.trashed, kept.signers, kept.documents),
     )
 
 
-def _read(found: Event) -> tuple["_Kept", int]:
+def _read(found: Event) -> tuple["Kept", int]:
     try:
         headers = msgspec.json.decode(found.headers or "[]", type=list[tuple[str, str]])
-        return msgspec.json.decode(found.body or b"", type=_Kept), int(dict(headers)[":status"])
+        return msgspec.json.decode(found.body or b"", type=Kept), int(dict(headers)[":status"])
     except (KeyError, ValueError, RecursionError) as error:
         raise errors.Fault(f"an unreadable answer: {error!r}") from None
 
@@ -183,49 +172,9 @@ def _time(value: Any) -> int | None:
 _EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
-def connect(access: Access) -> Api:
-    """The API, with an API key."""
-    return _Api(access)
+class Plain(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """What is kept of an answer as it is."""
 
-
-class _Api:
-    def __init__(self, access: Access) -> None:
-        # The key is sent as it is: keys have no fixed length and are never decoded (release notes 26.R5).
-        url = access.url.rstrip("/").removesuffix("/api")  # people copy it with and without
-        self._wire = wire.Wire(url, {"Authorization": f"Basic {access.key}"})
-
-    def ask(self, subject: str) -> Observation:
-        path = "/api/packages/" + quote(subject, safe="")
-        code, answer = self._wire.read("GET", path, also=(403, 404))
-        kept = _kept(code, answer)
-        return Observation("GET", path, code, msgspec.json.encode(kept), _STAGES.get(kept.status) == facts.COMPLETED)
-
-    def fetch(self, subject: str, artifact: str) -> AbstractContextManager[Stream]:
-        return self._wire.stream("GET", f"/api/packages/{quote(subject, safe='')}/{_PATHS[artifact]}")
-
-    def close(self) -> None:
-        self._wire.close()
-
-
-def _kept(code: int, answer: bytes) -> "_Kept":
-    """What of an answer may be kept: it also holds challenge answers, social security numbers and callback keys."""
-    whole = _Whole(len(answer), hashlib.sha256(answer).hexdigest())
-    if code != 200:
-        return _Kept(answer=whole)
-    try:
-        package = msgspec.json.decode(answer, type=_Package)
-    except (ValueError, RecursionError) as error:
-        raise errors.Unusable(f"HTTP 200 with something that is no package: {error}") from None
-    return _Kept(
-        **{name: getattr(package, name) for name in _Plain.__struct_fields__},
-        documents=tuple(Named(known.id, known.name) for known in package.documents if known.id != _CONSENT),
-        signers=tuple(Named(known.id, known.named) for role in package.roles for known in role.signers),
-        reason=package.messages[0].content if package.messages else None,
-        answer=whole,
-    )
-
-
-class _Plain(msgspec.Struct, omit_defaults=True, kw_only=True):
     status: str | None = None
     id: str | None = None
     trashed: bool | None = None
@@ -235,43 +184,17 @@ class _Plain(msgspec.Struct, omit_defaults=True, kw_only=True):
     due: str | None = None
 
 
-class _Whole(msgspec.Struct):
+class Whole(msgspec.Struct):
+    """The answer that this was taken from: size in bytes, SHA-256 in hex."""
+
     size: int
     sha256: str
 
 
-class _Kept(_Plain):
+class Kept(Plain):
+    """What of an answer is kept in the log."""
+
     documents: tuple[Named, ...] = ()
     signers: tuple[Named, ...] = ()
     reason: str | None = None
-    answer: _Whole | None = None
-
-
-class _Signer(msgspec.Struct):
-    id: str = ""
-    firstName: str | None = None  # noqa: N815  their spelling
-    lastName: str | None = None  # noqa: N815
-
-    @property
-    def named(self) -> str:
-        return " ".join(part for part in (self.firstName, self.lastName) if part)
-
-
-class _Role(msgspec.Struct):
-    signers: list[_Signer] = []
-
-
-class _Document(msgspec.Struct):
-    id: str = ""
-    name: str = ""
-
-
-class _Message(msgspec.Struct):
-    content: str | None = None
-
-
-class _Package(_Plain):
-    status: str
-    documents: list[_Document] = []
-    roles: list[_Role] = []
-    messages: list[_Message] = []
+    answer: Whole | None = None

@@ -13,11 +13,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from listener import acts, errors, times, views
 from listener.acts import Act, Artifact
+from listener.api import Api, Stream
 from listener.log import event, reader
 from listener.log.append import now
 from listener.log.database import Database
 from listener.log.event import Draft
-from listener.provider import Api, Stream
 from listener.views import Views
 from listener.worker import schedule
 from listener.worker.claims import Claims

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from listener import errors
 from listener.acts import Artifact
-from listener.provider import Stream
+from listener.api import Stream
 from projections.facts import Stored
 
 MOST_BYTES: Final = 1024**3

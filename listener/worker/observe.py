@@ -6,11 +6,11 @@ import msgspec
 from sqlalchemy import Connection, select
 
 from listener import errors
+from listener.api import Api, Observation
 from listener.log import event, reader
 from listener.log.append import append
 from listener.log.database import Database
 from listener.log.event import Draft, Event, written
-from listener.provider import Api, Observation
 from listener.views import Views
 from projections import facts, timeline
 

@@ -1,0 +1,74 @@
+"""What a provider's API is to us, and which ones there are: each is one module in `listener/apis/`.
+
+They are no part of the meaning: how we ask may change without a replay.
+"""
+
+import importlib
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import NamedTuple, Protocol, cast
+
+
+class Access(NamedTuple):
+    """How to reach a provider's API for one source, as far as it is configured. Each API says what it needs."""
+
+    url: str
+    key: str | None = None
+    client_id: str | None = None
+    client_secret: str | None = None
+    vendor_number: str | None = None
+    private_keys: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Without the secrets."""
+        return f"Access(url={self.url!r})"
+
+
+class Observation(NamedTuple):
+    """An answer of a provider's API, reduced to what may be kept: the status code and allow-listed fields as JSON."""
+
+    method: str
+    path: str
+    code: int
+    body: bytes
+    complete: bool
+
+
+class Stream(NamedTuple):
+    """A document on its way: its bytes, and how many there must be if the provider said so."""
+
+    chunks: Iterator[bytes]
+    length: int | None
+
+
+class Api(Protocol):
+    """A provider's API for one source. All of it raises ProviderError."""
+
+    def ask(self, subject: str) -> Observation:
+        """Where does the subject stand?"""
+
+    def fetch(self, subject: str, artifact: str) -> AbstractContextManager[Stream]:
+        """One of its documents."""
+
+    def close(self) -> None:
+        """Let go of the connections."""
+
+
+class Speaker(Protocol):
+    """A module of `listener/apis/`."""
+
+    SPEAKS: bool  # whether this version can ask it and fetch from it
+    ARTIFACTS: Mapping[str, str]  # what it can be asked for: name → what it is
+    DEFAULT_ARTIFACTS: tuple[str, ...]
+    DEFAULT_URL: str | None
+
+    def missing(self, access: Access) -> str | None:
+        """The key of the configuration that is needed still to ask it, say `api_key`; None when it can be asked."""
+
+    def connect(self, access: Access) -> Api:
+        """The API, for one source."""
+
+
+def named(provider: str) -> Speaker:
+    """How to ask a provider; there is one for each."""
+    return cast(Speaker, importlib.import_module(f"listener.apis.{provider}"))
