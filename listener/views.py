@@ -33,6 +33,7 @@ class Projection(Protocol):
     """A module of `projections/`: a table, and a pure fold that fills it."""
 
     TABLE: Table
+    ONCE: bool  # no later fact touches a row that is there
 
     def keys(self, fact: Fact) -> Sequence[Key]:
         """Every row that the fact touches."""

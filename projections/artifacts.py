@@ -29,6 +29,7 @@ TABLE: Final = Table(
     Column("fold", LargeBinary, nullable=False),
 )
 Index("artifacts_due", TABLE.c.state, TABLE.c.next_at)
+ONCE: Final = False
 
 _HOLDS: Final = frozenset({facts.HELD, facts.RELEASED})
 _ACTS: Final = _HOLDS | {facts.STORED, facts.FAILED, facts.ABANDONED, facts.RETRY}

@@ -14,7 +14,7 @@ from listener.log import reader
 from listener.log.event import Event, seal
 from listener.views import PROJECTIONS, Projection
 from listener.worker.fold import Fold, Subject
-from projections import artifacts, packages, timeline
+from projections import artifacts, course, packages, timeline
 from projections.facts import Fact, Key
 from tests.rig import BOTH, SOURCE, Worker, body, callback, history, in_force
 
@@ -46,7 +46,7 @@ HISTORY = events([in_force(*BOTH), *history()])
 @pytest.fixture(autouse=True)
 def small_states(monkeypatch: pytest.MonkeyPatch) -> None:
     """A state of more than five steps is a fault, so that the history has one."""
-    monkeypatch.setattr(packages, "MOST_STEPS", 5)
+    monkeypatch.setattr(course, "MOST_STEPS", 5)
 
 
 def test_the_history_has_a_bit_of_everything() -> None:

@@ -26,7 +26,7 @@ from listener.log.database import Database
 from listener.views import Checkpoint, Views
 from listener.worker import projector as projecting
 from listener.worker.projector import Projector, live_generation
-from projections import packages, timeline
+from projections import course, packages, timeline
 from tests.rig import SOURCE, Log, add, callback, history, tables, until
 
 ROOT = Path(__file__).parents[1]
@@ -73,7 +73,7 @@ def alarms(log: Log) -> list[str]:
 @pytest.fixture(autouse=True)
 def small_states(monkeypatch: pytest.MonkeyPatch) -> None:
     """A state of more than five steps is a fault, so that the history has one."""
-    monkeypatch.setattr(packages, "MOST_STEPS", 5)
+    monkeypatch.setattr(course, "MOST_STEPS", 5)
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +194,7 @@ def die() -> None:
 
 def killed(data: str, folder: str, batch: int, step: Sequence[str], times: int) -> None:
     """For another process: fold, and be killed when this step comes for the nth time."""
-    packages.MOST_STEPS, projecting.BATCH = 5, batch  # type: ignore[misc]
+    course.MOST_STEPS, projecting.BATCH = 5, batch  # type: ignore[misc]
     left = iter(range(times - 1))
     found = Projector(Database(Path(data)), Path(folder), "code")
     Listening(step[0], step[1], lambda: die() if next(left, None) is None else None)
@@ -229,7 +229,7 @@ def test_killed_between_rows_and_checkpoint_the_same(
 
 def race(data: str, folder: str, head: int) -> None:
     """For another process: fold up to a position that is not there yet, and print where the checkpoint was moved."""
-    packages.MOST_STEPS, projecting.BATCH = 5, 3  # type: ignore[misc]
+    course.MOST_STEPS, projecting.BATCH = 5, 3  # type: ignore[misc]
     moved: list[int] = []
     real = views.move
 

@@ -28,7 +28,7 @@ from listener.worker import replay as replaying
 from listener.worker.plan import Plan
 from listener.worker.projector import Projector, fold_next, live_generation
 from listener.worker.replay import Replay
-from projections import artifacts, packages, timeline
+from projections import artifacts, course, packages, timeline
 from tests.rig import (
     BOTH,
     ID,
@@ -448,7 +448,7 @@ def test_new_faults_are_applied_only_when_acknowledged(tmp_path: Path, monkeypat
         flood = [event for event in history() if b"flooded" in event.body]
         add(log.database, *flood)
         fold(log, "old")
-        monkeypatch.setattr(packages, "MOST_STEPS", 5)
+        monkeypatch.setattr(course, "MOST_STEPS", 5)
         plan = replay(log).plan()
         [fault] = plan.faults
         assert (fault.subject, fault.new, "5 changes" in fault.error, plan.different) == ("flooded", True, True, True)
@@ -466,7 +466,7 @@ def test_a_fault_of_an_event_that_came_since_needs_consent_too(tmp_path: Path, m
         flood = [event for event in history() if b"flooded" in event.body]
         add(log.database, *flood[:5])
         fold(log, "old")
-        monkeypatch.setattr(packages, "MOST_STEPS", 5)
+        monkeypatch.setattr(course, "MOST_STEPS", 5)
         plan = replay(log).plan()
         add(log.database, *flood[5:10])
         for _ in range(2):
