@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar, cast
 import msgspec
 
 from listener import errors, providers
-from listener.log.event import Event
+from listener.log.event import Readable
 from projections.facts import Fact
 
 _Shape = TypeVar("_Shape")
@@ -30,7 +30,7 @@ class Provider(Protocol):
     def recognises(self, path: str, body: bytes) -> bool:
         """Whether this looks like one of the provider's callbacks, authenticated or not."""
 
-    def interpret(self, event: Event) -> list[Fact]:
+    def interpret(self, event: Readable) -> list[Fact]:
         """What a callback, import or observation says. Raises Fault if it cannot be read."""
 
 
