@@ -6,18 +6,15 @@ from typing import Final
 from sqlalchemy import Connection
 
 from listener import rows
-from listener.interpreter import Interpreter
 from listener.log import reader
 from listener.log.database import Database
-from listener.log.event import Content
 from listener.views import Views
-from listener.worker import intake
+from listener.worker import ahead, intake
 from listener.worker.fold import Fold
 
 Told = Callable[[int], None]  # so many more events were folded
 
-PIECE: Final = 2_000  # events that are read at once
-MOST_STATES: Final = 40_000  # of one projection, in memory: about 2 kB each
+MOST_STATES: Final = 60_000  # of one projection, in memory: about 2 kB each
 
 
 def build(database: Database, generation: Views, origin: str, fingerprint: str, until: int, told: Told) -> None:
@@ -28,23 +25,18 @@ def build(database: Database, generation: Views, origin: str, fingerprint: str, 
     with database.reading() as log:
         log_id = reader.log_id(log)
     with generation.building(log_id, origin) as connection:
-        fold, interpreter, after = Fold(), Interpreter(), 0
-        while piece := _piece(database, after, until):
-            fold.take(piece, interpreter)
-            after = piece[-1].position
+        fold, last = Fold(), 0
+        for piece in ahead.pieces(database, until):
+            fold.faults += piece.faults
+            fold.take_facts(piece.facts)
             _make_room(connection, fold)
-            told(len(piece))
+            last = piece.last
+            told(piece.events)
         _save_all(connection, fold)
         intake.note(connection, fold)
-        if after:
+        if last:
             with database.reading() as log:
-                intake.arrive(log, connection, 0, after, fingerprint)
-
-
-def _piece(database: Database, after: int, until: int) -> list[Content]:
-    """The next events, in a short transaction: a long one would make the log's write-ahead log grow."""
-    with database.reading() as log:
-        return reader.contents(log, after, PIECE, until)
+                intake.arrive(log, connection, 0, last, fingerprint)
 
 
 def _make_room(connection: Connection, fold: Fold) -> None:
