@@ -17,7 +17,9 @@ Told = Callable[[int], None]  # so many more events were folded
 MOST_STATES: Final = 60_000  # of one projection, in memory: about 2 kB each
 
 
-def build(database: Database, generation: Views, origin: str, fingerprint: str, until: int, told: Told) -> None:
+def build(
+    database: Database, generation: Views, origin: str, fingerprint: str, until: int, told: Told = lambda _events: None
+) -> None:
     """Make the generation of all events up to a position; nobody may look at it before this returns.
 
     What was killed half way is of no use, and is thrown away by whoever builds next.
