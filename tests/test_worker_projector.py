@@ -497,7 +497,7 @@ def test_code_that_changed_begins_a_new_segment(tmp_path: Path) -> None:
             found = projector(log, code=code)
             found.catch_up()
             with found.views.reading() as connection:
-                segments = [tuple(row) for row in connection.execute(views.segments.select())]
+                segments = [tuple(row)[1:] for row in connection.execute(views.segments.select())]
             found.close()
         assert segments == [(0, "a"), (3, "b"), (5, "a")]
         assert live(log) == 1

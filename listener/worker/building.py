@@ -11,7 +11,7 @@ from listener.log import reader
 from listener.log.database import Database
 from listener.log.event import Content
 from listener.views import Views
-from listener.worker import intake
+from listener.worker import faults, intake, revisiting
 from listener.worker.fold import Fold
 
 Told = Callable[[int], None]  # so many more events were folded
@@ -32,19 +32,30 @@ def build(database: Database, generation: Views, origin: str, fingerprint: str, 
         while piece := _piece(database, after, until):
             fold.take(piece, interpreter)
             after = piece[-1].position
+            faults.note(connection, fold, fingerprint)
+            if revisiting.decides(piece[-1]):
+                _obey(database, connection, fold, piece[-1], fingerprint)
             _make_room(connection, fold)
             told(len(piece))
         _save_all(connection, fold)
-        intake.note(connection, fold)
         if after:
             with database.reading() as log:
                 intake.arrive(log, connection, 0, after, fingerprint)
 
 
 def _piece(database: Database, after: int, until: int) -> list[Content]:
-    """The next events, in a short transaction: a long one would make the log's write-ahead log grow."""
+    """The next events, in a short transaction: a long one would make the log's write-ahead log grow.
+
+    A decision about faults is the last of its piece.
+    """
     with database.reading() as log:
-        return reader.contents(log, after, PIECE, until)
+        return reader.contents(log, after, PIECE, revisiting.stretch(log, after, until))
+
+
+def _obey(database: Database, connection: Connection, fold: Fold, decided: Content, fingerprint: str) -> None:
+    """Do what a decision says about faults; they are noted, and the states stay in memory."""
+    with database.reading() as log:
+        revisiting.obey(log, connection, fold, decided, fingerprint)
 
 
 def _make_room(connection: Connection, fold: Fold) -> None:
