@@ -89,7 +89,7 @@ parked = Table(
     Column("subject", Text, primary_key=True),
     Column("position", Integer, primary_key=True),
 )
-# The events behind `after` up to `until` that somebody began to take in, and `deaths` of the worker on the way.
+# What was about to be taken in, if the worker died of it.
 trying = Table(
     "trying",
     _metadata,
@@ -97,7 +97,8 @@ trying = Table(
     Column("after", Integer, nullable=False),
     Column("until", Integer, nullable=False),
     Column("deaths", Integer, nullable=False),
-    Column("interpreted", Boolean, nullable=False),  # it lived through the interpretation
+    Column("interpreted", Boolean, nullable=False),
+    Column("tried_with", Text, nullable=False),
 )
 heartbeat = Table(
     "heartbeat",

@@ -81,7 +81,7 @@ def test_a_heart_beats_when_there_is_nothing_to_do(tmp_path: Path, monkeypatch: 
 
 def test_a_heart_beats_while_much_is_folded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A rebuild is not death: the beat comes between two batches."""
-    monkeypatch.setattr("listener.worker.projector.BATCH", 1)
+    monkeypatch.setattr("listener.worker.intake.BATCH", 1)
     with Worker(tmp_path) as worker:
         add(worker.database, *(callback("PACKAGE_CREATE", str(number)) for number in range(20)))
         loop.run(worker.projector, worker.downloads, SetAfter(5))
@@ -137,7 +137,7 @@ def test_nothing_is_fetched_again_for_new_views(tmp_path: Path, monkeypatch: pyt
 
 def test_it_stops_amid_a_rebuild(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stop comes between two batches, and the next start goes on from there."""
-    monkeypatch.setattr("listener.worker.projector.BATCH", 1)
+    monkeypatch.setattr("listener.worker.intake.BATCH", 1)
     with Worker(tmp_path) as worker:
         add(worker.database, *(callback("PACKAGE_CREATE", str(number)) for number in range(20)))
         loop.run(worker.projector, worker.downloads, SetAfter(5))

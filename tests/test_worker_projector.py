@@ -213,7 +213,7 @@ def child(call: str, *arguments: Any) -> "Iterator[subprocess.Popen[str]]":
             process.kill()
 
 
-@pytest.mark.parametrize(("step", "times"), [(STEPS[3], 2), (STEPS[4], 3), (("commit", ""), 4)])
+@pytest.mark.parametrize(("step", "times"), [(STEPS[3], 2), (STEPS[4], 3), (("commit", ""), 12)])
 def test_killed_between_rows_and_checkpoint_the_same(
     told: Log, tmp_path: Path, whole: list[list[str]], step: tuple[str, str], times: int
 ) -> None:

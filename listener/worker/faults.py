@@ -22,20 +22,20 @@ def stopped(generation: Connection) -> list[Subject]:
 
 def note(generation: Connection, fold: Fold, fingerprint: str) -> Sequence[Faulty]:
     """Write down what the fold could not take in, and what waits behind it; the faults. The fold forgets both."""
-    noted, waiting = fold.faults, fold.parked
+    noted, waiting = [_note(generation, fault, fingerprint) for fault in fold.faults], set(fold.parked)
     fold.faults, fold.parked = [], []
-    for fault in noted:
-        _note(generation, fault, fingerprint)
     if waiting:
-        generation.execute(_parked.insert(), [{"source": s, "subject": n, "position": p} for s, n, p in set(waiting)])
+        generation.execute(_parked.insert(), [{"source": s, "subject": n, "position": p} for s, n, p in waiting])
     return noted
 
 
-def _note(generation: Connection, fault: Faulty, fingerprint: str) -> None:
+def _note(generation: Connection, fault: Faulty, fingerprint: str) -> Faulty:
     """Of one that is there already only the error may be new: its attempts were counted before it was tried."""
     again = _faults.update().where(_same(fault)).values(error=fault.error)
     if generation.execute(again).rowcount == 0:
         generation.execute(_faults.insert().values((*fault, fingerprint)))
+        return fault
+    return Faulty(*generation.execute(_FAULTY.where(_same(fault))).one())
 
 
 def _same(fault: Faulty) -> ColumnElement[bool]:
@@ -66,6 +66,12 @@ def outdated(generation: Connection, fingerprint: str) -> Faulty | None:
 def count(generation: Connection, fault: Faulty, fingerprint: str) -> None:
     """One more attempt, with this code."""
     tried = {"attempts": _faults.c.attempts + 1, "tried_with": fingerprint}
+    generation.execute(_faults.update().where(_same(fault)).values(tried))
+
+
+def discount(generation: Connection, fault: Faulty) -> None:
+    """The attempt came to nothing, as if this code had never tried."""
+    tried = {"attempts": fault.attempts, "tried_with": ""}
     generation.execute(_faults.update().where(_same(fault)).values(tried))
 
 

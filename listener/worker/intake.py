@@ -1,6 +1,6 @@
 """Taking events of the log into a generation: states, faults, segment and checkpoint move in one transaction."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from sqlalchemy import Connection
@@ -9,9 +9,11 @@ from listener import rows, views
 from listener.interpreter import Interpreter
 from listener.log import reader
 from listener.log.event import Content
-from listener.views import Checkpoint
+from listener.views import Checkpoint, Views
 from listener.worker import faults, generations, revisiting
 from listener.worker.fold import Faulty, Fold, Subject
+
+Take = Callable[[Connection], Sequence[Faulty]]
 
 BATCH: Final = 500
 
@@ -19,6 +21,13 @@ BATCH: Final = 500
 def following(log: Connection, checkpoint: Checkpoint, until: int | None = None) -> list[Content]:
     """The events behind a checkpoint that are to be taken in next, none behind `until` or a decision about faults."""
     return reader.contents(log, checkpoint.position, BATCH, revisiting.stretch(log, checkpoint.position, until))
+
+
+def go_on(generation: Views, before: Checkpoint, take: Take) -> Sequence[Faulty]:
+    """Take in what comes behind a checkpoint; what could not be taken in."""
+    with generation.writing() as connection:
+        # Another projector may have folded these since: its checkpoint tells, and this transaction shuts it out.
+        return take(connection) if views.checkpoint(connection) == before else ()
 
 
 def take_in(log: Connection, generation: Connection, events: Sequence[Content], fingerprint: str) -> Sequence[Faulty]:
@@ -35,11 +44,11 @@ def take_in(log: Connection, generation: Connection, events: Sequence[Content], 
 
 
 def leave_out(
-    log: Connection, generation: Connection, left: Content, of: Iterable[Subject], error: str, fingerprint: str
+    log: Connection, generation: Connection, left: Content, of: Iterable[Subject], attempts: int, fingerprint: str
 ) -> Sequence[Faulty]:
     """Go on behind the event that follows the checkpoint without taking it in; the faults that it is."""
     fold = _fold(generation)
-    fold.leave_out(left, of, error)
+    fold.leave_out(left, of, f"the worker died {attempts} times while taking it in", attempts)
     found = faults.note(generation, fold, fingerprint)
     arrive(log, generation, left.position - 1, left.position, fingerprint)
     return found

@@ -1,6 +1,6 @@
 """Keeps the live generation of the views up to date with the log."""
 
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -12,7 +12,7 @@ from listener.log.append import now
 from listener.log.database import Database
 from listener.views import Views
 from listener.worker import generations, intake
-from listener.worker.fold import Faulty
+from listener.worker.tries import Folded, Tries
 
 _log = structlog.get_logger()
 
@@ -24,6 +24,7 @@ class Projector:
         self._database = database
         self._folder = folder
         self._fingerprint = fingerprint
+        self._tries: Tries | None = None
         self._open()
 
     def catch_up(self) -> int:
@@ -45,7 +46,7 @@ class Projector:
     def fold_some(self) -> int:
         """Fold the next events, if there are any; how many."""
         try:
-            taken, faults = fold_next(self._database, self.views, self._fingerprint, only_live=True)
+            taken, faults = fold_next(self._database, self.views, self._fingerprint, tries=self._live_tries())
         except errors.Superseded:  # somebody applied a replay, or took one back
             return self._switch()
         except errors.Parted:
@@ -53,6 +54,11 @@ class Projector:
         for fault in faults:
             _log.error("fault", **fault._asdict())
         return taken
+
+    def _live_tries(self) -> Tries:
+        if self._tries is None or self._tries.generation is not self.views:
+            self._tries = Tries(self.views, self._fingerprint)
+        return self._tries
 
     def mend(self, error: errors.ViewsError) -> None:
         """Throw views away that cannot be read, and begin the next generation: they are no more than an opinion."""
@@ -107,24 +113,24 @@ class Projector:
 
 
 def fold_next(
-    database: Database, generation: Views, fingerprint: str, until: int | None = None, only_live: bool = False
-) -> tuple[int, Sequence[Faulty]]:
+    database: Database, generation: Views, fingerprint: str, until: int | None = None, tries: Tries | None = None
+) -> Folded:
     """Fold the next events into any generation, none behind `until`; how many, and what could not be taken in.
 
-    Raises Parted if the generation was folded from another log, and with `only_live` Superseded if another is shown.
+    Raises Parted if the generation was folded from another log, and with `tries`, which is for the live one,
+    Superseded if another is shown.
     """
     with generation.reading() as connection:
         before = views.checkpoint(connection)
     with database.reading() as log:
-        if only_live and generations.live(log) != generation.generation:
+        if tries is not None and generations.live(log) != generation.generation:
             raise errors.Superseded(f"{generation.path} is not shown any more")
         if not generations.bound(log, before):
             raise errors.Parted(f"{generation.path} was folded from another log")
+        if tries is not None:
+            return tries.fold_next(log, before)
         events = intake.following(log, before, until)
         if not events:
             return 0, ()
-        with generation.writing() as connection:
-            # Another projector may have folded these since: its checkpoint tells, and this transaction shuts it out.
-            if views.checkpoint(connection) != before:
-                return len(events), ()
-            return len(events), intake.take_in(log, connection, events, fingerprint)
+        take = partial(intake.take_in, log, events=events, fingerprint=fingerprint)
+        return len(events), intake.go_on(generation, before, take)
