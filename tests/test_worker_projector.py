@@ -217,7 +217,7 @@ def child(call: str, *arguments: Any) -> "Iterator[subprocess.Popen[str]]":
             process.kill()
 
 
-@pytest.mark.parametrize(("step", "times"), [(STEPS[3], 2), (STEPS[4], 3), (("commit", ""), 4)])
+@pytest.mark.parametrize(("step", "times"), [(STEPS[3], 2), (STEPS[4], 3), (("commit", ""), 12)])
 def test_killed_between_rows_and_checkpoint_the_same(
     told: Log, tmp_path: Path, whole: list[list[str]], step: tuple[str, str], times: int
 ) -> None:
@@ -547,7 +547,7 @@ def test_code_that_changed_begins_a_new_segment(tmp_path: Path) -> None:
             found = projector(log, code=code)
             found.catch_up()
             with found.views.reading() as connection:
-                segments = [tuple(row) for row in connection.execute(views.segments.select())]
+                segments = [tuple(row)[1:] for row in connection.execute(views.segments.select())]
             found.close()
         assert segments == [(0, "a"), (3, "b"), (5, "a")]
         assert live(log) == 1

@@ -9,7 +9,8 @@ from listener import rows
 from listener.log import reader
 from listener.log.database import Database
 from listener.views import Views
-from listener.worker import ahead, intake
+from listener.worker import ahead, faults, intake, revisiting
+from listener.worker.ahead import Piece
 from listener.worker.fold import Fold
 
 Told = Callable[[int], None]  # so many more events were folded
@@ -31,14 +32,23 @@ def build(
         for piece in ahead.pieces(database, until):
             fold.faults += piece.faults
             fold.take_facts(piece.facts)
+            faults.note(connection, fold, fingerprint)
+            if piece.decides:
+                _obey(database, connection, fold, piece, fingerprint)
             _make_room(connection, fold)
             last = piece.last
             told(piece.events)
         _save_all(connection, fold)
-        intake.note(connection, fold)
         if last:
             with database.reading() as log:
                 intake.arrive(log, connection, 0, last, fingerprint)
+
+
+def _obey(database: Database, connection: Connection, fold: Fold, piece: Piece, fingerprint: str) -> None:
+    """Do what a decision says about faults; they are noted, and the states stay in memory."""
+    with database.reading() as log:
+        [decided] = reader.contents_at(log, [piece.last])
+        revisiting.obey(log, connection, fold, decided, fingerprint)
 
 
 def _make_room(connection: Connection, fold: Fold) -> None:

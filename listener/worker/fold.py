@@ -21,6 +21,7 @@ class Faulty(NamedTuple):
     source: str
     subject: str | None
     error: str
+    attempts: int = 1
 
 
 def nothing(_projection: Projection, _keys: Sequence[Key]) -> Mapping[Key, Any]:
@@ -53,6 +54,18 @@ class Fold:
         self._load(found)
         for fact in found:
             self._apply(fact)
+
+    def leave_out(self, event: Readable, of: Iterable[Subject], error: str, attempts: int = 1) -> None:
+        """Take nothing of an event in: it is a fault of these subjects, or of nobody who could be named."""
+        subjects = list(dict.fromkeys(of))
+        for subject in subjects:
+            if subject in self.stopped:
+                self.parked.append((*subject, event.position))
+            else:
+                self.stopped.add(subject)
+                self.faults.append(Faulty(event.position, *subject, error, attempts))
+        if not subjects:
+            self.faults.append(Faulty(event.position, event.source, None, error, attempts))
 
     def _interpret(self, event: Readable, interpreter: Interpreter) -> Sequence[Fact]:
         try:

@@ -13,6 +13,7 @@ from listener.views import Views
 from listener.worker import generations
 from listener.worker.catching_up import fold_next
 from listener.worker.rebuilding import rebuild
+from listener.worker.tries import Tries
 
 _log = structlog.get_logger()
 
@@ -24,6 +25,7 @@ class Projector:
         self._database = database
         self._folder = folder
         self._fingerprint = fingerprint
+        self._tries: Tries | None = None
         self._open()
 
     def catch_up(self) -> int:
@@ -45,7 +47,7 @@ class Projector:
     def fold_some(self) -> int:
         """Fold the next events, if there are any; how many."""
         try:
-            taken, faults = fold_next(self._database, self.views, self._fingerprint, only_live=True)
+            taken, faults = fold_next(self._database, self.views, self._fingerprint, tries=self._live_tries())
         except errors.Superseded:  # somebody applied a replay, or took one back
             return self._switch()
         except errors.Parted:
@@ -53,6 +55,11 @@ class Projector:
         for fault in faults:
             _log.error("fault", **fault._asdict())
         return taken
+
+    def _live_tries(self) -> Tries:
+        if self._tries is None or self._tries.generation is not self.views:
+            self._tries = Tries(self.views, self._fingerprint)
+        return self._tries
 
     def mend(self, error: errors.ViewsError) -> None:
         """Throw views away that cannot be read, and build them anew: they are no more than an opinion."""

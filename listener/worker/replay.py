@@ -259,9 +259,8 @@ class Replay:
         return live, act.previous
 
     def _assert_folded_by_us(self, old: Views) -> None:
-        newest = select(views.segments.c.fingerprint).order_by(views.segments.c.after.desc()).limit(1)
         with old.reading() as connection:
-            folded_by = connection.scalar(newest)
+            folded_by = connection.scalar(views.NEWEST_CODE)
         if folded_by is not None and folded_by != self._fingerprint:
             raise errors.ReplayRefused(
                 f"generation {old.generation} was folded by other code than this; deploy that first, "
