@@ -75,12 +75,22 @@ def _start(name: str, port: int, folder: str) -> "subprocess.Popen[bytes]":
 
 
 def start_signlog(port: int, folder: str, *arguments: str) -> "subprocess.Popen[bytes]":
-    """signlog serve with throw-away data and one OneSpan source."""
+    """signlog serve with throw-away data and one OneSpan source that wants no documents."""
+    return serve(configure(port, folder, "artifacts = []"), *arguments)
+
+
+def configure(port: int, folder: str, source: str = "") -> Path:
+    """The configuration, written into the folder that will also hold the data; `source` adds to the OneSpan source."""
     config = Path(folder) / "signlog.toml"
     config.write_text(
         f'data = "{folder}/data"\ndisk_reserve = 0\ndoor.port = {port}\n'
-        f'[sources.onespan]\ncallback_keys = ["{KEY}"]\nartifacts = []\n'
+        f'[sources.onespan]\ncallback_keys = ["{KEY}"]\n{source}\n'
     )
+    return config
+
+
+def serve(config: Path, *arguments: str) -> "subprocess.Popen[bytes]":
+    """signlog serve, whatever it says thrown away."""
     command: Sequence[str] = [sys.executable, "-m", "listener", "serve", "--config", str(config), *arguments]
     return subprocess.Popen(command, stderr=subprocess.DEVNULL)
 
