@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from listener import bootstrap, settings
+from listener import bootstrap, logs, settings
 from listener.log import reader
 from listener.log.append import append
 from listener.log.database import Database
@@ -91,4 +91,5 @@ def _peak_megabytes() -> float:
 
 
 if __name__ == "__main__":
+    logs.configure()
     print(json.dumps(_timed(CHORES[sys.argv[1]], Path(sys.argv[2]), [int(number) for number in sys.argv[3:]])))

@@ -45,5 +45,8 @@ def _rate(found: dict[str, Any]) -> float:
 def chore(name: str, config: Path, *arguments: str) -> dict[str, Any]:
     """Let a process of its own do it; how long it took, over how many events, and its peak memory."""
     command = [sys.executable, "-m", "scripts.benches.chores", name, str(config), *arguments]
-    found: dict[str, Any] = json.loads(subprocess.check_output(command))
+    done = subprocess.run(command, check=False, capture_output=True)
+    if done.returncode:
+        raise SystemExit(done.stderr.decode())
+    found: dict[str, Any] = json.loads(done.stdout)
     return found
