@@ -6,36 +6,76 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, NamedTuple
 
-from scripts.benches.door import FOLDER, configure, free_port, serve, wait_for
+from scripts.benches.door import FOLDER, configure, fdatasync_ms, free_port, serve, wait_for
 
-EVENTS = 1_000_000
-ROUNDS = 3  # of the bare loop: it is over so soon that noise shows
-PER_SECOND = 200
+EVENTS: Final = 1_000_000
+ROUNDS: Final = 3
+PER_SECOND: Final = 200
 
-Figures = dict[str, Any]
+Found = dict[str, Any]  # what a child measured
 
 
-def run(events: int = EVENTS, keep: str | None = None) -> None:
-    """Print the figures for a log of so many callbacks.
+class Round(NamedTuple):
+    """Each thing once, one after the other, so that the machine's moods hit all alike."""
+
+    bare: Found
+    tenth: Found
+    plan: Found
+    slowed: Found  # a plan while the door takes callbacks …
+    beside: Found  # … and what the door's clients saw
+    without: Found
+
+
+class Figure(NamedTuple):
+    """A number of a round, and what is promised of it."""
+
+    name: str
+    promised: str
+    of: Callable[[Round], float]
+    form: str
+
+
+def _rate(found: Found) -> float:
+    return float(found["events"] / found["seconds"])
+
+
+def _cpu(found: Found) -> float:
+    return float(found["cpu"] / found["events"])
+
+
+_FIGURES: Final = (
+    Figure("replay / bare loop", "≥ 0.15", lambda one: _rate(one.plan) / _rate(one.bare), ".3f"),
+    Figure("  in CPU only", "", lambda one: _cpu(one.bare) / _cpu(one.plan), ".3f"),
+    Figure("  events a second, replay", "", lambda one: _rate(one.plan), ",.0f"),
+    Figure("  events a second, bare loop", "", lambda one: _rate(one.bare), ",.0f"),
+    Figure("  events a second, replay beside the door", "", lambda one: _rate(one.slowed), ",.0f"),
+    Figure("peak memory of a replay, MB", "≤ 300", lambda one: one.plan["peak_mb"], ".0f"),
+    Figure("  of a tenth", "", lambda one: one.tenth["peak_mb"], ".0f"),
+    Figure("cost of an event, all / a tenth", "≤ 1.3", lambda one: _rate(one.tenth) / _rate(one.plan), ".2f"),
+    Figure("  in CPU only", "", lambda one: _cpu(one.plan) / _cpu(one.tenth), ".2f"),
+    Figure("worst append beside a replay, ms", "≤ 50", lambda one: one.beside["worst_ms"], ".1f"),
+    Figure("  99.9th percentile", "", lambda one: one.beside["p999_ms"], ".1f"),
+    Figure("  callbacks not answered with 200", "0", lambda one: one.beside["lost"], ".0f"),
+    Figure("worst append without, ms", "", lambda one: one.without["worst_ms"], ".1f"),
+    Figure("  99.9th percentile", "", lambda one: one.without["p999_ms"], ".1f"),
+)
+
+
+def run(events: int = EVENTS, rounds: int = ROUNDS, keep: str | None = None) -> None:
+    """Print the middle of some rounds over a log of so many callbacks, and behind it each round.
 
     `keep`: a folder for the logs, which are not made twice; what the door took stays in them.
     """
     Path(FOLDER).mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
         small, large = (_prepared(Path(keep or folder), number) for number in (events // 10, events))
-        bare = statistics.median(_rate(_chore("bare", large)) for _ in range(ROUNDS))
-        tenth, plan = _chore("plan", small), _chore("plan", large)
-        replay = _rate(plan)
-        print(f"{'figure':<40}{'promised':>12}{'found':>12}")
-        _row("replay / bare loop", "0.15", f"{replay / bare:.3f}", f"{replay:,.0f}/s beside {bare:,.0f}/s")
-        _row("peak memory of a replay", "300 MB", f"{plan['peak_mb']:.0f} MB", f"a tenth: {tenth['peak_mb']:.0f} MB")
-        _row("an event of all / of a tenth", "1.3", f"{_rate(tenth) / replay:.2f}", f"a tenth: {_rate(tenth):,.0f}/s")
-        _door(large)
+        print(f"median fdatasync {fdatasync_ms():.2f} ms", flush=True)
+        _show([_round(small, large) for _ in range(rounds)])
 
 
 def _prepared(folder: Path, events: int) -> Path:
@@ -53,50 +93,46 @@ def _prepared(folder: Path, events: int) -> Path:
     return config
 
 
-def _door(config: Path) -> None:
-    """The door's latency beside a replay, then for as long without one."""
-    with _steady(config) as beside:
-        plan = _chore("plan", config)
-    with _steady(config) as without:
-        time.sleep(plan["seconds"])
-    for name, promised, found in (("beside a replay", "50 ms", beside), ("without", "", without)):
-        told = f"{found['sent']:,.0f} at {PER_SECOND}/s, refused {found['refused'] + found['unanswered']}"
-        _row(f"worst append {name}", promised, f"{found['worst_ms']:.1f} ms", told)
-        _row(f"99.9th percentile {name}", "", f"{found['p999_ms']:.1f} ms", "")
-    _row("replay beside the door", "", f"{_rate(plan):,.0f}/s", "")
+def _round(small: Path, large: Path) -> Round:
+    bare, tenth, plan = _chore("bare", large), _chore("plan", small), _chore("plan", large)
+    with _door(large) as beside:
+        slowed = _chore("plan", large)
+    with _door(large) as without:
+        time.sleep(slowed["seconds"])
+    return Round(bare, tenth, plan, slowed, beside, without)
 
 
 @contextmanager
-def _steady(config: Path) -> Iterator[Figures]:
-    """A door that takes PER_SECOND callbacks a second meanwhile; the figures are there afterwards."""
+def _door(config: Path) -> Iterator[Found]:
+    """A door that takes PER_SECOND callbacks a second meanwhile; what its clients saw is there afterwards."""
     port = free_port()
     server = serve(configure(port, str(config.parent)), "--door")
-    figures: Figures = {}
+    found: Found = {}
     try:
         wait_for(port)
         command = [sys.executable, "-m", "scripts.benches.steady", str(port), str(PER_SECOND)]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as client:
             time.sleep(2)  # until it has warmed the door up
-            yield figures
-            figures.update(json.loads(client.communicate()[0]))
+            yield found
+            found.update(json.loads(client.communicate()[0]))
     finally:
         server.terminate()
         server.wait()
 
 
-def _row(figure: str, promised: str, found: str, told: str) -> None:
-    print(f"{figure:<40}{promised:>12}{found:>12}  {told}".rstrip(), flush=True)
+def _show(rounds: Sequence[Round]) -> None:
+    print(f"{'':<44}{'promised':>9}{'found':>12}    rounds")
+    for name, promised, of, form in _FIGURES:
+        values = [of(one) for one in rounds]
+        each = "  ".join(format(value, form) for value in values)
+        print(f"{name:<44}{promised:>9}{format(statistics.median(values), form):>12}    {each}")
 
 
-def _rate(found: Figures) -> float:
-    return float(found["events"] / found["seconds"])
-
-
-def _chore(name: str, config: Path, *arguments: str) -> Figures:
-    """Let a process of its own do it; how long it took, over how many events, and its peak memory."""
+def _chore(name: str, config: Path, *arguments: str) -> Found:
+    """Let a process of its own do it: how long it took, over how many events, how much memory at most."""
     command = [sys.executable, "-m", "scripts.benches.chores", name, str(config), *arguments]
     done = subprocess.run(command, check=False, capture_output=True)
     if done.returncode:
         raise SystemExit(done.stderr.decode())
-    found: Figures = json.loads(done.stdout)
+    found: Found = json.loads(done.stdout)
     return found
