@@ -177,8 +177,7 @@ def _lacking(source: str, settings: Settings) -> str | None:
 
 def _mixed(at: Reading) -> bool:
     """Whether other code than today's folded a part of the live generation."""
-    folded = set(at.views.scalars(select(views.segments.c.fingerprint)))
-    return bool(folded - {fingerprint.fingerprint()})
+    return bool(views.folded_by(at.views) - {fingerprint.fingerprint()})
 
 
 def _source(log: Connection, name: str, settings: Settings) -> dict[str, Any]:
