@@ -97,11 +97,12 @@ def _find(both: Connection) -> None:
     """
     _differing.drop(both, checkfirst=True)
     _differing.create(both)
+    found = 0  # only subjects that are new to it are counted
     for before, after in zip(_BEFORE, _AFTER, strict=True):
-        found = _add(both, _not_so_in(before, after))
+        found += _add(both, _not_so_in(before, after))
         # Where every row has its equal and there are as many, there is nothing more to look for.
         if found or _count(both, before) != _count(both, after):
-            _add(both, _lacking_in(after, before))
+            found += _add(both, _lacking_in(after, before))
 
 
 def _add(both: Connection, subjects: Select[Any]) -> int:
