@@ -106,11 +106,12 @@ def _find(both: Connection) -> None:
     The database compares: to carry every row of both into Python took longer than to build one.
     """
     _begin(both)
+    found = 0  # only subjects that are new to it are counted
     for before, after in zip(_BEFORE, _AFTER, strict=True):
-        found = _add(both, _not_so_in(before, after))
+        found += _add(both, _not_so_in(before, after))
         # Where every row has its equal and there are as many, there is nothing more to look for.
         if found or _count(both, before) != _count(both, after):
-            _add(both, _lacking_in(after, before))
+            found += _add(both, _lacking_in(after, before))
 
 
 def _begin(both: Connection) -> None:
