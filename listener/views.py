@@ -123,6 +123,7 @@ FIRST: Final = "first"  # why a generation was made: the first one …
 PARTED: Final = "parted"  # … the log is not the one that the last generation was folded from …
 RESHAPED: Final = "reshaped"  # … the tables have another shape now …
 DAMAGED: Final = "damaged"  # … the last generation could not be read any more …
+LOST: Final = "lost"  # … or was not there …
 REPLAYED: Final = "replayed"  # … or somebody asked for it
 _CORRUPT, _NOT_A_DATABASE = 11, 26  # https://sqlite.org/rescode.html
 
@@ -172,7 +173,8 @@ class Views:
 
     def _tell_damage(self, context: ExceptionContext) -> None:
         error = context.original_exception
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in (_CORRUPT, _NOT_A_DATABASE):
+        damaged = getattr(error, "sqlite_errorcode", 0) & 0xFF in (_CORRUPT, _NOT_A_DATABASE)
+        if damaged or str(error).startswith(("no such table", "no such column")):
             raise errors.ViewsError(f"{self.path} is damaged ({error}); the worker folds it anew") from error
 
     def create(self, log_id: bytes, origin: str) -> None:

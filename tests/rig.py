@@ -227,9 +227,9 @@ def history() -> list[Draft]:
     ]
 
 
-def in_force(*wanted: str) -> Draft:
-    """A declaration of which documents are wanted of the source."""
-    return acts.in_force(InForce(acts.IN_FORCE, "0", "0", "0", {SOURCE: SourceInForce("onespan", wanted)}))
+def in_force(*wanted: str, code: str = "0") -> Draft:
+    """A declaration of which documents are wanted of the source, and of the fingerprint of the code."""
+    return acts.in_force(InForce(acts.IN_FORCE, "0", code, "0", {SOURCE: SourceInForce("onespan", wanted)}))
 
 
 def failed(name: str = ZIP, **fields: Any) -> Draft:

@@ -22,10 +22,11 @@ from listener.log.append import append
 from listener.only import OnlyOne
 from listener.providers import onespan
 from listener.views import Views
-from listener.worker import building, generations, going_live
+from listener.worker import ahead, generations, going_live
 from listener.worker import plan as plans
+from listener.worker.catching_up import fold_next
 from listener.worker.plan import Plan
-from listener.worker.projector import Projector, fold_next
+from listener.worker.projector import Projector
 from listener.worker.replay import Replay
 from projections import artifacts, course, packages, timeline
 from tests.rig import (
@@ -280,7 +281,7 @@ def interrupt(after: int) -> Callable[[int, int], None]:
 
 def test_interrupted_at_any_batch_a_plan_comes_out_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a generation is removed; the next plan is the one that would have been, and so are its tables."""
-    monkeypatch.setattr(building, "PIECE", 7)
+    monkeypatch.setattr(ahead, "EVENTS", 7)
     with Log(tmp_path) as log:
         add(log.database, *history())
         fold(log, "old")

@@ -13,7 +13,7 @@ from listener.log import event, reader
 from listener.log.event import Content, Draft
 from listener.only import OnlyOne
 from listener.views import Views
-from listener.worker import building, faults, intake
+from listener.worker import ahead, building, faults, intake
 from listener.worker.building import build
 from listener.worker.plan import Plan
 from listener.worker.projector import Projector
@@ -251,7 +251,7 @@ def test_what_waited_is_read_with_what_was_in_force_then(log: Log) -> None:
 def test_in_pieces_of_any_size_the_same(log: Log, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     """A decision is obeyed before what comes behind it is folded, in batches and in what is read back."""
     monkeypatch.setattr(intake, "BATCH", size)
-    monkeypatch.setattr(building, "PIECE", size)
+    monkeypatch.setattr(ahead, "EVENTS", size)
     monkeypatch.setattr(faults, "_AT_ONCE", size)
     monkeypatch.setattr(building, "MOST_STATES", size)
     skip(log, 3)

@@ -47,8 +47,10 @@ class Fold:
     def take(self, events: Sequence[Readable], interpreter: Interpreter, only: Subject | None = None) -> None:
         """Interpret the events and apply what they say, of everybody or `only` of one subject."""
         found = [fact for event in events for fact in self._interpret(event, interpreter)]
-        if only is not None:
-            found = [fact for fact in found if (fact.source, fact.subject) == only]
+        self.take_facts(found if only is None else [fact for fact in found if (fact.source, fact.subject) == only])
+
+    def take_facts(self, found: Sequence[Fact]) -> None:
+        """Apply what some events say."""
         self._load(found)
         for fact in found:
             self._apply(fact)

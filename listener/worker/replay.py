@@ -17,11 +17,11 @@ from listener.views import Checkpoint, Views
 from listener.worker import generations
 from listener.worker import plan as plans
 from listener.worker.building import build
+from listener.worker.catching_up import fold_next
 from listener.worker.difference import WANTED, differences, in_both
 from listener.worker.going_live import go_live
 from listener.worker.intake import catch_up
 from listener.worker.plan import Binding, Plan
-from listener.worker.projector import fold_next
 
 Progress = Callable[[int, int], None]  # so many more events folded, of how many in all
 
@@ -271,7 +271,7 @@ class Replay:
         """Remove every generation but the live one, and with them plans and the way back; their numbers."""
         with self._alone(), self._database.writing() as connection:
             live = generations.live(connection)
-            found = sorted(_numbers(self._folder) - {live})
+            found = sorted(generations.numbers(self._folder) - {live})
             for number in found:
                 self._generation(number).discard()
         return found
@@ -288,8 +288,3 @@ class Replay:
 
 def _accepting(digest: str) -> str:
     return f"signlog replay --apply {digest} --accept-faults"
-
-
-def _numbers(folder: Path) -> set[int]:
-    stems = [path.stem.removeprefix("signlog-views-") for path in folder.glob("signlog-views-*.db")]
-    return {int(stem) for stem in stems if stem.isdecimal()}
