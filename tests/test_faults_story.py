@@ -14,7 +14,7 @@ from sqlalchemy import select
 from listener import acts, decisions, views
 from listener.acts import Act
 from listener.views import PROJECTIONS, Views
-from listener.worker import building, faults, intake, revisiting
+from listener.worker import ahead, building, faults, intake, revisiting
 from listener.worker.building import build
 from listener.worker.projector import Projector
 from projections import facts, timeline
@@ -228,7 +228,7 @@ def check(acts: list[Any], size: int) -> None:
     with told(acts) as story, pytest.MonkeyPatch.context() as patched:
         live = tables(story.projector.views)
         assert tables(replayed(story, 7)) == live
-        patched.setattr(building, "PIECE", size)
+        patched.setattr(ahead, "EVENTS", size)
         patched.setattr(building, "MOST_STATES", size)
         patched.setattr(faults, "_AT_ONCE", size)
         assert tables(replayed(story, 8)) == live
