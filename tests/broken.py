@@ -12,7 +12,7 @@ import pytest
 from listener import errors
 from listener.log.event import Readable
 from listener.providers import onespan
-from projections import packages
+from projections import timeline
 from projections.facts import Fact, Key
 
 TOO_LARGE: Final = 2**70  # for a column of SQLite
@@ -42,7 +42,7 @@ def handlers(
     unkeepable: Collection[tuple[int, str]] = (),
 ) -> Iterator[None]:
     """Code that fails on events at these positions, or on what they say of a subject."""
-    apply, interpret = packages.apply, onespan.interpret
+    apply, interpret = timeline.apply, onespan.interpret
 
     def badly_apply(state: Any, key: Key, fact: Fact) -> Any:
         of = (fact.position, fact.subject)
@@ -57,7 +57,7 @@ def handlers(
         return interpret(found)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(packages, "apply", badly_apply)
+        patched.setattr(timeline, "apply", badly_apply)
         patched.setattr(onespan, "interpret", badly_interpret)
         yield
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from listener import bootstrap
+from listener import bootstrap, fingerprint
 from listener.worker.projector import Projector
 from projections import course
 from tests.site import Site, callback
@@ -23,12 +23,17 @@ def site(tmp_path: Path) -> Site:
     found = Site(tmp_path)
     flood = [callback("PACKAGE_ACTIVATE", "-flooded", f"2026-11-20T09:0{minute}:00Z") for minute in range(6)]
     found.append(*flood, callback("PACKAGE_CREATE", "fine"), callback("", "")._replace(body=b"{"))
-    with pytest.MonkeyPatch.context() as patched, bootstrap.log(found.settings) as database:
+    fold(found, fingerprint.fingerprint())
+    return found
+
+
+def fold(site: Site, code: str) -> None:
+    """As a worker does whose code takes three steps for too many."""
+    with pytest.MonkeyPatch.context() as patched, bootstrap.log(site.settings) as database:
         patched.setattr(course, "MOST_STEPS", 3)
-        projector = Projector(database, found.data, "old")
+        projector = Projector(database, site.data, code)
         projector.catch_up()
         projector.close()
-    return found
 
 
 def test_faults_are_listed_with_what_waits_behind_them(site: Site) -> None:
@@ -39,7 +44,8 @@ def test_faults_are_listed_with_what_waits_behind_them(site: Site) -> None:
         (5, "-flooded", 2),
         (9, None, 0),
     ]
-    assert {(fault["attempts"], fault["tried_with"], fault["this_code"]) for fault in found} == {(1, "old", False)}
+    tried = {(fault["attempts"], fault["tried_with"], fault["this_code"]) for fault in found}
+    assert tried == {(1, fingerprint.fingerprint(), True)}
     assert "-flooded" in site.run("faults").out
     assert "signlog faults skip N --reason" in site.run("faults").err
 
@@ -105,6 +111,16 @@ def test_faults_are_tried_again(site: Site) -> None:
     assert json.loads(newest(site)["body"]) == body
     site.fold()
     assert [(fault["position"], fault["attempts"]) for fault in site.run("faults", "--json").json] == [(9, 3)]
+
+
+def test_mended_code_tries_faults_again_by_itself(site: Site) -> None:
+    """Until it has, they were tried with other code; then what is left was tried with this one."""
+    fold(site, "old")
+    found = site.run("faults", "--json").json
+    assert {(fault["attempts"], fault["tried_with"], fault["this_code"]) for fault in found} == {(2, "old", False)}
+    site.fold()
+    [left] = site.run("faults", "--json").json
+    assert (left["position"], left["attempts"], left["this_code"]) == (9, 3, True)
 
 
 @pytest.mark.parametrize("which", [["1"], ["5", "6"], ["99"], ["5", "99"], [str(2**63)], [str(10**30)]])

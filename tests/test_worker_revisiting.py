@@ -11,10 +11,13 @@ from listener import acts, decisions, views
 from listener.acts import Act
 from listener.log import event, reader
 from listener.log.event import Content, Draft
+from listener.only import OnlyOne
 from listener.views import Views
 from listener.worker import ahead, building, faults, intake
 from listener.worker.building import build
+from listener.worker.plan import Plan
 from listener.worker.projector import Projector
+from listener.worker.replay import Replay
 from projections import artifacts, facts, timeline
 from tests.broken import handlers
 from tests.rig import EVIDENCE, SOURCE, ZIP, Log, add, artifact, callback, in_force, tables
@@ -339,3 +342,47 @@ def test_source_and_subject_name_one_subject(log: Log) -> None:
         assert left == [("other_source", 8)]
         assert SOURCE != "other_source"
         assert told(log, "a") == [5, 7, 9]
+
+
+# What a plan says of it
+
+
+def planned(log: Log) -> Plan:
+    """What a replay with code of another fingerprint would change."""
+    folder = log.settings.folder
+    return Replay(log.database, folder, "new", OnlyOne(folder), OnlyOne(folder, "replay")).plan()
+
+
+def test_a_fault_that_is_skipped_is_no_fault_of_a_plan(log: Log) -> None:
+    """The generation of the plan met it, and let go at the decision, like the live one: nothing to acknowledge."""
+    with handlers({(3, "a"), (6, "b")}, unreadable={4}):
+        fold(log)
+        skip(log, 3, 4)
+        fold(log)
+        plan = planned(log)
+        assert [(fault.position, fault.new) for fault in plan.faults] == [(6, False)]
+        assert not plan.different
+
+
+def test_without_the_decision_it_is_one(log: Log) -> None:
+    """New where the live views had taken it in."""
+    fold(log)
+    with handlers({(3, "a")}, unreadable={4}):
+        assert [(fault.position, fault.new) for fault in planned(log).faults] == [(3, True), (4, True)]
+    with handlers({(3, "a")}, unreadable={4}):
+        skip(log, 3)
+        fold(log)
+        assert planned(log).faults[0].position == 4
+
+
+def test_a_decision_that_nobody_obeyed_yet_is_obeyed_by_both(log: Log) -> None:
+    """The plan is about what the live views have folded; the one that is applied catches up with the rest."""
+    folder = log.settings.folder
+    with handlers({(3, "a")}):
+        fold(log)
+        skip(log, 3)
+        plan = planned(log)
+        assert [(fault.position, fault.new) for fault in plan.faults] == [(3, False)]
+        Replay(log.database, folder, "new", OnlyOne(folder), OnlyOne(folder, "replay")).apply(plan.digest, "somebody")
+    with Views(folder, 2).reading() as connection:
+        assert connection.execute(select(views.faults)).all() == []
