@@ -9,7 +9,7 @@ import hypothesis
 from hypothesis import strategies as st
 
 from listener.views import Views
-from listener.worker import building, intake
+from listener.worker import ahead, building, intake
 from tests.codes import Patch, worn
 from tests.histories import History, histories
 from tests.rig import Log, tables
@@ -43,4 +43,4 @@ def shown(log: Log, generation: int = 1) -> list[list[str]]:
 
 def in_pieces_of(size: int) -> contextlib.AbstractContextManager[None]:
     """However much is taken at once, and however little is kept in memory."""
-    return worn((intake, "BATCH", size), (building, "PIECE", size), (building, "MOST_STATES", size))
+    return worn((intake, "BATCH", size), (ahead, "EVENTS", size), (building, "MOST_STATES", size))
