@@ -19,7 +19,6 @@ from listener.log.event import Draft
 from listener.views import PROJECTIONS, Views
 from listener.worker import generations, intake
 from listener.worker.fold import Fold
-from listener.worker.projector import Projector
 from projections import packages
 from projections.course import Course
 from projections.facts import Fact, Key
@@ -27,7 +26,7 @@ from projections.packages import State
 from tests.codes import CODES, RIGHT, Apply, Patch, wearing, worn
 from tests.histories import MEMORY, History, log_of
 from tests.promises import CASES, broken, in_pieces_of, many, often, shown
-from tests.rig import Log, tables
+from tests.rig import Log, fresh, tables
 from tests.test_worker_fold import events
 from tests.test_worker_projector import Listening
 from tests.test_worker_replay import Interrupted, fold, interrupt, replay
@@ -154,7 +153,7 @@ def size_changes_nothing(history: History, size: int) -> bool:
         whole = shown(log)
         with in_pieces_of(size), TemporaryDirectory(dir=MEMORY) as folder:
             replay(log).plan()
-            projector = Projector(log.database, Path(folder), RIGHT)
+            projector = fresh(log.database, Path(folder), RIGHT)
             projector.catch_up()
             projector.close()
             return whole == shown(log, 2) == tables(projector.views)
@@ -192,7 +191,7 @@ def interruption_changes_nothing(history: History, size: int) -> bool:
 
 def _interrupted(log: Log, folder: Path) -> int:
     """Fold a batch at the second attempt; how many events it had."""
-    broken_off = Projector(log.database, folder, RIGHT)
+    broken_off = fresh(log.database, folder, RIGHT)
     listening = Listening("before_cursor_execute", "UPDATE checkpoint", _break_off)
     try:
         with contextlib.suppress(Interrupted):
@@ -200,7 +199,7 @@ def _interrupted(log: Log, folder: Path) -> int:
     finally:
         listening.end()
         broken_off.close()
-    with closing(Projector(log.database, folder, RIGHT)) as projector:
+    with closing(fresh(log.database, folder, RIGHT)) as projector:
         return projector.fold_some()
 
 
