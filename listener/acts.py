@@ -134,7 +134,8 @@ def interpret(found: Event) -> list[Fact]:
     return [_fact(found, act, artifact) for artifact in act.artifacts]
 
 
-_WHAT: Final = {facts.STORED, facts.FAILED, facts.ABANDONED, facts.RETRY, facts.HELD, facts.RELEASED}
+_DONE: Final = {facts.STORED, facts.FAILED, facts.ABANDONED, facts.LISTED}
+_WHAT: Final = _DONE | {facts.RETRY, facts.HELD, facts.RELEASED}
 
 
 def _fact(found: Event, act: Act, artifact: Artifact) -> Fact:

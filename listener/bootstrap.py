@@ -167,7 +167,8 @@ def gates(settings: Settings) -> "dict[str, Gate]":
 
     key, sources = secret(settings), settings.sources
     return {
-        name: Gate(source, provider.named(source.provider), key, sources.values()) for name, source in sources.items()
+        name: Gate(name, source, provider.named(source.provider), key, sources.values())
+        for name, source in sources.items()
     }
 
 
@@ -235,17 +236,16 @@ def _accounts(settings: Settings) -> dict[str, "Account"]:
 
 
 def access_to(name: str, source: Source) -> Access | None:
-    """How to reach a source's API, None without a key. Raises ConfigurationError for half of it."""
-    speaker = api.named(source.provider)
-    url = source.api_url or speaker.DEFAULT_URL
-    access = Access(
-        url or "", source.api_key, source.client_id, source.client_secret, source.vendor_number, source.private_keys
-    )
-    if not speaker.SPEAKS or speaker.missing(access):
+    """How to reach a source's API, None where there is none. Raises ConfigurationError for half of it."""
+    speaker, access = api.named(source.provider), source.access
+    lacking = speaker.missing(access)
+    if not speaker.SPEAKS or lacking == "api_key":
         return None
-    if url is None:
+    if lacking is not None:
+        raise errors.ConfigurationError(f"sources.{name}.{lacking}: required beside what is set for access to the API")
+    if not access.url:
         raise errors.ConfigurationError(
-            f"sources.{name}.api_url: required with api_key; write the address that you sign in at, "
-            "such as 'https://apps.esignlive.eu'"
+            f"sources.{name}.api_url: required for access to the API; write one of: {', '.join(speaker.URLS)}; "
+            "or the address that you sign in at, such as 'https://apps.esignlive.eu'"
         )
     return access

@@ -160,7 +160,7 @@ def _steps(steps: tuple[Fact, ...], fact: Fact) -> tuple[Fact, ...]:
 
 
 def _short(answer: Answer | None) -> Answer | None:
-    return answer and msgspec.structs.replace(answer, signers=(), documents=())
+    return answer and msgspec.structs.replace(answer, signers=(), documents=(), attachments=())
 
 
 def _sense(step: Fact) -> tuple[Any, ...]:

@@ -163,7 +163,7 @@ def test_keys_without_effect_are_told(tmp_path: Path) -> None:
     site = Site(tmp_path, f'origin = "x"\n{ONESPAN}')
     with serving(site, "--door") as served:
         served.call_back("PACKAGE_CREATE")
-        assert "origin: has no effect yet in this version" in served.said
+        assert "origin: has no effect in this version" in served.said
 
 
 def test_an_interrupt_ends_it(tmp_path: Path) -> None:

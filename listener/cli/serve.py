@@ -81,7 +81,7 @@ def _welcome(found: "Settings", sock: socket.socket, config: Path | None) -> Non
         output.note(f"signlog listens at {base}")
         sys.stderr.write(_HINT.format(path=config or "signlog.toml"))
     for key in found.without_effect():
-        output.note(f"{key}: has no effect yet in this version")
+        output.note(f"{key}: has no effect in this version")
 
 
 def _door(found: "Settings", config: Path | None, socket_fd: int | None, parent_fd: int | None) -> None:
