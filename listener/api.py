@@ -6,7 +6,7 @@ They are no part of the meaning: how we ask may change without a replay.
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Final, NamedTuple, Protocol, cast, runtime_checkable
+from typing import Final, NamedTuple, Protocol, cast
 
 CLIENT_APP: Final = "client_app"  # how tokens are got with client_id and client_secret
 OAUTH2: Final = "oauth2"
@@ -72,20 +72,20 @@ class Api(Protocol):
         """Let go of the connections."""
 
 
-@runtime_checkable
 class Registry(Protocol):
     """An API at which callbacks are registered, once for an account. Elsewhere each request names their address.
 
     All of it raises ProviderError.
     """
 
-    EVENTS: Sequence[str]  # what it can tell of, in the provider's words
-
     def registered(self) -> Registration:
         """What is registered now; empty where nothing is."""
 
     def register(self, wanted: Registration) -> None:
         """Replace what is registered, all of it. No key registers none."""
+
+    def close(self) -> None:
+        """Let go of the connections."""
 
 
 class Speaker(Protocol):
@@ -96,6 +96,7 @@ class Speaker(Protocol):
     DEFAULT_ARTIFACTS: tuple[str, ...]
     DEFAULT_URL: str | None
     URLS: Mapping[str, str]  # what `api_url` may be called by name: name → address
+    EVENTS: Sequence[str]  # what callbacks can be registered for, in its words; none where each request names them
     TAKES: tuple[str, ...]  # the keys of the configuration, beside api_url, that have an effect on it
 
     def missing(self, access: Access) -> str | None:

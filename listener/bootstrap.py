@@ -6,13 +6,13 @@ import secrets
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from starlette.types import ASGIApp
 
 from listener import __version__, acts, api, errors, fingerprint, provider
 from listener.acts import InForce, SourceInForce
-from listener.api import Access
+from listener.api import Access, Registry
 from listener.log import event, reader
 from listener.log.append import append
 from listener.log.database import Database
@@ -233,6 +233,25 @@ def _accounts(settings: Settings) -> dict[str, "Account"]:
         if access is not None:
             accounts[name] = Account(source.provider, api.named(source.provider).connect(access))
     return accounts
+
+
+@contextlib.contextmanager
+def registry(settings: Settings, name: str) -> Iterator[Registry]:
+    """Where the callbacks of a source are registered. Raises NotFoundError, ConfigurationError."""
+    source = settings.sources.get(name)
+    if source is None:
+        raise errors.NotFoundError(f"there is no source {name}; configured: {', '.join(settings.sources) or 'none'}")
+    speaker = api.named(source.provider)
+    if not speaker.EVENTS:
+        raise errors.NotFoundError(f"{source.provider} registers nothing: each request of yours names the address")
+    access = access_to(name, source)
+    if access is None:
+        raise errors.ConfigurationError(f"sources.{name}.api_key: required to ask {source.provider}; or set a client")
+    found = cast(Registry, speaker.connect(access))
+    try:
+        yield found
+    finally:
+        found.close()
 
 
 def access_to(name: str, source: Source) -> Access | None:

@@ -10,6 +10,7 @@ ARTIFACTS: Final = {"encrypted.zip": "the signed documents, encrypted with the k
 DEFAULT_ARTIFACTS: Final = ("encrypted.zip",)
 DEFAULT_URL: Final = "https://v.evrotrust.com/vendor"
 URLS: Final[dict[str, str]] = {}
+EVENTS: Final = ()
 TAKES: Final = ("api_key",)
 
 

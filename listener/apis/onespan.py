@@ -60,7 +60,7 @@ _PATHS: Final = {
 _PATHS_OF_EACH: Final = {"document-*.pdf": "documents/{}/pdf", "attachments-*.zip": "attachment/zip/{}"}
 
 # All that the API's description has, and DOCUMENT_VIEWED, which came later (SDK for Java, May 2021).
-_EVENTS: Final = (
+EVENTS: Final = (
     *("PACKAGE_CREATE", "PACKAGE_ACTIVATE", "PACKAGE_DEACTIVATE", "PACKAGE_READY_FOR_COMPLETE", "PACKAGE_COMPLETE"),
     *("PACKAGE_DECLINE", "PACKAGE_OPT_OUT", "PACKAGE_EXPIRE", "PACKAGE_ARCHIVE", "PACKAGE_TRASH", "PACKAGE_RESTORE"),
     *("PACKAGE_DELETE", "PACKAGE_ATTACHMENT", "TEMPLATE_CREATE", "DOCUMENT_SIGNED", "DOCUMENT_VIEWED"),
@@ -93,8 +93,6 @@ def connect(access: Access) -> "_Api":
 
 
 class _Api:
-    EVENTS = _EVENTS
-
     def __init__(self, wire: wire.Wire) -> None:
         self._wire = wire
 

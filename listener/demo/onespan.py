@@ -20,6 +20,11 @@ from listener.demo.wire import Answer, Asked, json_answer
 
 EVENT_CLASS = "com.silanis.esl.packages.event.ESLProcessEvent"
 VERSIONED = "esl-api-version=11"
+# What callbacks tell of: the description's events, and two that came later, DOCUMENT_VIEWED and COBROWSE_REQUEST.
+EVENTS = {f"PACKAGE_{what}" for what in ("CREATE", "ACTIVATE", "DEACTIVATE", "READY_FOR_COMPLETE", "COMPLETE")}
+EVENTS |= {f"PACKAGE_{what}" for what in ("DECLINE", "OPT_OUT", "EXPIRE", "ARCHIVE", "TRASH", "RESTORE", "DELETE")}
+EVENTS |= {"PACKAGE_ATTACHMENT", "TEMPLATE_CREATE", "DOCUMENT_SIGNED", "DOCUMENT_VIEWED", "SIGNER_COMPLETE"}
+EVENTS |= {"SIGNER_LOCKED", "ROLE_REASSIGN", "KBA_FAILURE", "EMAIL_BOUNCE", "COBROWSE_REQUEST"}
 APP_SECONDS, OAUTH2_SECONDS = 1800, 299  # how long tokens live
 
 
@@ -138,10 +143,11 @@ class OneSpan(Imitation):
 
     def _register(self, asked: Asked) -> Answer:
         given = _fields(asked)
-        if "url" not in given:
+        events = given.get("events", [])
+        if "url" not in given or not isinstance(events, list) or not EVENTS.issuperset(events):
             return UNREADABLE
         # The whole set is replaced: an event that is not named is switched off.
-        self.registration = {"url": given["url"], "key": given.get("key", ""), "events": given.get("events", [])}
+        self.registration = {"url": given["url"], "key": given.get("key", ""), "events": events}
         return json_answer(self.registration)
 
     def _token(self, asked: Asked) -> Answer:
