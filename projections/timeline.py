@@ -67,7 +67,7 @@ def initial(_key: Key) -> State:
 
 def apply(_state: State, _key: Key, fact: Fact) -> State:
     """The fact as it is told."""
-    return (fact.recorded_at, fact.occurred_at, fact.what, fact.name, text(fact), _sense(fact))
+    return (fact.recorded_at, fact.occurred_at, fact.what, fact.name, text(fact), sense(fact))
 
 
 def row(key: Key, state: State) -> tuple[Any, ...]:
@@ -103,7 +103,7 @@ def _status(fact: Fact) -> str:
     return stage if fact.status.lower() == stage else f"{stage} ({fact.status})"
 
 
-def _sense(fact: Fact) -> bytes:
+def sense(fact: Fact) -> bytes:
     """What two facts share that say the same: all but where and when we heard of it. What we did is always new."""
     said = (fact.what, fact.name, fact.occurred_at, fact.status, fact.signer, fact.document, fact.message, fact.answer)
     act = (fact.artifact, fact.position) if fact.artifact is not None else None

@@ -40,7 +40,7 @@ def test_there_are_the_commands_of_this_version() -> None:
     """Each in its place."""
     assert {" ".join(words) for words in COMMANDS if words} == {
         "serve", "demo", "events", "show", "status", "timeline", "health", "downloads", "downloads list",
-        "downloads retry", "downloads release", "register", "replay", "faults", "faults list", "faults show",
+        "downloads retry", "downloads release", "import", "register", "replay", "faults", "faults list", "faults show",
         "quarantine", "quarantine list", "quarantine show", "quarantine accept", "quarantine drop",
     }  # fmt: skip
 
@@ -124,6 +124,7 @@ READING = [
     ["health"],
     ["downloads"],
     ["downloads", "retry", "--reason", "x"],
+    ["import", "-", "--source", "onespan", "--reason", "x"],
     ["quarantine"],
     ["quarantine", "show", "1"],
     ["quarantine", "accept", "1", "--reason", "x"],
