@@ -11,6 +11,7 @@ from listener.apis.onespan import EVENTS
 from listener.demo import faults
 from listener.demo.onespan import EVENTS as KNOWN
 from listener.demo.onespan import OneSpan
+from tests import description
 from tests.site import Done, Site
 
 URL = "https://your.host/callbacks/onespan"
@@ -20,9 +21,10 @@ KEYED = f'callback_keys = ["{KEY}", "{OLD}"]\n'
 
 @pytest.fixture
 def server() -> Iterator[OneSpan]:
-    """An account on which nothing is registered."""
+    """An account on which nothing is registered; what it was asked is as OneSpan describes it."""
     with OneSpan() as found:
         yield found
+        assert description.in_requests(found) == []
 
 
 def site(folder: Path, server: OneSpan, source: str = KEYED) -> Site:

@@ -13,6 +13,7 @@ from listener.apis import onespan
 from listener.demo import faults
 from listener.demo.onespan import APP_SECONDS, OAUTH2_SECONDS, OneSpan
 from listener.demo.packages import Package
+from tests import description
 
 ID = "LWsUTvGgE4WpOvaQPT16idnxNj8="
 CALLS = {CLIENT_APP: "token", OAUTH2: "oauth2"}
@@ -48,6 +49,7 @@ def asking(auth: str) -> Iterator[Asking]:
         found = onespan.connect(access(server, auth))
         yield server, found
         found.close()
+        assert description.in_requests(server) == []
 
 
 @EVERY_WAY
