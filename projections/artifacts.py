@@ -16,6 +16,7 @@ FAILED: Final = "failed"
 ABANDONED: Final = "abandoned"
 LISTED: Final = "listed"  # stands for all of its kind, and which there are is known
 UNWANTED: Final = "unwanted"  # stored or tried for an earlier handler; nobody wants it now
+OPEN: Final = frozenset({WANTED, FAILED})  # what the worker goes and fetches
 
 TABLE: Final = Table(
     "artifacts",
@@ -30,6 +31,7 @@ TABLE: Final = Table(
     Column("fold", LargeBinary, nullable=False),
 )
 Index("artifacts_due", TABLE.c.state, TABLE.c.next_at)
+ONCE: Final = False
 
 # Of these there may be several, or none: wanted as a whole, until an answer of the provider's API says which there are.
 EACH: Final[Mapping[str, Callable[[Answer], Sequence[Named]]]] = {

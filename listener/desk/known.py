@@ -3,9 +3,9 @@
 import contextlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import select, tuple_
 
 from listener import errors, views
 from listener.desk.reading import Reading, reading
@@ -14,17 +14,19 @@ from listener.log import event, reader, schema
 from listener.log.database import Database
 from projections import timeline
 from projections.facts import Fact
+from projections.timeline import State
 
 _PAGE: Final = 200
 _TABLE: Final = timeline.TABLE
 _FROM_OUTSIDE: Final = schema.events.c.kind.in_((event.CALLBACK, event.IMPORT))
 
-Said = tuple[str, str, bytes]  # source, subject, and what facts share that say the same
+Said = tuple[str, str, State | None]  # source, subject, and what facts share that say the same
 
 
 def said(fact: Fact) -> Said:
     """What is to be compared."""
-    return fact.source, fact.subject, timeline.sense(fact)
+    (key,) = timeline.keys(fact)
+    return fact.source, fact.subject, timeline.apply(timeline.initial(key), key, fact).sense
 
 
 def first_said(database: Database, folder: Path, facts: Sequence[Fact]) -> dict[Said, int]:
@@ -35,7 +37,7 @@ def first_said(database: Database, folder: Path, facts: Sequence[Fact]) -> dict[
     wanted = {said(fact) for fact in facts}
     try:
         with reading(database, folder) as at:
-            found, after = _folded(at, sorted(wanted)), views.checkpoint(at.views).position
+            found, after = _folded(at, wanted), views.checkpoint(at.views).position
     except errors.ViewsError:
         found, after = {}, 0
     interpreter = Interpreter()
@@ -47,11 +49,17 @@ def first_said(database: Database, folder: Path, facts: Sequence[Fact]) -> dict[
     return found
 
 
-def _folded(at: Reading, wanted: Sequence[Said]) -> dict[Said, int]:
+def _folded(at: Reading, wanted: set[Said]) -> dict[Said, int]:
     found: dict[Said, int] = {}
-    columns = (_TABLE.c.source, _TABLE.c.subject, _TABLE.c.sense)
-    for start in range(0, len(wanted), _PAGE):
-        page = wanted[start : start + _PAGE]
-        query = select(*columns, func.min(_TABLE.c.position)).where(tuple_(*columns).in_(page)).group_by(*columns)
-        found |= {(source, subject, sense): position for source, subject, sense, position in at.views.execute(query)}
+    subjects = sorted({(source, subject) for source, subject, _ in wanted})
+    for start in range(0, len(subjects), _PAGE):
+        of_them = tuple_(_TABLE.c.source, _TABLE.c.subject).in_(subjects[start : start + _PAGE])
+        for row in at.views.execute(select(_TABLE).where(of_them).order_by(_TABLE.c.position)):
+            _note(row, wanted, found)
     return found
+
+
+def _note(row: Any, wanted: set[Said], found: dict[Said, int]) -> None:
+    known = (row.source, row.subject, timeline.load(row).sense)
+    if known in wanted:
+        found.setdefault(known, row.position)
