@@ -17,8 +17,10 @@ SIGNLOG: Final = "signlog"  # the source and provider of acts that belong to non
 IN_FORCE: Final = "in force"
 IN_FORCE_PATH: Final = "/in-force"
 ACCEPTED: Final = "accept"
+IMPORTED: Final = "import"
 RETRY_PATH: Final = "/artifacts"  # where decisions about several artifacts are filed
 QUARANTINE_PATH: Final = "/quarantine"
+IMPORT_PATH: Final = "/imports"
 HELD_PATH: Final = "/held"  # what a replay wanted, and who let it go
 FAULTS_PATH: Final = "/faults"  # what to do about events that could not be taken in
 SKIP: Final = "skip"  # leave them out for good
@@ -137,7 +139,8 @@ def interpret(found: Readable) -> list[Fact]:
     return [_fact(found, act, artifact) for artifact in act.artifacts]
 
 
-_WHAT: Final = {facts.STORED, facts.FAILED, facts.ABANDONED, facts.RETRY, facts.HELD, facts.RELEASED}
+_DONE: Final = {facts.STORED, facts.FAILED, facts.ABANDONED, facts.LISTED}
+_WHAT: Final = _DONE | {facts.RETRY, facts.HELD, facts.RELEASED}
 
 
 def _fact(found: Readable, act: Act, artifact: Artifact) -> Fact:

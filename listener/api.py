@@ -4,9 +4,13 @@ They are no part of the meaning: how we ask may change without a replay.
 """
 
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol, cast
+from typing import Final, NamedTuple, Protocol, cast
+
+CLIENT_APP: Final = "client_app"  # how tokens are got with client_id and client_secret
+OAUTH2: Final = "oauth2"
+AUTHS: Final = (CLIENT_APP, OAUTH2)
 
 
 class Access(NamedTuple):
@@ -18,6 +22,8 @@ class Access(NamedTuple):
     client_secret: str | None = None
     vendor_number: str | None = None
     private_keys: tuple[str, ...] = ()
+    auth: str | None = None
+    sender: str | None = None
 
     def __repr__(self) -> str:
         """Without the secrets."""
@@ -41,6 +47,18 @@ class Stream(NamedTuple):
     length: int | None
 
 
+class Registration(NamedTuple):
+    """Where a provider calls back, what key it shows there (the provider may tell it masked), and about what events."""
+
+    url: str
+    key: str
+    events: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        """Without the key."""
+        return f"Registration(url={self.url!r}, events={self.events!r})"
+
+
 class Api(Protocol):
     """A provider's API for one source. All of it raises ProviderError."""
 
@@ -54,6 +72,22 @@ class Api(Protocol):
         """Let go of the connections."""
 
 
+class Registry(Protocol):
+    """An API at which callbacks are registered, once for an account. Elsewhere each request names their address.
+
+    All of it raises ProviderError.
+    """
+
+    def registered(self) -> Registration:
+        """What is registered now; empty where nothing is."""
+
+    def register(self, wanted: Registration) -> None:
+        """Replace what is registered, all of it. No key registers none."""
+
+    def close(self) -> None:
+        """Let go of the connections."""
+
+
 class Speaker(Protocol):
     """A module of `listener/apis/`."""
 
@@ -61,9 +95,15 @@ class Speaker(Protocol):
     ARTIFACTS: Mapping[str, str]  # what it can be asked for: name → what it is
     DEFAULT_ARTIFACTS: tuple[str, ...]
     DEFAULT_URL: str | None
+    URLS: Mapping[str, str]  # what `api_url` may be called by name: name → address
+    EVENTS: Sequence[str]  # what callbacks can be registered for, in its words; none where each request names them
+    TAKES: tuple[str, ...]  # the keys of the configuration, beside api_url, that have an effect on it
 
     def missing(self, access: Access) -> str | None:
-        """The key of the configuration that is needed still to ask it, say `api_key`; None when it can be asked."""
+        """The key of the configuration that is needed still to ask it; None when it can be asked.
+
+        `api_key` where nothing is there yet, another one where half of it is.
+        """
 
     def connect(self, access: Access) -> Api:
         """The API, for one source."""

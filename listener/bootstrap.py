@@ -6,13 +6,13 @@ import secrets
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from starlette.types import ASGIApp
 
 from listener import __version__, acts, api, errors, fingerprint, provider
 from listener.acts import InForce, SourceInForce
-from listener.api import Access
+from listener.api import Access, Registry
 from listener.log import event, reader
 from listener.log.append import append
 from listener.log.database import Database
@@ -167,7 +167,8 @@ def gates(settings: Settings) -> "dict[str, Gate]":
 
     key, sources = secret(settings), settings.sources
     return {
-        name: Gate(source, provider.named(source.provider), key, sources.values()) for name, source in sources.items()
+        name: Gate(name, source, provider.named(source.provider), key, sources.values())
+        for name, source in sources.items()
     }
 
 
@@ -234,18 +235,36 @@ def _accounts(settings: Settings) -> dict[str, "Account"]:
     return accounts
 
 
-def access_to(name: str, source: Source) -> Access | None:
-    """How to reach a source's API, None without a key. Raises ConfigurationError for half of it."""
+@contextlib.contextmanager
+def registry(settings: Settings, name: str) -> Iterator[Registry]:
+    """Where the callbacks of a source are registered. Raises NotFoundError, ConfigurationError."""
+    source = settings.sources.get(name)
+    if source is None:
+        raise errors.NotFoundError(f"there is no source {name}; configured: {', '.join(settings.sources) or 'none'}")
     speaker = api.named(source.provider)
-    url = source.api_url or speaker.DEFAULT_URL
-    access = Access(
-        url or "", source.api_key, source.client_id, source.client_secret, source.vendor_number, source.private_keys
-    )
-    if not speaker.SPEAKS or speaker.missing(access):
+    if not speaker.EVENTS:
+        raise errors.NotFoundError(f"{source.provider} registers nothing: each request of yours names the address")
+    access = access_to(name, source)
+    if access is None:
+        raise errors.ConfigurationError(f"sources.{name}.api_key: required to ask {source.provider}; or set a client")
+    found = cast(Registry, speaker.connect(access))
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+def access_to(name: str, source: Source) -> Access | None:
+    """How to reach a source's API, None where there is none. Raises ConfigurationError for half of it."""
+    speaker, access = api.named(source.provider), source.access
+    lacking = speaker.missing(access)
+    if not speaker.SPEAKS or lacking == "api_key":
         return None
-    if url is None:
+    if lacking is not None:
+        raise errors.ConfigurationError(f"sources.{name}.{lacking}: required beside what is set for access to the API")
+    if not access.url:
         raise errors.ConfigurationError(
-            f"sources.{name}.api_url: required with api_key; write the address that you sign in at, "
-            "such as 'https://apps.esignlive.eu'"
+            f"sources.{name}.api_url: required for access to the API; write one of: {', '.join(speaker.URLS)}; "
+            "or the address that you sign in at, such as 'https://apps.esignlive.eu'"
         )
     return access

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from listener import acts
 from listener.acts import Act, Artifact
 from listener.log import event
-from listener.log.append import append
+from listener.log.append import BULK_ROWS, append
 from listener.log.database import Database
 from listener.log.event import Draft
 from listener.quarantine import Kept, Quarantine
@@ -80,3 +80,14 @@ def accept(
         appended = append(connection, [acts.decision(act, operator, acts.QUARANTINE_PATH), draft])
     quarantine.drop(kept.id)
     return appended[-1].position
+
+
+def take_in(database: Database, drafts: Sequence[Draft], act: Act, operator: str) -> list[int]:
+    """Import callbacks; their positions. In front of each hundred stands the decision that says who, why and whence."""
+    positions: list[int] = []
+    for start in range(0, len(drafts), BULK_ROWS - 1):
+        page = drafts[start : start + BULK_ROWS - 1]
+        with database.writing() as connection:
+            appended = append(connection, [acts.decision(act, operator, acts.IMPORT_PATH), *page])
+        positions += [one.position for one in appended[1:]]
+    return positions

@@ -25,6 +25,7 @@ HELP_REQUESTED: Final = "help_requested"
 STORED: Final = "stored"  # what we did with an artifact
 FAILED: Final = "failed"
 ABANDONED: Final = "abandoned"
+LISTED: Final = "listed"  # the provider said which there are of a kind
 RETRY: Final = "retry"  # what an operator decided about it
 HELD: Final = "held"  # only a replay wants it: it waits for a person
 RELEASED: Final = "released"
@@ -79,6 +80,7 @@ class Answer(msgspec.Struct, frozen=True):
     trashed: bool | None = None
     signers: tuple[Named, ...] = ()
     documents: tuple[Named, ...] = ()
+    attachments: tuple[Named, ...] = ()
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -135,3 +137,21 @@ class Fact(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 Key = tuple[str | int, ...]
+
+
+def one_of(kind: str, known: str) -> str:
+    """The artifact of a kind such as `document-*.pdf` that belongs to an id. Distinct ids have distinct ones.
+
+    None of them is the kind itself, whatever the id.
+    """
+    before, _, after = kind.partition("*")
+    return before + known.replace("%", "%25").replace("*", "%2A") + after
+
+
+def which(kind: str, artifact: str) -> str | None:
+    """The id that an artifact of a kind belongs to; None if it is not of that kind."""
+    before, _, after = kind.partition("*")
+    known = artifact.removeprefix(before).removesuffix(after)
+    if "*" in known or before + known + after != artifact:
+        return None
+    return known.replace("%2A", "*").replace("%25", "%")

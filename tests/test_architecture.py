@@ -170,7 +170,14 @@ RULES = [
     Rule(
         "an API knows its provider's words and how to ask",
         ("listener/apis/*",),
-        only("listener.api", "listener.errors", "listener.providers", "listener.wire", "projections.facts"),
+        only(
+            "listener.api",
+            "listener.errors",
+            "listener.providers",
+            "listener.tokens",
+            "listener.wire",
+            "projections.facts",
+        ),
         "from listener.apis import onespan",
     ),
     Rule(
@@ -318,6 +325,7 @@ MEANING = (
     "listener.interpreter",
     "projections.packages",
     "httpx",
+    "cryptography",
 )
 
 

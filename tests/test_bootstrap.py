@@ -5,6 +5,7 @@ import socket
 import stat
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from listener import __version__, acts, bootstrap, errors, fingerprint
@@ -98,7 +99,7 @@ def test_no_secret_of_the_configuration_is_declared(tmp_path: Path) -> None:
 def test_an_artifact_that_the_provider_does_not_have(tmp_path: Path) -> None:
     """Stops the start, and makes no log before it does."""
     wrong = Source("onespan", path_secret="abcdefghijkl", artifacts=("evidence.pdf", "x"))
-    told = r"^sources.onespan.artifacts: onespan has no 'x'; write some of: documents.zip, evidence.pdf$"
+    told = r"^sources.onespan.artifacts: onespan has no 'x'; write some of: documents.zip, evidence.pdf, "
     with pytest.raises(errors.ConfigurationError, match=told):
         bootstrap.prepare(configured(tmp_path, onespan=wrong))
     assert not (tmp_path / "data").exists()
@@ -108,12 +109,24 @@ def test_an_artifact_that_the_provider_does_not_have(tmp_path: Path) -> None:
 def test_access_to_an_api_is_whole_or_not_there(tmp_path: Path) -> None:
     """A key without an address has nine regions to choose from: none is a safe guess."""
     half = Source("onespan", path_secret="abcdefghijkl", api_key="k")
-    with pytest.raises(errors.ConfigurationError, match=r"^sources.onespan.api_url: required with api_key; write the"):
+    with pytest.raises(errors.ConfigurationError, match=r"^sources.onespan.api_url: required for access to .* us11, "):
         bootstrap.prepare(configured(tmp_path, onespan=half))
     assert not (tmp_path / "data").exists()
     whole = Source("onespan", path_secret="abcdefghijkl", api_key="k", api_url="https://x")
     assert bootstrap.access_to("onespan", whole) == Access("https://x", "k")
     assert bootstrap.access_to("onespan", OPEN) is None
+
+
+@pytest.mark.parametrize("lacking", ["client_id", "client_secret", "api_auth"])
+def test_access_with_a_client_is_whole_or_not_there(lacking: str) -> None:
+    """An id, a secret, and what they are good for: the account decides that, and nobody can guess it."""
+    client = {"client_id": "c", "client_secret": "s", "api_auth": "oauth2"}
+    whole = Source("onespan", path_secret="abcdefghijkl", api_url="eu", **client)  # type: ignore[arg-type]
+    found = bootstrap.access_to("onespan", whole)
+    assert found == Access("https://apps.esignlive.eu", None, "c", "s", auth="oauth2")
+    half = msgspec.structs.replace(whole, **{lacking: None})
+    with pytest.raises(errors.ConfigurationError, match=rf"^sources.onespan.{lacking}: required beside what is set"):
+        bootstrap.access_to("onespan", half)
 
 
 def test_the_secret_is_made_once_and_for_us_alone(tmp_path: Path) -> None:

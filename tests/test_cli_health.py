@@ -272,13 +272,15 @@ def test_every_alarm_stands_there(tmp_path: Path) -> None:
     assert done.out.count("\n! ") == 3
 
 
-def test_the_provider_refuses_the_key(tmp_path: Path) -> None:
+CLIENT = 'client_id = "c"\nclient_secret = "k"\napi_auth = "oauth2"\n'
+
+
+@pytest.mark.parametrize(("access", "key"), [('api_key = "k"\n', "api_key"), (CLIENT, "client_secret")])
+def test_the_provider_refuses_the_key(tmp_path: Path, access: str, key: str) -> None:
     """With a real worker, and a provider that knows another key."""
     with OneSpan(api_key="another key") as onespan:
         onespan.add(Package(ID, status="COMPLETED"))
-        site = Site(tmp_path, f'{ONESPAN}api_url = "{onespan.url}"\napi_key = "k"\n').filled(
-            callback("PACKAGE_COMPLETE")
-        )
+        site = Site(tmp_path, f'{ONESPAN}api_url = "{onespan.url}"\n{access}').filled(callback("PACKAGE_COMPLETE"))
         with open(tmp_path / "said", "wb") as said:
             process = site.start("serve", "--worker", stdout=said, stderr=said)
         try:
@@ -287,4 +289,4 @@ def test_the_provider_refuses_the_key(tmp_path: Path) -> None:
         finally:
             process.terminate()
             process.wait(60)
-    assert told == "onespan: the provider refuses the API key; mend sources.onespan.api_key and restart"
+    assert told == f"onespan: the provider refuses the API key; mend sources.onespan.{key} and restart"

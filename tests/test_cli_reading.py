@@ -364,7 +364,7 @@ def test_downloads_lists_what_fits(site: Site) -> None:
     assert site.run("downloads", "--source", "nobody", "--json").json == []
     wrong = site.run("downloads", "--state", "done")
     assert (wrong.code, wrong.out) == (2, "")
-    assert "write one of: wanted, held, stored, failed, abandoned, unwanted" in wrong.err
+    assert "write one of: wanted, held, stored, failed, abandoned, listed, unwanted" in wrong.err
 
 
 def test_downloads_for_people(site: Site) -> None:

@@ -163,7 +163,16 @@ def test_keys_without_effect_are_told(tmp_path: Path) -> None:
     site = Site(tmp_path, f'origin = "x"\n{ONESPAN}')
     with serving(site, "--door") as served:
         served.call_back("PACKAGE_CREATE")
-        assert "origin: has no effect yet in this version" in served.said
+        assert "origin: has no effect in this version" in served.said
+
+
+def test_where_tokens_are_given_is_told(tmp_path: Path) -> None:
+    """It is what must be entered at the provider."""
+    client = 'provider = "onespan"\ncallback_client_id = "c"\ncallback_client_secrets = ["abcdefghijklmn"]\n'
+    with serving(Site(tmp_path, f"{ONESPAN}[sources.other]\n{client}"), "--door") as served:
+        served.call_back("PACKAGE_CREATE")
+        assert "/callbacks/other\nand gives tokens for them at http://127.0.0.1:" in served.said
+        assert served.said.count("/oauth/other/token\n") == served.said.count("/oauth/") == 1
 
 
 def test_an_interrupt_ends_it(tmp_path: Path) -> None:

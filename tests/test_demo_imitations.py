@@ -133,6 +133,26 @@ def test_onespan_token_is_given_for_the_right_secret_only() -> None:
         assert get(server, "/packages", Authorization=shown).status_code == 401
         for wrong in (b'{"clientId":"app","secret":"other"}', b"{}", b"[]", b"nonsense"):
             assert CLIENT.post(address, content=wrong).status_code == 401
+        for whose in ({"type": "SENDER"}, {"type": "OWNER", "email": "a@b.test"}, {"type": None}):
+            assert CLIENT.post(address, json={**asked, **whose}).status_code == 400
+
+
+def test_onespan_oauth2_shuts_out_all_else() -> None:
+    """With that setting of the account its tokens open the API, and neither the key nor a client application does."""
+    client = {"client_id": "app", "client_secret": "hush"}
+    form = {"grant_type": "client_credentials"}
+    with OneSpan(oauth2=True, **client) as server:  # type: ignore[arg-type]
+        address = f"{server.url}/oauth2/token"
+        token = CLIENT.post(address, data=form, auth=("app", "hush")).json()
+        assert (token["token_type"], token["expires_in"]) == ("Bearer", 299)
+        assert get(server, "/packages", Authorization=f"Bearer {token['access_token']}").status_code == 200
+        assert CLIENT.post(address, data=form, auth=("app", "other")).status_code == 401
+        assert CLIENT.post(address, data={"grant_type": "password"}, auth=("app", "hush")).status_code == 400
+        assert get(server, "/packages").status_code == 401
+        asked = {"clientId": "app", "secret": "hush", "type": "OWNER"}
+        assert CLIENT.post(f"{server.url}/apitoken/clientApp/accessToken", json=asked).status_code == 401
+    with OneSpan(**client) as server:  # type: ignore[arg-type]
+        assert CLIENT.post(f"{server.url}/oauth2/token", data=form, auth=("app", "hush")).status_code == 401
 
 
 def test_onespan_finds_ids_raw_and_percent_encoded() -> None:
@@ -268,12 +288,19 @@ def test_onespan_has_no_file_for_the_consent() -> None:
 
 
 def test_onespan_attachments_are_406_without_any() -> None:
-    """Without attachments 406, with one a zip."""
+    """Without attachments 406, with one a zip: of all, or of whoever uploaded it."""
     with OneSpan() as server:
         package = server.add(Package(ID))
+        ana, boris = package.signers
         assert get(server, f"/packages/{ID}/attachment/zip").status_code == 406
-        package.attachments["passport scan.pdf"] = b"%PDF-"
-        assert unzip(get(server, f"/packages/{ID}/attachment/zip").content) == {"passport scan.pdf": b"%PDF-"}
+        package.attach(ana, "passport scan.pdf", b"%PDF-", NOON)
+        for whose in ("", f"/{ana.role}"):
+            found = get(server, f"/packages/{ID}/attachment/zip{whose}").content
+            assert unzip(found) == {"passport scan.pdf": b"%PDF-"}
+        assert get(server, f"/packages/{ID}/attachment/zip/{boris.role}").status_code == 406
+        assert get(server, f"/packages/{ID}/attachment/zip/nobody").status_code == 404
+        roles = get(server, f"/packages/{ID}").json()["roles"]
+        assert [[known["status"] for known in role["attachmentRequirements"]] for role in roles] == [["COMPLETE"], []]
 
 
 def test_onespan_audit_and_field_summary() -> None:

@@ -24,7 +24,7 @@ from listener import api, errors, provider
 from listener.api import Access
 from listener.log import event
 from listener.log.event import Event
-from projections import facts
+from projections import artifacts, facts
 from projections.facts import Fact
 
 GOLDEN: Final = Path(__file__).parent / "golden"
@@ -161,9 +161,12 @@ def test_an_api_says_what_it_has(name: str) -> None:
     speaker = api.named(name)
     assert speaker.ARTIFACTS
     assert set(speaker.DEFAULT_ARTIFACTS) <= speaker.ARTIFACTS.keys()
-    assert all(artifact.endswith((".pdf", ".zip")) for artifact in speaker.ARTIFACTS)
+    assert all(artifact.endswith((".pdf", ".zip", ".json")) for artifact in speaker.ARTIFACTS)
+    assert all(artifact in artifacts.EACH for artifact in speaker.ARTIFACTS if "*" in artifact)
     assert isinstance(speaker.SPEAKS, bool)
     assert speaker.DEFAULT_URL is None or speaker.DEFAULT_URL.startswith("https://")
+    assert all(url.startswith("https://") for url in speaker.URLS.values())
+    assert "api_key" in speaker.TAKES
     assert speaker.missing(Access("https://example.test")) == "api_key"
 
 

@@ -11,8 +11,9 @@ from typing import IO
 
 import pytest
 
-from listener.demo import papers
+from listener.demo import faults, papers
 from listener.demo.onespan import OneSpan
+from listener.worker import schedule
 from projections import facts
 from tests.crash import NEVER
 from tests.rig import BOTH, EVIDENCE, ID, ZIP, Log, Worker, add, callback, completed, paths
@@ -104,6 +105,45 @@ def assert_whole(worker: Worker, server: OneSpan) -> None:
         assert content == made[act.name or ""]
         assert act.sha256 == hashlib.sha256(content).hexdigest()
     assert len(paths(worker.settings.documents_folder)) == 2
+
+
+FAILING_STEPS = 9  # of a worker: the first failure is told before the last of them
+
+
+# One that comes before a byte was written, and one amid them.
+@pytest.mark.parametrize(
+    ("call", "fault"),
+    [("package", faults.Status(404)), ("documents.zip", faults.Truncated())],
+    ids=["asked", "fetched"],
+)
+def test_killed_amid_a_failure_each_document_is_stored_once(
+    tmp_path: Path, crashes: Crashes, monkeypatch: pytest.MonkeyPatch, call: str, fault: faults.Fault
+) -> None:
+    """At every step up to where the failure is told: it is told once at the most, and the next try ends well."""
+    monkeypatch.setattr(schedule, "SECONDS", (0,) * len(schedule.SECONDS))
+    for last in range(1, FAILING_STEPS + 1):
+        with OneSpan() as server:
+            completed(server)
+            server.faults.add(call, fault)
+            folder = wanted(tmp_path / str(last), server)
+            assert crashes.work(folder, server, last) == -signal.SIGKILL
+            with Worker(folder, server.url) as worker:
+                worker.run(lambda: len(worker.stored()) == 2)
+                assert_whole(worker, server)
+                told = [(act.name, act.attempt) for act in worker.outcomes(facts.FAILED)]
+                assert len(told) == len(set(told)) <= 2
+
+
+def test_a_failure_is_told_within_these_steps(tmp_path: Path, crashes: Crashes) -> None:
+    """A worker killed at the last of them has told it, one killed at the first has done nothing."""
+    for last, told in ((1, 0), (FAILING_STEPS, 1)):
+        with OneSpan() as server:
+            completed(server)
+            server.faults.add("documents.zip", faults.Status(500))
+            folder = wanted(tmp_path / str(last), server)
+            assert crashes.work(folder, server, last) == -signal.SIGKILL
+            with Log(folder, server.url) as log:
+                assert len(log.outcomes(facts.FAILED)) == told
 
 
 def test_not_killed_it_ends_by_itself(tmp_path: Path, crashes: Crashes) -> None:

@@ -26,6 +26,7 @@ from listener.log import event
 from listener.settings import Source
 from listener.worker import downloads, schedule
 from projections import artifacts, course, facts
+from tests import description
 from tests.rig import (
     BOTH,
     EVIDENCE,
@@ -48,10 +49,11 @@ HOSTILE = ("-starts=", "UPPER", "upper", "a/../b", "..%2F", "ünï", "a b?c#d", 
 
 @pytest.fixture
 def server() -> Iterator[OneSpan]:
-    """An account with one package that is signed by all."""
+    """An account with one package that is signed by all; what it was asked is as OneSpan describes it."""
     with OneSpan() as found:
         completed(found)
         yield found
+        assert description.in_requests(found) == []
 
 
 @pytest.fixture

@@ -9,6 +9,9 @@ SPEAKS: Final = False
 ARTIFACTS: Final = {"encrypted.zip": "the signed documents, encrypted with the key given at submission"}
 DEFAULT_ARTIFACTS: Final = ("encrypted.zip",)
 DEFAULT_URL: Final = "https://v.evrotrust.com/vendor"
+URLS: Final[dict[str, str]] = {}
+EVENTS: Final = ()
+TAKES: Final = ("api_key",)
 
 
 def missing(access: Access) -> str | None:

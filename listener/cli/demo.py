@@ -169,7 +169,7 @@ def _settled(database: "Database", folder: Path) -> list[dict[str, Any]] | None:
     except errors.ViewsError:  # the worker has only begun
         return None
     states = {artifact["state"] for subject in subjects for artifact in subject["artifacts"]}
-    return subjects if caught_up and states <= {"stored"} else None
+    return subjects if caught_up and states <= {"stored", "listed"} else None
 
 
 def _show(served: _Served, found: list[dict[str, Any]]) -> None:

@@ -78,13 +78,15 @@ def _supervise(found: "Settings", config: Path | None) -> None:
 def _welcome(found: "Settings", sock: socket.socket, config: Path | None) -> None:
     host, port = sock.getsockname()[:2]
     base = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    for name in found.sources:
+    for name, source in found.sources.items():
         output.note(f"signlog takes callbacks of {name} at {base}/callbacks/{name}")
+        if source.callback_client_id is not None:
+            output.note(f"and gives tokens for them at {base}/oauth/{name}/token")
     if not found.sources:
         output.note(f"signlog listens at {base}")
         sys.stderr.write(_HINT.format(path=config or "signlog.toml"))
     for key in found.without_effect():
-        output.note(f"{key}: has no effect yet in this version")
+        output.note(f"{key}: has no effect in this version")
 
 
 def _door(found: "Settings", config: Path | None, socket_fd: int | None, parent_fd: int | None) -> None:

@@ -154,7 +154,8 @@ def _documents(at: Reading, settings: Settings, counts: dict[str, int]) -> list[
             alarms.append(f"{source}: a document is wanted since {times.written(oldest)}; see 'signlog downloads'")
     refused = select(_artifacts.c.source).where(_artifacts.c.state == artifacts.FAILED, _artifacts.c.next_at.is_(None))
     for source in at.views.scalars(refused.distinct()):
-        alarms.append(f"{source}: the provider refuses the API key; mend sources.{source}.api_key and restart")
+        key = "client_secret" if source in settings.sources and settings.sources[source].client_id else "api_key"
+        alarms.append(f"{source}: the provider refuses the API key; mend sources.{source}.{key} and restart")
     if counts[artifacts.ABANDONED]:
         alarms.append(
             f"documents given up: {counts[artifacts.ABANDONED]}; 'signlog downloads --state abandoned' says why, "
@@ -170,8 +171,9 @@ def _lacking(source: str, settings: Settings) -> str | None:
         return f"sources.{source} is not configured any more"
     if not api.named(configured.provider).SPEAKS:
         return f"this version cannot yet; sources.{source}.artifacts = [] wants no more of what completes from then on"
-    if configured.api_key is None:
-        return f"set sources.{source}.api_key; or sources.{source}.artifacts = [], for what completes from then on"
+    lacking = api.named(configured.provider).missing(configured.access)
+    if lacking is not None:
+        return f"set sources.{source}.{lacking}; or sources.{source}.artifacts = [], for what completes from then on"
     return None
 
 
@@ -187,8 +189,9 @@ def _source(log: Connection, name: str, settings: Settings) -> dict[str, Any]:
         .order_by(_events.c.position.desc())
         .limit(1)
     )
+    configured = settings.sources[name]
     return {
-        "provider": settings.sources[name].provider,
+        "provider": configured.provider,
         "last_callback": times.written(log.scalar(last)),
-        "api_access": settings.sources[name].api_key is not None,
+        "api_access": api.named(configured.provider).missing(configured.access) is None,
     }

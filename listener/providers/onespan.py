@@ -161,7 +161,7 @@ def _observed(found: Readable) -> Fact:
         status=kept.status,
         stage=STAGES.get(kept.status, facts.IN_PROGRESS) if kept.status else None,
         message=kept.reason if kept.status else f"HTTP {code}",
-        answer=Answer(code, kept.trashed, kept.signers, kept.documents),
+        answer=Answer(code, kept.trashed, kept.signers, kept.documents, kept.attachments),
     )
 
 
@@ -223,5 +223,6 @@ class Kept(Plain):
 
     documents: tuple[Named, ...] = ()
     signers: tuple[Named, ...] = ()
+    attachments: tuple[Named, ...] = ()  # the roles of those who uploaded some
     reason: str | None = None
     answer: Whole | None = None

@@ -179,7 +179,7 @@ class Downloads:
     def _attempt(self, wish: Wish, asking: Asking) -> Act | None:
         attempt = wish.attempts + 1
         try:
-            stored, how = self._obtain(wish.artifact, asking)
+            return self._done(wish.artifact, attempt, asking)
         except errors.DiskReserve as error:
             _log.error("disk_reserve_reached", error=str(error))
             self._stopping.wait(10)
@@ -191,6 +191,13 @@ class Downloads:
         except Exception as error:  # a bug of ours, or bytes that nobody thought of: never at once again
             _log.exception("download_failed_oddly", subject=wish.artifact.subject, artifact=wish.artifact.name)
             return self._failed(wish.artifact, attempt, errors.Unusable(f"{type(error).__name__}: {error}"))
+
+    def _done(self, artifact: Artifact, attempt: int, asking: Asking) -> Act:
+        """Do what is wanted. For a kind that is to ask which there are: the answer, in the log, wants each."""
+        if artifact.name in artifacts.EACH:
+            asking.complete()
+            return Act(facts.LISTED, attempt=attempt)
+        stored, how = self._obtain(artifact, asking)
         return Act(facts.STORED, attempt=attempt, reason=how, sha256=stored.sha256, size=stored.size, path=stored.path)
 
     def _obtain(self, artifact: Artifact, asking: Asking) -> tuple[Stored, str | None]:
@@ -226,7 +233,7 @@ class Downloads:
                 return
             with self._database.reading() as connection:
                 self._refused_at[source] = reader.head(connection)
-        _log.error("api_key_refused", source=source, hint=f"mend sources.{source}.api_key and restart")
+        _log.error("api_key_refused", source=source, hint=f"mend sources.{source}.api_key, or its client, and restart")
 
 
 def _tell(artifact: Artifact, act: Act) -> None:
@@ -234,6 +241,8 @@ def _tell(artifact: Artifact, act: Act) -> None:
     named = {"source": artifact.source, "subject": artifact.subject, "name": artifact.name, "attempt": act.attempt}
     if act.action == facts.STORED:
         _log.info("document_stored", path=act.path, reason=act.reason, **named)
+    elif act.action == facts.LISTED:
+        _log.info("documents_listed", **named)
     else:
         _log.warning("download_failed", error=act.reason, next_at=times.written(act.next_at), **named)
 
