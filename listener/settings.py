@@ -13,10 +13,11 @@ from listener import settings_layers, settings_rules
 from listener.settings_layers import Form
 
 SECRETS: Final = frozenset(
-    {"token", "callback_keys", "path_secret", "api_key", "client_secret", "private_keys", "database_url"}
+    {"token", "callback_keys", "path_secret", "api_key", "client_secret", "private_key_passphrases", "database_url"}
 )
+_HIDDEN: Final = SECRETS | {"private_keys"}  # paths; but somebody may write a key there
 # Names that the configuration already has, for parts that this version does not have yet.
-_WITHOUT_EFFECT: Final = ("client_id", "client_secret", "vendor_number", "private_keys")
+_WITHOUT_EFFECT: Final = ("client_id", "client_secret")
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 # More than this at once would find no room in front of the log.
@@ -29,7 +30,7 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         pairs = [(name, getattr(self, name)) for name in self.__struct_fields__]
-        return [(name, "…" if name in SECRETS and value else value) for name, value in pairs]
+        return [(name, "…" if name in _HIDDEN and value else value) for name, value in pairs]
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
@@ -65,6 +66,7 @@ class Source(Section, frozen=True):
     client_secret: str | None = None
     vendor_number: str | None = None
     private_keys: tuple[str, ...] = ()
+    private_key_passphrases: tuple[str, ...] = ()
     artifacts: tuple[str, ...] | None = None
 
     @property

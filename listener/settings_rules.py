@@ -83,8 +83,9 @@ def _check_credentials(where: str, source: "Source") -> None:
 
 
 def _check_access(where: str, source: "Source") -> None:
-    if source.api_key is not None:
-        _check_key(f"{where}.api_key", source.api_key)
+    for name, key in (("api_key", source.api_key), ("vendor_number", source.vendor_number)):
+        if key is not None:
+            _check_key(f"{where}.{name}", key)
     if source.api_url is None:
         return
     try:

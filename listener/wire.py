@@ -4,7 +4,7 @@ import contextlib
 import datetime
 import email.utils
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from listener import errors
@@ -16,23 +16,38 @@ if TYPE_CHECKING:
 ANSWER_BYTES: Final = 16 * 1024 * 1024
 ANSWER_SECONDS: Final = 60.0
 SECONDS: Final = 20.0  # for each read, not for the whole; a stop waits for it, and has 30 s
+JSON: Final = "application/json; charset=utf-8"  # what we send as a body
+
+Sign = Callable[[bytes], Mapping[str, str]]
 
 
 class Wire:
     """One provider account's connection pool. Redirects are refused: they would carry the key elsewhere."""
 
-    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        sign: Sign | None = None,
+        not_yet: Mapping[int, float | None] | None = None,
+    ) -> None:
+        """`sign` makes headers out of the body sent; `not_yet` are statuses that mean so, and a wait in seconds."""
         import httpx  # the door knows providers too, and never asks them anything
 
         self._url = url.rstrip("/")
+        self._sign = sign
+        self._not_yet = not_yet or {}
         # Compressed answers could be bombs, and their length could not be checked.
         always = {"Accept": "application/json, */*", "Accept-Encoding": "identity"}
         self._client = httpx.Client(headers={**always, **headers}, timeout=SECONDS, trust_env=False)
 
-    def read(self, method: str, path: str, also: tuple[int, ...] = ()) -> tuple[int, bytes]:
-        """Status code and body, for 200 and the codes in `also`. Raises ProviderError for all else."""
+    def read(self, method: str, path: str, also: tuple[int, ...] = (), content: bytes = b"") -> tuple[int, bytes]:
+        """Status code and body, for 200 and the codes in `also`. Raises ProviderError for all else.
+
+        `content` is JSON, and sent as the body.
+        """
         ends = time.monotonic() + ANSWER_SECONDS
-        with self._response(method, path, also) as response:
+        with self._response(method, path, also, content) as response:
             answer = bytearray()
             for chunk in response.iter_raw():
                 answer += chunk
@@ -43,9 +58,9 @@ class Wire:
             return response.status_code, bytes(answer)
 
     @contextlib.contextmanager
-    def stream(self, method: str, path: str) -> Iterator[Stream]:
+    def stream(self, method: str, path: str, content: bytes = b"") -> Iterator[Stream]:
         """A body as it comes, piece by piece, so that the reader can give up in between. Raises ProviderError."""
-        with self._response(method, path) as response:
+        with self._response(method, path, (), content) as response:
             length = response.headers.get("content-length", "")
             yield Stream(response.iter_raw(), int(length) if length.isdecimal() else None)
 
@@ -54,35 +69,38 @@ class Wire:
         self._client.close()
 
     @contextlib.contextmanager
-    def _response(self, method: str, path: str, also: tuple[int, ...] = ()) -> "Iterator[httpx.Response]":
+    def _response(self, method: str, path: str, also: tuple[int, ...], content: bytes) -> "Iterator[httpx.Response]":
         import httpx
 
         try:
-            with contextlib.closing(self._client.send(self._request(method, path), stream=True)) as response:
+            with contextlib.closing(self._client.send(self._request(method, path, content), stream=True)) as response:
                 if response.status_code != 200 and response.status_code not in also:
-                    _refuse(response)
+                    self._refuse(response)
                 if response.headers.get("content-encoding", "identity") != "identity":
                     raise errors.Unusable("compressed, though we asked for identity")
                 yield response
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             raise errors.Unusable(f"no whole answer: {type(error).__name__}: {error}".rstrip(": ")) from error
 
-    def _request(self, method: str, path: str) -> "httpx.Request":
-        request = self._client.build_request(method, self._url + path)
+    def _request(self, method: str, path: str, content: bytes) -> "httpx.Request":
+        headers = {"Content-Type": JSON} if content else {}
+        headers |= self._sign(content) if self._sign is not None else {}
+        request = self._client.build_request(method, self._url + path, content=content or None, headers=headers)
         if not request.url.raw_path.endswith(path.encode()):
             # httpx resolves "..", which is an id like any other: the answer would be about something else.
             raise errors.NotAccessible(f"{path} cannot be asked for")
         return request
 
-
-def _refuse(response: "httpx.Response") -> None:
-    """Raise what a status means. A firewall in front may answer HTML, so only the number counts."""
-    code = response.status_code
-    if code == 401:
-        raise errors.Unauthorized("HTTP 401: the provider refused the API key")
-    if code in (403, 404):
-        raise errors.NotAccessible(f"HTTP {code}")
-    raise errors.Unusable(f"HTTP {code}", retry_after(response.headers.get("retry-after")))
+    def _refuse(self, response: "httpx.Response") -> None:
+        """Raise what a status means. A firewall in front may answer HTML, so only the number counts."""
+        code = response.status_code
+        if code in self._not_yet:
+            raise errors.NotReady(f"HTTP {code}: not yet", self._not_yet[code])
+        if code == 401:
+            raise errors.Unauthorized("HTTP 401: the provider refused the API key")
+        if code in (403, 404):
+            raise errors.NotAccessible(f"HTTP {code}")
+        raise errors.Unusable(f"HTTP {code}", retry_after(response.headers.get("retry-after")))
 
 
 def retry_after(value: str | None) -> float | None:

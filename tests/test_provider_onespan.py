@@ -21,6 +21,7 @@ from projections import facts
 from projections.facts import Fact, Named
 
 ID = "LWsUTvGgE4WpOvaQPT16idnxNj8="
+COMPLETE = Observation("GET", f"/api/packages/{ID}", 200, b"{}", complete=True)
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 CLOCKS = st.datetimes(timezones=st.just(UTC), min_value=datetime(1, 1, 3), max_value=datetime(9999, 12, 29))
 
@@ -251,7 +252,7 @@ def test_a_document_comes_as_the_api_sends_it() -> None:
         server.add(Package(ID)).finish(NOON)
         api = asking.connect(Access(server.url, "demonstration"))
         for artifact, start in (("documents.zip", b"PK\x03\x04"), ("evidence.pdf", b"%PDF-")):
-            with api.fetch(ID, artifact) as stream:
+            with api.fetch(ID, artifact, api.ask(ID)) as stream:
                 content = b"".join(stream.chunks)
             assert content.startswith(start)
             assert stream.length in (None, len(content))
@@ -263,7 +264,7 @@ def test_a_document_of_a_package_that_is_gone_is_not_accessible() -> None:
     """An error is never handed on as a document."""
     with OneSpan() as server:
         api = asking.connect(Access(server.url, "demonstration"))
-        with pytest.raises(errors.NotAccessible), api.fetch(ID, "documents.zip"):
+        with pytest.raises(errors.NotAccessible), api.fetch(ID, "documents.zip", COMPLETE):
             pass
         api.close()
 

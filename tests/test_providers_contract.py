@@ -153,6 +153,7 @@ def test_a_provider_says_what_it_is(name: str) -> None:
     known = provider.named(name)
     assert known.NOUN
     assert isinstance(known.SENDS_KEY, bool)
+    assert all(known.KINDS.values())
 
 
 @EVERY_PROVIDER
@@ -162,7 +163,7 @@ def test_an_api_says_what_it_has(name: str) -> None:
     assert speaker.ARTIFACTS
     assert set(speaker.DEFAULT_ARTIFACTS) <= speaker.ARTIFACTS.keys()
     assert all(artifact.endswith((".pdf", ".zip")) for artifact in speaker.ARTIFACTS)
-    assert isinstance(speaker.SPEAKS, bool)
+    assert all(name in speaker.ARTIFACTS and recipe.of in speaker.ARTIFACTS for name, recipe in speaker.RECIPES.items())
     assert speaker.DEFAULT_URL is None or speaker.DEFAULT_URL.startswith("https://")
     assert speaker.missing(Access("https://example.test")) == "api_key"
 

@@ -72,6 +72,7 @@ KEYS = [
     ("sources.onespan.client_secret", '"c"', "c", "c"),
     ("sources.onespan.vendor_number", '"v"', "v", "v"),
     ("sources.onespan.private_keys", '["p"]', "p", ("p",)),
+    ("sources.onespan.private_key_passphrases", '["p"]', "p", ("p",)),
     ("sources.onespan.artifacts", "[]", "[]", ()),
 ]
 # What lets a source in while another of its keys is looked at.
@@ -176,7 +177,7 @@ def test_the_environment_is_read_by_itself(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize("name", sorted(settings.SECRETS - {"token", "database_url"}))
 def test_every_secret_may_lie_in_a_file(tmp_path: Path, name: str) -> None:
     """One value a line; spaces around it and empty lines are nobody's key."""
-    several = name.endswith("keys")
+    several = name.endswith("s")
     (tmp_path / "secret").write_text(" abcdefghijkl \n\nmnopqrstuvwx\r\n" if several else "\nabcdefghijkl\n")
     text = beside(f"sources.onespan.{name}") + f"sources.onespan.{name}_file = '{tmp_path}/secret'"
     wanted = ("abcdefghijkl", "mnopqrstuvwx") if several else "abcdefghijkl"
@@ -489,13 +490,12 @@ def test_a_password_in_the_databases_address_is_a_secret() -> None:
 def test_keys_for_parts_that_are_not_there_yet_are_told(tmp_path: Path) -> None:
     """They are known, and have no effect."""
     assert load(tmp_path, KEYED).without_effect() == []
-    text = f"origin = 'x'\ncheckpoint_key = 'k'\ndesk.port = 1\n{KEYED}client_id = 'x'\nprivate_keys = ['p']"
+    text = f"origin = 'x'\ncheckpoint_key = 'k'\ndesk.port = 1\n{KEYED}client_id = 'x'"
     assert load(tmp_path, text).without_effect() == [
         "origin",
         "checkpoint_key",
         "desk",
         "sources.onespan.client_id",
-        "sources.onespan.private_keys",
     ]
 
 

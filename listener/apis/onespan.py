@@ -3,7 +3,7 @@
 https://docs.onespan.com/reference (OpenAPI 11.51)
 """
 
-import hashlib
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Final
 from urllib.parse import quote
@@ -11,18 +11,19 @@ from urllib.parse import quote
 import msgspec
 
 from listener import errors, wire
-from listener.api import Access, Api, Observation, Stream
+from listener.api import NOTHING, Access, Api, Known, Observation, Recipe, Stream
+from listener.provider import Whole
 from listener.providers import onespan
-from listener.providers.onespan import Kept, Plain, Whole
+from listener.providers.onespan import Kept, Plain
 from projections import facts
 from projections.facts import Named
 
-SPEAKS: Final = True
 ARTIFACTS: Final = {
     "documents.zip": "all signed documents",
     "evidence.pdf": "the evidence summary",
 }
 DEFAULT_ARTIFACTS: Final = ("documents.zip", "evidence.pdf")
+RECIPES: Final[Mapping[str, Recipe]] = {}
 DEFAULT_URL: Final = None  # nine regions; none is a safe guess
 
 _PATHS: Final = {"documents.zip": "documents/zip", "evidence.pdf": "evidence/summary"}
@@ -44,14 +45,14 @@ class _Api:
         url = access.url.rstrip("/").removesuffix("/api")  # people copy it with and without
         self._wire = wire.Wire(url, {"Authorization": f"Basic {access.key}"})
 
-    def ask(self, subject: str) -> Observation:
+    def ask(self, subject: str, known: Known = NOTHING) -> Observation:
         path = "/api/packages/" + quote(subject, safe="")
         code, answer = self._wire.read("GET", path, also=(403, 404))
         kept = _kept(code, answer)
         complete = onespan.STAGES.get(kept.status) == facts.COMPLETED
         return Observation("GET", path, code, msgspec.json.encode(kept), complete)
 
-    def fetch(self, subject: str, artifact: str) -> AbstractContextManager[Stream]:
+    def fetch(self, subject: str, artifact: str, answer: Observation) -> AbstractContextManager[Stream]:
         return self._wire.stream("GET", f"/api/packages/{quote(subject, safe='')}/{_PATHS[artifact]}")
 
     def close(self) -> None:
@@ -60,7 +61,7 @@ class _Api:
 
 def _kept(code: int, answer: bytes) -> Kept:
     """What of an answer may be kept: it also holds challenge answers, social security numbers and callback keys."""
-    whole = Whole(len(answer), hashlib.sha256(answer).hexdigest())
+    whole = Whole.of(answer)
     if code != 200:
         return Kept(answer=whole)
     try:
