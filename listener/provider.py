@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar, cast
 import msgspec
 
 from listener import errors, providers
-from listener.log.event import Event
+from listener.log.event import Readable
 from projections.facts import Fact
 
 _Shape = TypeVar("_Shape")
@@ -32,7 +32,7 @@ class Provider(Protocol):
     def recognises(self, path: str, body: bytes) -> bool:
         """Whether this looks like one of the provider's callbacks, authenticated or not."""
 
-    def interpret(self, event: Event) -> list[Fact]:
+    def interpret(self, event: Readable) -> list[Fact]:
         """What a callback, import or observation says. Raises Fault if it cannot be read."""
 
 
@@ -77,7 +77,7 @@ class Whole(msgspec.Struct, frozen=True):
         return cls(len(answer), hashlib.sha256(answer).hexdigest())
 
 
-def answer_of(found: Event, shape: type[_Shape]) -> tuple[_Shape, int]:
+def answer_of(found: Readable, shape: type[_Shape]) -> tuple[_Shape, int]:
     """The kept part of an answer, and the status code that it came with. Raises Fault if it cannot be read."""
     try:
         headers = msgspec.json.decode(found.headers or "[]", type=list[tuple[str, str]])

@@ -15,6 +15,7 @@ STORED: Final = "stored"
 FAILED: Final = "failed"
 ABANDONED: Final = "abandoned"
 UNWANTED: Final = "unwanted"  # stored or tried for an earlier handler; nobody wants it now
+OPEN: Final = frozenset({WANTED, FAILED})  # what the worker goes and fetches
 
 TABLE: Final = Table(
     "artifacts",

@@ -81,15 +81,20 @@ def take(course: Course, fact: Fact) -> Course:
         return course
     step = _step(fact)
     place = _place(step)
-    if place is not None and _is_next(course, step, place):
-        # It happened after all others: one more move of the same fold leads where all of them would.
-        _assert_few(len(course.steps) + 1)
-        return Course((*course.steps, step), course.implied, _advance(course.standing, step), place)
-    return _course(_with(course.steps, step), course.implied)
+    steps = course.steps
+    if place is None or (steps and (course.last is None or place <= course.last or step.heard <= steps[-1].heard)):
+        return _course(_with(steps, step), course.implied)
+    # It happened after all others: one more move of the same fold leads where all of them would.
+    _assert_few(len(steps) + 1)
+    return Course((*steps, step), course.implied, _advance(course.standing, step), place)
 
 
 def _imply(course: Course, status: str) -> Course:
-    return course if status <= course.implied else _course(course.steps, status)
+    if status <= course.implied:
+        return course
+    if course.steps and all(step.status and step.what == facts.STATUS for step in course.steps):
+        return Course(course.steps, status, course.standing, course.last)  # no step leaves the status to be implied
+    return _course(course.steps, status)
 
 
 def _course(steps: tuple[Step, ...], implied: str) -> Course:
@@ -120,12 +125,6 @@ def _place(step: Step) -> Place | None:
     if clock is None or clock != step.occurred_at or step.observed:
         return None
     return clock, step.rank, step.name, step.status or ""
-
-
-def _is_next(course: Course, step: Step, place: Place) -> bool:
-    if not course.steps:
-        return True
-    return course.last is not None and place > course.last and step.heard > course.steps[-1].heard
 
 
 def _with(steps: tuple[Step, ...], new: Step) -> tuple[Step, ...]:
@@ -212,9 +211,9 @@ def _move(standing: Standing, step: Step) -> Standing:
     """Another status or stage. A callback without a clock may contradict what stands, but does not take it back."""
     status, stage = step.status or standing.status, step.stage or standing.stage
     two_ends = _two_ends(standing, status, stage)
-    if step.clock is None and step.rank <= standing.rank:
+    if step.rank <= standing.rank and step.clock is None:
         return msgspec.structs.replace(standing, confirmed=CONTRADICTED) if two_ends else standing
-    unchanged = (status, stage) == (standing.status, standing.stage)
+    unchanged = status == standing.status and stage == standing.stage
     confirmed = CONTRADICTED if two_ends else standing.confirmed if unchanged else NO
     return Standing(status, stage, standing.trashed, confirmed, max(standing.rank, step.rank), standing.trash_rank)
 

@@ -137,10 +137,10 @@ def apply(state: State, _key: Key, fact: Fact) -> State:
         _signers(state.signers, fact),
         _documents(state.documents, fact),
         _told(state.told, fact),
-        min(state.first_position or fact.position, fact.position),
-        max(state.last_position, fact.position),
+        fact.position if not 0 < state.first_position < fact.position else state.first_position,
+        fact.position if fact.position > state.last_position else state.last_position,
         _latest(state.occurred_at, fact.clock),
-        max(state.recorded_at, fact.recorded_at),
+        fact.recorded_at if fact.recorded_at > state.recorded_at else state.recorded_at,
         _way(state.way, fact),
         _expectation(state.expectation, fact),
     )
@@ -149,7 +149,7 @@ def apply(state: State, _key: Key, fact: Fact) -> State:
 def _latest(one: int | None, other: int | None) -> int | None:
     if one is None or other is None:
         return other if one is None else one
-    return max(one, other)
+    return one if one > other else other
 
 
 def _way(way: Way | None, fact: Fact) -> Way | None:

@@ -53,7 +53,7 @@ _TEXTS: Final = {
 }
 
 
-class State(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class State(msgspec.Struct, frozen=True, gc=False):
     """A fact as it is told; times in microseconds UTC."""
 
     recorded_at: int = 0
@@ -134,13 +134,16 @@ def apply(_state: State, _key: Key, fact: Fact) -> State:
 
 def row(key: Key, state: State) -> tuple[Any, ...]:
     """The state as a row of TABLE."""
-    return (*key, state.recorded_at, state.occurred_at, state.what, state.name, _encode(state))
+    said = (state.artifact, state.status, state.stage, state.signer, state.document, state.message, state.answer)
+    return (*key, state.recorded_at, state.occurred_at, state.what, state.name, _encode(said))
 
 
 def load(row: Sequence[Any]) -> State:
     """The state that `row` was made of."""
-    return _decode(row[-1])
+    recorded_at, occurred_at, what, name, said = row[4:]
+    return State(recorded_at, occurred_at, what, name, *_decode(said))
 
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(State).decode
+_Text = str | None
+_decode = msgspec.json.Decoder(tuple[_Text, _Text, _Text, _Text, _Text, _Text, Answer | None]).decode

@@ -12,7 +12,7 @@ import msgspec
 
 from listener import errors
 from listener.log import event
-from listener.log.event import Event
+from listener.log.event import Readable
 from listener.provider import Whole, answer_of, fields_of
 from projections import facts
 from projections.facts import Answer, Fact, Named
@@ -70,12 +70,12 @@ def recognises(path: str, body: bytes) -> bool:
     return text(fields.get("transactionID")) is not None and text(fields.get("status")) is not None
 
 
-def interpret(found: Event) -> list[Fact]:
+def interpret(found: Readable) -> list[Fact]:
     """What a callback or an answer of the API says."""
     return [_observed(found) if found.kind == event.OBSERVATION else _called_back(found)]
 
 
-def _called_back(found: Event) -> Fact:
+def _called_back(found: Readable) -> Fact:
     """The type of `transactionID` and `status` differs between the vendor's own pages."""
     fields = fields_of(found.body or b"")
     subject = text(fields.get("transactionID"))
@@ -99,7 +99,7 @@ def _called_back(found: Event) -> Fact:
     )
 
 
-def _observed(found: Event) -> Fact:
+def _observed(found: Readable) -> Fact:
     """The allow-listed answer that `Api.ask` wrote. The subject is the one we asked for."""
     kept, code = answer_of(found, Kept)
     path, _, query = (found.path or "").partition("?")

@@ -13,7 +13,7 @@ import msgspec
 
 from listener import errors
 from listener.log import event
-from listener.log.event import Event
+from listener.log.event import Readable
 from listener.provider import Whole, answer_of, as_json
 from projections import facts
 from projections.facts import Answer, Fact, Named
@@ -93,12 +93,12 @@ def recognises(path: str, body: bytes) -> bool:
     return _text(called.name) in _MEANINGS and _text(called.packageId) is not None
 
 
-def interpret(found: Event) -> list[Fact]:
+def interpret(found: Readable) -> list[Fact]:
     """What a callback or an answer of the API says."""
     return [_observed(found) if found.kind == event.OBSERVATION else _called_back(found)]
 
 
-def _called_back(found: Event) -> Fact:
+def _called_back(found: Readable) -> Fact:
     called = _callback(found.body or b"")
     subject = _text(called.packageId)
     if subject is None:
@@ -147,7 +147,7 @@ def _callback(body: bytes) -> _Callback:
 _decode = msgspec.json.Decoder(_Callback).decode
 
 
-def _observed(found: Event) -> Fact:
+def _observed(found: Readable) -> Fact:
     """The allow-listed answer that `Api.ask` wrote. The subject is the one we asked for."""
     kept, code = answer_of(found, Kept)
     return Fact(

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, tuple_
 
-from listener import views
+from listener import rows, views
 from listener.acts import Artifact
 from listener.api import Access, Api, Known, Recipe
 from listener.log.append import now
@@ -38,16 +38,16 @@ class Wish(NamedTuple):
 
 def due(live: Views, source: str, account: Account) -> Mapping[str, Sequence[Wish]]:
     """By subject, those that have waited longest first."""
-    found: dict[str, list[Wish]] = defaultdict(list)
+    wishes: dict[str, list[Wish]] = defaultdict(list)
     with live.reading() as connection:
         folded = views.checkpoint(connection).position
-        rows = connection.execute(_query(source, account, now())).all()
-        subjects = views.load(connection, packages, sorted({(source, row.subject) for row in rows}))
-    for row in rows:
+        found = connection.execute(_query(source, account, now())).all()
+        subjects = rows.load(connection, packages, sorted({(source, row.subject) for row in found}))
+    for row in found:
         artifact, attempts = Artifact(row.source, row.subject, row.name), artifacts.load(row).attempts
         known = _known(subjects.get((source, row.subject)) or packages.State())
-        found[row.subject].append(Wish(artifact, attempts, known, live.generation, folded))
-    return found
+        wishes[row.subject].append(Wish(artifact, attempts, known, live.generation, folded))
+    return wishes
 
 
 def _known(state: packages.State) -> Known:
