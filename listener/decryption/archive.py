@@ -50,7 +50,7 @@ def count(file: IO[bytes]) -> int:
     with zips.opened(file, "the download") as archive:
         found = len(_documents(archive)) + len(_nested(archive))
     if not found:
-        raise errors.Hopeless("nothing in the download is encrypted: it has no .enc")
+        raise errors.Hopeless(f"nothing in the download is encrypted: it has no {TEXT}")
     return found
 
 
@@ -61,7 +61,10 @@ def documents(file: IO[bytes], scratch: Path) -> Iterator[Sealed]:
             yield _sealed(archive, stem, entries)
         for info in _nested(archive):
             with _unpacked(archive, info, scratch) as inner, zips.opened(inner, info.filename[:80]) as nested:
-                for stem, entries in _documents(nested).items():
+                found = _documents(nested)
+                if not found:
+                    raise errors.Hopeless(f"nothing in {info.filename[:80]!r} is encrypted: it has no {TEXT}")
+                for stem, entries in found.items():
                     yield _sealed(nested, stem, entries)
 
 
