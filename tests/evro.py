@@ -20,6 +20,7 @@ SOURCE = "evrotrust"
 ID = "123456789012"
 ENCRYPTED, DOCUMENTS = "encrypted.zip", "documents.zip"
 BOTH = (ENCRYPTED, DOCUMENTS)
+KEY = "ours.pem"
 SEALS = {
     "rijndael in pieces": Seal(),
     "rijndael whole": Seal(whole=True),
