@@ -185,6 +185,7 @@ JSON = st.recursive(
 WORDS = [
     *("name", "sessionUser", "packageId", "message", "documentId", "createdDate", "newRoleId", "comment", "status"),
     *("transactionID", "rejectReason", "automatedSignError", "trashed", "documents", "signers", "reason", "answer"),
+    *("processing", "thread", "group", "id"),
 ]
 VALUES = JSON | st.sampled_from(["PACKAGE_COMPLETE", "DOCUMENT_SIGNED", "default-consent", "null", "2", 2, 99, 2.0])
 OBJECTS = st.dictionaries(st.sampled_from(WORDS), VALUES, max_size=8).map(lambda fields: json.dumps(fields).encode())

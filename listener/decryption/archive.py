@@ -38,11 +38,15 @@ class Sealed(NamedTuple):
     @property
     def what(self) -> str:
         """What it is called in messages."""
-        return f"the document of transaction {self.transaction[:80]}"
+        return _called(self.transaction)
 
     def opened(self) -> IO[bytes]:
         """The encrypted text."""
         return self.archive.open(self.text)
+
+
+def _called(transaction: str) -> str:
+    return f"the document of transaction {transaction[:80]}"
 
 
 def count(file: IO[bytes]) -> int:
@@ -93,7 +97,7 @@ def _unpacked(archive: ZipFile, info: ZipInfo, scratch: Path) -> Iterator[IO[byt
 
 def _sealed(archive: ZipFile, stem: str, entries: Entries) -> Sealed:
     transaction = stem.rpartition("/")[2].removesuffix(_OUT)
-    what = f"the document of transaction {transaction[:80]}"
+    what = _called(transaction)
     missing = {TEXT, KEY, IV} - entries.keys()
     if missing:
         raise errors.Hopeless(f"{what} has no {' and no '.join(sorted(missing))}")
