@@ -21,6 +21,8 @@ RETRY_PATH: Final = "/artifacts"  # where decisions about several artifacts are 
 QUARANTINE_PATH: Final = "/quarantine"
 EXPECTED_PATH: Final = "/expected/"  # where it is filed what somebody expects, each subject for itself
 HELD_PATH: Final = "/held"  # what a replay wanted, and who let it go
+FAULTS_PATH: Final = "/faults"  # what to do about events that could not be taken in
+SKIP: Final = "skip"  # leave them out for good
 LIVE: Final = "live"
 LIVE_PATH: Final = "/live"  # which generation of the views was shown from when on
 
@@ -48,6 +50,7 @@ class Act(msgspec.Struct, frozen=True, omit_defaults=True):
     path: str | None = None
     operator: str | None = None
     artifacts: tuple[Artifact, ...] = ()
+    positions: tuple[int, ...] = ()
     generation: int | None = None
     previous: int | None = None
     digest: str | None = None

@@ -69,8 +69,11 @@ def until(condition: Callable[[], object], pause: float = 0.005) -> None:
 def tables(views: Views) -> list[list[str]]:
     """All rows of all projections, and how far they are: what two equal generations share."""
     with views.reading() as connection:
-        wanted = [known.TABLE.name for known in PROJECTIONS] + ["faults", "parked"]
-        queries = [f"SELECT * FROM {table}" for table in wanted] + ["SELECT log_id, position, leaf FROM checkpoint"]
+        whole = [known.TABLE.name for known in PROJECTIONS] + ["parked"]
+        queries = [f"SELECT * FROM {table}" for table in whole] + [
+            "SELECT position, source, subject, error FROM faults",  # not how often they were tried
+            "SELECT log_id, position, leaf FROM checkpoint",
+        ]
         return [sorted(map(repr, connection.exec_driver_sql(query))) for query in queries]
 
 
@@ -224,9 +227,9 @@ def history() -> list[Draft]:
     ]
 
 
-def in_force(*wanted: str) -> Draft:
-    """A declaration of which documents are wanted of the source."""
-    return acts.in_force(InForce(acts.IN_FORCE, "0", "0", "0", {SOURCE: SourceInForce("onespan", wanted)}))
+def in_force(*wanted: str, code: str = "0") -> Draft:
+    """A declaration of which documents are wanted of the source, and of the fingerprint of the code."""
+    return acts.in_force(InForce(acts.IN_FORCE, "0", code, "0", {SOURCE: SourceInForce("onespan", wanted)}))
 
 
 def failed(name: str = ZIP, **fields: Any) -> Draft:

@@ -18,6 +18,7 @@ from listener.cli.app import app
 from listener.settings import Settings
 from listener.settings_layers import Form
 from tests.site import Site, callback, environment, stored, until
+from tests.test_cli_faults import COLUMNS as FAULT
 from tests.test_cli_health import KEYS
 from tests.test_cli_reading import ARTIFACT, EVENT, FACT, REFUSED, SUBJECT, WHOLE
 
@@ -148,6 +149,7 @@ SHAPES = {
     "status": SUBJECT,
     "timeline": FACT,
     "health": KEYS,
+    "faults list": FAULT,
     "downloads list": {"source", "subject", *ARTIFACT},
     "quarantine list": REFUSED,
     "quarantine show": {"peer", "headers", "body"},

@@ -1,8 +1,8 @@
 """Reading the log: what stands after a position, one event, the head."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from sqlalchemy import ColumnElement, Connection, select, text
+from sqlalchemy import ColumnElement, Connection, func, select, text
 
 from listener.log import schema
 from listener.log.database import Database
@@ -49,6 +49,12 @@ def contents(connection: Connection, after: int, limit: int, until: int | None =
     return [Content(*row) for row in connection.execute(query).cursor.fetchall()]
 
 
+def contents_at(connection: Connection, positions: Sequence[int]) -> list[Content]:
+    """What is to be interpreted of these events, in order; a few hundred at a time."""
+    query = _CONTENTS.where(_events.c.position.in_(positions)).order_by(_events.c.position)
+    return [Content(*row) for row in connection.execute(query)]
+
+
 _CONTENTS = select(*(_events.c[name] for name in Content._fields))
 
 
@@ -85,3 +91,10 @@ def acts(connection: Connection, kind: str, path: str, until: int | None = None,
     if until is not None:
         query = query.where(_events.c.position <= until)
     return [Event(*row) for row in connection.execute(query.order_by(_events.c.position.desc()).limit(last))]
+
+
+def next_act(connection: Connection, kind: str, path: str, after: int) -> int | None:
+    """The position of the first event behind a position that `acts` would give."""
+    found = select(func.min(_events.c.position)).where(_ACTS, _events.c.kind == kind, _events.c.path == path)
+    position: int | None = connection.scalar(found.where(_events.c.position > after))
+    return position
