@@ -11,6 +11,7 @@ from listener.log.event import Draft
 from listener.quarantine import Kept, Quarantine
 from listener.settings import Source
 from projections import facts
+from projections.facts import Expected
 
 _AT_ONCE = 500  # artifacts or events that one decision lists
 
@@ -23,6 +24,14 @@ def retry(database: Database, artifacts: Sequence[Artifact], operator: str, reas
 def release(database: Database, artifacts: Sequence[Artifact], operator: str, reason: str) -> list[int]:
     """Let go what a replay held; the positions of the decisions, which list each artifact."""
     return _decide(database, facts.RELEASED, acts.HELD_PATH, artifacts, operator, reason)
+
+
+def expect(
+    database: Database, source: str, provider: str, subject: str, expected: Expected, operator: str, reason: str | None
+) -> int:
+    """Say what is known of a subject that no callback tells; the position of the decision."""
+    (position,) = _append(database, [acts.expectation(source, provider, subject, expected, operator, reason)])
+    return position
 
 
 def retry_faults(database: Database, positions: Sequence[int], operator: str, reason: str | None) -> list[int]:

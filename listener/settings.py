@@ -16,12 +16,13 @@ from listener.settings_layers import Form
 SECRETS: Final = frozenset(
     {
         *("token", "callback_keys", "callback_client_secrets", "path_secret", "database_url"),
-        *("api_key", "client_secret", "private_keys"),
+        *("api_key", "client_secret", "private_key_passphrases"),
     }
 )
+_HIDDEN: Final = SECRETS | {"private_keys"}  # paths; but somebody may write a key there
 _ACCESS: Final = (
     *("api_key", "client_id", "client_secret", "api_auth", "api_sender"),
-    *("vendor_number", "private_keys"),
+    *("vendor_number", "private_keys", "private_key_passphrases"),
 )
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
@@ -35,7 +36,7 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         pairs = [(name, getattr(self, name)) for name in self.__struct_fields__]
-        return [(name, "…" if name in SECRETS and value else value) for name, value in pairs]
+        return [(name, "…" if name in _HIDDEN and value else value) for name, value in pairs]
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
@@ -76,6 +77,7 @@ class Source(Section, frozen=True):
     api_sender: str | None = None
     vendor_number: str | None = None
     private_keys: tuple[str, ...] = ()
+    private_key_passphrases: tuple[str, ...] = ()
     artifacts: tuple[str, ...] | None = None
 
     @property
@@ -95,6 +97,7 @@ class Source(Section, frozen=True):
             self.client_secret,
             self.vendor_number,
             self.private_keys,
+            self.private_key_passphrases,
             self.api_auth,
             self.api_sender,
         )

@@ -137,7 +137,7 @@ def _check_access(where: str, source: "Source") -> None:
         _check_key(f"{where}.api_key", source.api_key)
         if source.client_id is not None:
             raise ConfigurationError(f"{where}.client_id: beside api_key; the account takes one of them, leave one out")
-    for key in ("client_id", "client_secret", "api_sender"):
+    for key in ("client_id", "client_secret", "api_sender", "vendor_number"):
         value = getattr(source, key)
         if value is not None:
             _check_key(f"{where}.{key}", value)

@@ -50,6 +50,7 @@ _TEXTS: Final = {
     facts.RETRY: "{artifact} to be tried again: {message}",
     facts.HELD: "{artifact} held: {message}",
     facts.RELEASED: "{artifact} released: {message}",
+    facts.EXPECTED: "expected: {message}",
 }
 
 

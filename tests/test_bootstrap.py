@@ -4,6 +4,7 @@ import os
 import socket
 import stat
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -13,6 +14,7 @@ from listener.api import Access
 from listener.log import event, reader
 from listener.only import OnlyOne
 from listener.settings import Door, Settings, Source
+from tests import evro
 
 OPEN = Source("onespan", path_secret="abcdefghijkl")
 
@@ -127,6 +129,44 @@ def test_access_with_a_client_is_whole_or_not_there(lacking: str) -> None:
     half = msgspec.structs.replace(whole, **{lacking: None})
     with pytest.raises(errors.ConfigurationError, match=rf"^sources.onespan.{lacking}: required beside what is set"):
         bootstrap.access_to("onespan", half)
+
+
+def evrotrust(tmp_path: Path, **changes: Any) -> Settings:
+    """One source of Evrotrust's, with access to its API."""
+    known = {"path_secret": "abcdefghijkl", "api_key": "k", "vendor_number": "v", **changes}
+    return configured(tmp_path, evrotrust=Source("evrotrust", **known))
+
+
+def test_a_key_without_the_number_beside_it_is_half_an_access(tmp_path: Path) -> None:
+    """Evrotrust's address is known, and its requests name the vendor."""
+    with pytest.raises(
+        errors.ConfigurationError, match=r"^sources.evrotrust.vendor_number: required beside what is set"
+    ):
+        bootstrap.check(evrotrust(tmp_path, vendor_number=None))
+    access = bootstrap.access_to("evrotrust", evrotrust(tmp_path).sources["evrotrust"])
+    assert access == Access("https://v.evrotrust.com/vendor", "k", vendor_number="v")
+
+
+def test_private_keys_are_read_before_anything_starts(tmp_path: Path) -> None:
+    """The sentence names the setting and the entry, and not what stands there: it might be the key."""
+    key = str(evro.key_file(tmp_path))
+    bootstrap.check_private_keys(evrotrust(tmp_path, private_keys=(key,)))
+    bootstrap.check_private_keys(evrotrust(tmp_path))
+    told = "sources.evrotrust.private_keys: entry 2 cannot be read: No such file or directory; write a path"
+    with pytest.raises(errors.ConfigurationError, match=f"^{told}$"):
+        bootstrap.check_private_keys(evrotrust(tmp_path, private_keys=(key, "s3cret")))
+
+
+def test_what_a_document_is_made_of_is_wanted_before_it(tmp_path: Path) -> None:
+    """By default both, whether there is a private key yet or not; whoever names one has what it takes."""
+    for artifacts, wanted in (
+        (None, ("encrypted.zip", "documents.zip")),
+        (("documents.zip",), ("encrypted.zip", "documents.zip")),
+        (("encrypted.zip",), ("encrypted.zip",)),
+        ((), ()),
+    ):
+        source = evrotrust(tmp_path, artifacts=artifacts).sources["evrotrust"]
+        assert bootstrap.wanted_artifacts("evrotrust", source) == wanted
 
 
 def test_the_secret_is_made_once_and_for_us_alone(tmp_path: Path) -> None:

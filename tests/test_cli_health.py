@@ -1,6 +1,5 @@
 """signlog health: what needs a person, each produced as it comes about, and what does not."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -167,17 +166,37 @@ def test_documents_are_wanted_and_nobody_may_fetch_them(tmp_path: Path, config: 
     assert alarm(site) == f"onespan: documents wanted and not fetched: 2; {told}"
 
 
-def test_documents_are_wanted_of_a_provider_whose_api_is_not_spoken_yet(tmp_path: Path) -> None:
-    """It stays an alarm: nobody else will fetch them. What is not wanted is none."""
-    body = json.dumps({"transactionID": "1", "status": 2}).encode()
-    done = Draft(event.CALLBACK, "evrotrust", "evrotrust", body, "[]", "POST", "/callbacks/evrotrust/document/ready")
-    for name, artifacts in (("wanted", ""), ("unwanted", "artifacts = []\n")):
-        (tmp_path / name).mkdir()
-        site = Site(tmp_path / name, f'[sources.evrotrust]\nallow = ["192.0.2.1"]\n{artifacts}').filled(done)
-        if artifacts:
-            fine(site)
-        else:
-            assert alarm(site).startswith("evrotrust: documents wanted and not fetched: 1; this version cannot yet")
+EVROTRUST = '[sources.evrotrust]\nallow = ["192.0.2.1"]\n'
+EVROTRUST_API = EVROTRUST + 'api_key = "k"\nvendor_number = "v"\n'
+SIGNED = Draft(
+    event.CALLBACK,
+    "evrotrust",
+    "evrotrust",
+    b'{"transactionID":"1","status":2}',
+    path="/callbacks/evrotrust/document/ready",
+)
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        (EVROTRUST, "2; set sources.evrotrust.api_key; or sources.evrotrust.artifacts = []"),
+        (
+            EVROTRUST_API,
+            '1; set sources.evrotrust.private_keys; or sources.evrotrust.artifacts = ["encrypted.zip"]',
+        ),
+    ],
+)
+def test_what_a_document_needs_is_not_configured(tmp_path: Path, config: str, told: str) -> None:
+    """Evrotrust's are fetched with one key and opened with another: each is asked for when it is missing."""
+    site = Site(tmp_path, config).filled(SIGNED)
+    assert alarm(site) == f"evrotrust: documents wanted and not fetched: {told}, for what completes from then on"
+
+
+@pytest.mark.parametrize("config", [EVROTRUST + "artifacts = []\n", EVROTRUST_API + 'private_keys = ["k.pem"]\n'])
+def test_nothing_is_missing_for_a_document(tmp_path: Path, config: str) -> None:
+    """It is not wanted, or everything is there."""
+    fine(Site(tmp_path, config).filled(SIGNED))
 
 
 def test_a_document_is_wanted_for_long(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from listener.demo.packages import Package
 from tests import description
 
 ID = "LWsUTvGgE4WpOvaQPT16idnxNj8="
+COMPLETE = Observation("GET", f"/api/packages/{ID}", 200, b"{}", complete=True)
 CALLS = {CLIENT_APP: "token", OAUTH2: "oauth2"}
 Asking = tuple[OneSpan, api.Api]
 EVERY_WAY = pytest.mark.parametrize("auth", CALLS)
@@ -58,7 +59,7 @@ def test_one_token_serves_many_requests(asking: Asking, auth: str) -> None:
     server, found = asking
     assert server.count(CALLS[auth]) == 0
     assert [found.ask(ID).code for _ in range(3)] == [200] * 3
-    with found.fetch(ID, "documents.zip") as stream:
+    with found.fetch(ID, "documents.zip", COMPLETE) as stream:
         assert b"".join(stream.chunks).startswith(b"PK")
     first, *others = server.requests
     assert [first.call, *(one.call for one in others)] == [CALLS[auth], *["package"] * 3, "documents.zip"]
@@ -76,7 +77,7 @@ def test_a_token_that_is_refused_is_renewed_once(asking: Asking, auth: str, what
     if what == "ask":
         assert found.ask(ID).code == 200
     else:
-        with found.fetch(ID, "evidence.pdf") as stream:
+        with found.fetch(ID, "evidence.pdf", COMPLETE) as stream:
             assert b"".join(stream.chunks).startswith(b"%PDF")
     assert server.count(CALLS[auth]) == 2
     assert [known.status for known in server.requests if known.call != CALLS[auth]] == [200, 401, 200]

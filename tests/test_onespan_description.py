@@ -37,10 +37,10 @@ def everything(server: OneSpan, access: Access) -> None:
     """Ask all that we ever ask."""
     asking = onespan.connect(access)
     for subject in (ID, "nobody=", *HOSTILE):
-        asking.ask(subject)
+        answer = asking.ask(subject)
         for artifact in [*ARTIFACTS, *(facts.one_of("document-*.pdf", known) for known in HOSTILE)]:
             try:
-                with asking.fetch(subject, artifact) as stream:
+                with asking.fetch(subject, artifact, answer) as stream:
                     b"".join(stream.chunks)
             except (NotAccessible, Unusable):
                 pass

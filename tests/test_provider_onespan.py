@@ -23,6 +23,7 @@ from projections import facts
 from projections.facts import Fact, Named
 
 ID = "LWsUTvGgE4WpOvaQPT16idnxNj8="
+COMPLETE = Observation("GET", f"/api/packages/{ID}", 200, b"{}", complete=True)
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 CLOCKS = st.datetimes(timezones=st.just(UTC), min_value=datetime(1, 1, 3), max_value=datetime(9999, 12, 29))
 
@@ -332,7 +333,7 @@ def test_a_document_comes_as_the_api_sends_it(artifact: str, asked: tuple[str, b
         package.attach(package.signers[0], "passport.pdf", b"%PDF-", NOON)
         package.finish(NOON)
         api = asking.connect(Access(server.url, "demonstration"))
-        with api.fetch(ID, artifact) as stream:
+        with api.fetch(ID, artifact, COMPLETE) as stream:
             content = b"".join(stream.chunks)
         api.close()
         assert server.requests[0].path == f"/api/packages/LWsUTvGgE4WpOvaQPT16idnxNj8%3D/{path}"
@@ -354,7 +355,7 @@ def test_what_this_version_does_not_know_is_not_asked_for() -> None:
         api = asking.connect(Access(server.url, "demonstration"))
         for artifact in ("hologram.zip", "document-*.pdf"):
             with pytest.raises(errors.NotAccessible, match="this version knows no"):
-                api.fetch(ID, artifact)
+                api.fetch(ID, artifact, COMPLETE)
         api.close()
         assert server.requests == ()
 
@@ -363,7 +364,7 @@ def test_a_document_of_a_package_that_is_gone_is_not_accessible() -> None:
     """An error is never handed on as a document."""
     with OneSpan() as server:
         api = asking.connect(Access(server.url, "demonstration"))
-        with pytest.raises(errors.NotAccessible), api.fetch(ID, "documents.zip"):
+        with pytest.raises(errors.NotAccessible), api.fetch(ID, "documents.zip", COMPLETE):
             pass
         api.close()
 

@@ -77,6 +77,7 @@ KEYS = [
     ("sources.onespan.api_sender", '"a@b"', "a@b", "a@b"),
     ("sources.onespan.vendor_number", '"v"', "v", "v"),
     ("sources.onespan.private_keys", '["p"]', "p", ("p",)),
+    ("sources.onespan.private_key_passphrases", '["p"]', "p", ("p",)),
     ("sources.onespan.artifacts", "[]", "[]", ()),
     ("replay", '"auto"', "auto", "auto"),
 ]
@@ -190,7 +191,7 @@ def test_the_environment_is_read_by_itself(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize("name", sorted(settings.SECRETS - {"token", "database_url"}))
 def test_every_secret_may_lie_in_a_file(tmp_path: Path, name: str) -> None:
     """One value a line; spaces around it and empty lines are nobody's key."""
-    several = name.endswith(("keys", "secrets"))
+    several = name.endswith("s")
     (tmp_path / "secret").write_text(" abcdefghijkl \n\nmnopqrstuvwx\r\n" if several else "\nabcdefghijkl\n")
     text = beside(f"sources.onespan.{name}") + f"sources.onespan.{name}_file = '{tmp_path}/secret'"
     wanted = ("abcdefghijkl", "mnopqrstuvwx") if several else "abcdefghijkl"

@@ -4,9 +4,8 @@ https://docs.onespan.com/reference (OpenAPI 11.51)
 """
 
 import base64
-import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Final, TypeVar
 from urllib.parse import quote
@@ -14,14 +13,14 @@ from urllib.parse import quote
 import msgspec
 
 from listener import api, errors, tokens, wire
-from listener.api import Access, Observation, Registration, Stream
+from listener.api import NOTHING, Access, Known, Observation, Recipe, Registration, Stream
+from listener.provider import Whole
 from listener.providers import onespan
-from listener.providers.onespan import Kept, Plain, Whole
+from listener.providers.onespan import Kept, Plain
 from listener.tokens import Token, Tokens
 from projections import facts
 from projections.facts import Named
 
-SPEAKS: Final = True
 ARTIFACTS: Final = {
     "documents.zip": "all signed documents",
     "evidence.pdf": "the evidence summary",
@@ -31,6 +30,7 @@ ARTIFACTS: Final = {
     "fields.json": "the values of all fields",
 }
 DEFAULT_ARTIFACTS: Final = ("documents.zip", "evidence.pdf")
+RECIPES: Final[Mapping[str, Recipe]] = {}
 DEFAULT_URL: Final = None  # nine regions; none is a safe guess
 TAKES: Final = ("api_key", "client_id", "client_secret", "api_auth", "api_sender")
 # Mind the hyphens: e-signlive is the older platform of the United States, "US10", esignlive the newer one.
@@ -96,14 +96,14 @@ class _Api:
     def __init__(self, wire: wire.Wire) -> None:
         self._wire = wire
 
-    def ask(self, subject: str) -> Observation:
+    def ask(self, subject: str, known: Known = NOTHING) -> Observation:
         path = "/api/packages/" + quote(subject, safe="")
         code, answer = self._wire.read("GET", path, also=(403, 404))
         kept = _kept(code, answer)
         complete = onespan.STAGES.get(kept.status) == facts.COMPLETED
         return Observation("GET", path, code, msgspec.json.encode(kept), complete)
 
-    def fetch(self, subject: str, artifact: str) -> AbstractContextManager[Stream]:
+    def fetch(self, subject: str, artifact: str, answer: Observation) -> AbstractContextManager[Stream]:
         return self._wire.stream("GET", f"/api/packages/{quote(subject, safe='')}/{_path(artifact)}")
 
     def registered(self) -> Registration:
@@ -193,7 +193,7 @@ def _read(answer: bytes, kind: type[_Read], what: str) -> _Read:
 
 def _kept(code: int, answer: bytes) -> Kept:
     """What of an answer may be kept: it also holds challenge answers, social security numbers and callback keys."""
-    whole = Whole(len(answer), hashlib.sha256(answer).hexdigest())
+    whole = Whole.of(answer)
     if code != 200:
         return Kept(answer=whole)
     package = _read(answer, _Package, "package")

@@ -46,6 +46,8 @@ def serve(
         found = settings.load(config)
         logs.configure()
         bootstrap.check(found)
+        if not door:
+            bootstrap.check_private_keys(found)
         if door:
             _door(found, config, socket_fd, parent_fd)
         elif worker:

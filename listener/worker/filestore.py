@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from listener import errors
 from listener.acts import Artifact
-from listener.api import Stream
+from listener.api import Material, Stream
 from projections.facts import Stored
 
 MOST_BYTES: Final = 1024**3
@@ -73,6 +73,14 @@ class FileStore:
             self._link(Path(file.name), path)
         self._settle(path)
         return Stored(sha256, size, str(path.relative_to(self.folder)))
+
+    def material(self, artifact: Artifact) -> Material:
+        """What is stored, to make another document of it. Raises Hopeless if it is not there any more, Unusable."""
+        stored = self.adopt(artifact)
+        if stored is None:
+            raise errors.Hopeless(f"{artifact.name} is not where it was stored; put it back")
+        self.assert_room(2 * stored.size)  # what is made of it, twice for a moment
+        return Material(self.folder / stored.path, self._incoming)
 
     def path(self, artifact: Artifact) -> Path:
         """Where it lies. Distinct artifacts have distinct paths, on file systems that ignore case too."""
