@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from starlette.types import ASGIApp
 
-from listener import __version__, acts, api, errors, fingerprint, provider
+from listener import __version__, acts, api, errors, files, fingerprint, provider
 from listener.acts import InForce, SourceInForce
 from listener.api import Access
 from listener.log import event, reader
@@ -120,22 +120,8 @@ def secret(settings: Settings) -> bytes:
     path = settings.folder / "secret"
     if not path.exists():
         with contextlib.suppress(FileExistsError):
-            _create_whole(path, secrets.token_bytes(_SECRET_BYTES))
+            files.create(path, secrets.token_bytes(_SECRET_BYTES))
     return path.read_bytes()
-
-
-def _create_whole(path: Path, content: bytes) -> None:
-    """Make a file that appears whole or not at all. Raises FileExistsError if it is there."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(descriptor)
-        os.link(temporary, path)
-    finally:
-        temporary.unlink()
 
 
 def listen(settings: Settings) -> socket.socket:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from sqlalchemy import ColumnElement, Connection, select, text
 
+from listener import errors
 from listener.log import schema
 from listener.log.database import Database
 from listener.log.event import Event
@@ -28,6 +29,16 @@ def log_id(connection: Connection) -> bytes:
 def leaf(connection: Connection, position: int) -> bytes | None:
     """The leaf of the event at a position, if there is one."""
     return connection.scalar(select(_events.c.leaf).where(_events.c.position == position))
+
+
+def leaves(connection: Connection, after: int, limit: int) -> list[bytes]:
+    """The leaves of the next events after a position. Raises LogError where an event is missing."""
+    query = select(_events.c.position, _events.c.leaf).where(_events.c.position > after).order_by(_events.c.position)
+    rows = connection.execute(query.limit(limit)).all()
+    for expected, row in enumerate(rows, after + 1):
+        if row.position != expected:
+            raise errors.LogError(f"event {expected} is missing from the log; 'signlog verify' says what else is wrong")
+    return [row.leaf for row in rows]
 
 
 def read(
