@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 from starlette.types import ASGIApp
 
 from listener import __version__, acts, api, errors, files, fingerprint, provider
@@ -22,7 +23,11 @@ from listener.quarantine import Quarantine
 from listener.settings import Settings, Source
 
 if TYPE_CHECKING:
+    from listener.backup import Backup
     from listener.door.gate import Gate
+    from listener.log.tree import Tree
+    from listener.restore import Restore
+    from listener.signing.signer import Signer
     from listener.worker.downloads import Account, Downloads
     from listener.worker.projector import Projector
     from listener.worker.replay import Replay
@@ -198,6 +203,51 @@ def worker(settings: Settings, database: Database) -> Iterator[tuple["Projector"
             Projector(database, settings.folder, fingerprint.fingerprint()),
             Downloads(database, claims, store, _accounts(settings)),
         )
+
+
+@contextlib.contextmanager
+def tree(settings: Settings) -> "Iterator[Tree]":
+    """The tree beside the log."""
+    from listener.log.tree import Tree
+
+    found = Tree(settings.folder)
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+@contextlib.contextmanager
+def signer(settings: Settings, database: Database) -> "Iterator[Signer]":
+    """What signs heads of the log, with the key that only its owner may read."""
+    from listener.signing.keyfile import KeyFile
+    from listener.signing.signer import Signer
+
+    with tree(settings) as found:
+        yield Signer(database, found, KeyFile(settings.key_file), settings.copy_file, settings.origin)
+
+
+def backup(settings: Settings, database: Database, found: "Tree") -> "Backup":
+    """What copies the log while it runs."""
+    from listener.backup import Backup
+
+    return Backup(database, found, settings.documents_folder, settings.disk_reserve)
+
+
+@contextlib.contextmanager
+def restore(settings: Settings) -> "Iterator[Restore]":
+    """What puts a backup into an empty place, while nobody can start a server there."""
+    from listener.restore import Restore
+
+    @contextlib.contextmanager
+    def opened(folder: Path) -> "Iterator[tuple[Database, Signer]]":
+        there = msgspec.structs.replace(settings, data=str(folder))
+        with log(there) as database, signer(there, database) as found:
+            yield database, found
+
+    check(settings)
+    with OnlyOne(settings.folder, "server"), OnlyOne(settings.folder):
+        yield Restore(settings.folder, settings.documents_folder, settings.disk_reserve, opened)
 
 
 def replay(settings: Settings, database: Database) -> "Replay":

@@ -42,6 +42,7 @@ def test_there_are_the_commands_of_this_version() -> None:
         "serve", "demo", "events", "show", "status", "timeline", "health", "downloads", "downloads list",
         "downloads retry", "downloads release", "replay", "faults", "faults list", "faults show",
         "quarantine", "quarantine list", "quarantine show", "quarantine accept", "quarantine drop",
+        "verify", "checkpoint", "backup", "restore",
     }  # fmt: skip
 
 

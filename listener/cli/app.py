@@ -7,7 +7,20 @@ from typing import Annotated
 import typer
 
 from listener import __version__
-from listener.cli import demo, downloads, events, faults, health, quarantine, replay, serve, status
+from listener.cli import (
+    backup,
+    checkpoint,
+    demo,
+    downloads,
+    events,
+    faults,
+    health,
+    quarantine,
+    replay,
+    serve,
+    status,
+    verify,
+)
 from listener.cli.options import ID_FRIENDLY
 
 app = typer.Typer(
@@ -45,6 +58,10 @@ app.command("status", context_settings=ID_FRIENDLY)(status.status)
 app.command("timeline", context_settings=ID_FRIENDLY)(status.timeline)
 app.command("health")(health.health)
 app.command("replay")(replay.replay)
+app.command("verify")(verify.verify)
+app.command("checkpoint")(checkpoint.checkpoint)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.add_typer(downloads.app, name="downloads")
 app.add_typer(faults.app, name="faults")
 app.add_typer(quarantine.app, name="quarantine")

@@ -1,19 +1,16 @@
 """signlog replay."""
 
-import contextlib
 import json as encoding
-import sys
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from listener import errors
-from listener.cli import options, output
+from listener.cli import options, output, progress
 from listener.cli.options import Config, Json
 
 if TYPE_CHECKING:
-    from listener.worker.replay import Progress, Replay
+    from listener.worker.replay import Replay
 
 _EXAMPLES = 10
 _LONGEST = 60  # of a value in a table; --json and --subject show it whole
@@ -73,7 +70,7 @@ def _walk(known: "Replay", subject: tuple[str, str] | None, plan: bool, accept_f
 def _planned(known: "Replay", subject: tuple[str, str] | None) -> dict[str, Any]:
     from listener.worker import plan as plans
 
-    with _progress() as told:
+    with progress.bar("folding") as told:
         known.plan(told)
     found = known.planned()
     if found is None:
@@ -122,28 +119,6 @@ def _purge(known: "Replay", json: bool) -> None:
         output.json_value({"removed": removed})
     else:
         output.note(f"Generations removed: {', '.join(map(str, removed)) or 'none'}.")
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator["Progress"]:
-    """A bar where somebody looks on."""
-    if not sys.stderr.isatty():
-        yield lambda _more, _all: None
-        return
-    from rich import progress
-    from rich.console import Console
-
-    bar = progress.Progress(
-        "folding",
-        progress.BarColumn(),
-        progress.MofNCompleteColumn(),
-        progress.TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
-    with bar:
-        task = bar.add_task("")
-        yield lambda more, whole: bar.update(task, advance=more, total=whole)
 
 
 def _show(report: dict[str, Any], whole: bool, json: bool) -> None:

@@ -103,6 +103,7 @@ def _worker(found: "Settings", parent_fd: int | None) -> None:
 
     from listener import bootstrap, parent
     from listener.worker import loop
+    from listener.worker.notary import Notary
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -111,5 +112,9 @@ def _worker(found: "Settings", parent_fd: int | None) -> None:
         parent.alive(parent_fd, stop.set)
     else:
         output.note(f"signlog works on the log in {found.folder}")
-    with bootstrap.log(found) as database, bootstrap.worker(found, database) as (projector, downloads):
-        loop.run(projector, downloads, stop)
+    with (
+        bootstrap.log(found) as database,
+        bootstrap.worker(found, database) as (projector, downloads),
+        bootstrap.signer(found, database) as signer,
+    ):
+        loop.run(projector, downloads, Notary(signer), stop)

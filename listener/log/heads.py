@@ -1,13 +1,14 @@
 """What the log's database keeps of signed heads, and of the epochs that they are signed in."""
 
+import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from sqlalchemy import Connection, select, tuple_
 
-from listener.log import schema
+from listener.log import reader, schema
 from listener.log.append import now
-from listener.log.database import Database
+from listener.log.database import Readable
 
 _heads = schema.heads
 
@@ -43,7 +44,7 @@ def add(connection: Connection, after: Head | None, size: int, note: str) -> Hea
     return head
 
 
-def by_size(database: Database, last: int, page: int = 500) -> Iterator[Head]:
+def by_size(database: Readable, last: int, page: int = 500) -> Iterator[Head]:
     """Heads up to the number `last`, from the smallest tree to the largest, a short transaction a page."""
     size, number = -1, 0
     while True:
@@ -61,3 +62,9 @@ def epochs(connection: Connection) -> list[Epoch]:
     """All of them, in order."""
     query = select(schema.log.c.first_position, schema.log.c.id).order_by(schema.log.c.first_position)
     return [Epoch(*row) for row in connection.execute(query)]
+
+
+def begin_epoch(connection: Connection) -> None:
+    """Let the next event be the first of an epoch with an id of its own: 16 random bytes."""
+    row = {"first_position": reader.head(connection) + 1, "id": os.urandom(16), "created_at": now()}
+    connection.execute(schema.log.insert().values(row))

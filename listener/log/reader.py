@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, Connection, select, text
 
 from listener import errors
 from listener.log import schema
-from listener.log.database import Database
+from listener.log.database import Readable
 from listener.log.event import Event
 
 _events = schema.events
@@ -34,11 +34,13 @@ def leaf(connection: Connection, position: int) -> bytes | None:
 def leaves(connection: Connection, after: int, limit: int) -> list[bytes]:
     """The leaves of the next events after a position. Raises LogError where an event is missing."""
     query = select(_events.c.position, _events.c.leaf).where(_events.c.position > after).order_by(_events.c.position)
-    rows = connection.execute(query.limit(limit)).all()
-    for expected, row in enumerate(rows, after + 1):
-        if row.position != expected:
-            raise errors.LogError(f"event {expected} is missing from the log; 'signlog verify' says what else is wrong")
-    return [row.leaf for row in rows]
+    leaves = []
+    for position, leaf in connection.execute(query.limit(limit)):
+        leaves.append(leaf)
+        if position != after + len(leaves):
+            missing = after + len(leaves)
+            raise errors.LogError(f"event {missing} is missing from the log; 'signlog verify' says what else is wrong")
+    return leaves
 
 
 def read(
@@ -65,7 +67,7 @@ def one(connection: Connection, position: int) -> Event | None:
     return None if row is None else Event(*row)
 
 
-def every(database: Database, after: int = 0, page: int = 500, *where: ColumnElement[bool]) -> Iterator[Event]:
+def every(database: Readable, after: int = 0, page: int = 500, *where: ColumnElement[bool]) -> Iterator[Event]:
     """All events after a position up to the head as it is now, a short transaction a page."""
     with database.reading() as connection:
         until = head(connection)

@@ -10,13 +10,12 @@ from sqlalchemy import Column, Connection, ExceptionContext, Integer, LargeBinar
 
 from listener import errors
 from listener.log import merkle, reader
-from listener.log.database import Database, marks, sqlite_engine
+from listener.log.database import Readable, marks, sqlite_engine
 from listener.log.merkle import Frontier
 
 _log = structlog.get_logger()
 
-LEAVES_AT_ONCE: Final = 500
-_HASHES_AT_ONCE: Final = 4096
+LEAVES_AT_ONCE: Final = 1000
 
 _metadata = MetaData()
 # Nodes stand in the order in which they become complete: behind each leaf the subtrees that end with it. So the file
@@ -36,6 +35,8 @@ _trouble = Table(
     sqlite_strict=True,
 )
 
+_NODE: Final = "SELECT hash FROM nodes WHERE ordinal = ?"
+_NODES: Final = "SELECT hash FROM nodes WHERE ordinal > ? ORDER BY ordinal LIMIT ?"
 # What is lost in a power cut is worked out again; the log is never at risk here.
 _PRAGMAS: Final = {"journal_mode": "wal", "synchronous": 1, "journal_size_limit": 16 * 1024 * 1024}
 _CORRUPT, _NOT_A_DATABASE = 11, 26  # https://sqlite.org/rescode.html
@@ -50,7 +51,7 @@ class Stored(NamedTuple):
     def node(self, level: int, index: int) -> bytes:
         """The root over the 2**level leaves from index * 2**level on, all of which the tree has."""
         ordinal = _nodes_of((index + 1 << level) - 1) + level + 1
-        found: bytes | None = self.connection.scalar(select(_nodes.c.hash).where(_nodes.c.ordinal == ordinal))
+        found: bytes | None = self.connection.exec_driver_sql(_NODE, (ordinal,)).scalar()
         if found is None:
             raise errors.TreeDamaged(f"the tree lacks its node {ordinal}")
         return found
@@ -76,24 +77,24 @@ class Tree:
         self._engine = sqlite_engine(self.path, _PRAGMAS)
         event.listen(self._engine, "handle_error", self._tell_damage)
 
-    def catch_up(self, database: Database) -> int:
+    def catch_up(self, database: Readable) -> int:
         """Take in all leaves that the log has now; how many it has then. Raises LogError where one is missing."""
         while self.grow(database):
             pass
         with self.reading() as stored:
             return stored.size
 
-    def grow(self, database: Database) -> int:
-        """Take in the next leaves of the log; how many. A tree of another log begins anew."""
+    def grow(self, database: Readable) -> bool:
+        """Take in the next leaves of the log; whether there may be more. A tree of another log begins anew."""
         try:
             with self._writing() as connection:
-                return self._grow(connection, database)
+                return self._grow(connection, database) == LEAVES_AT_ONCE
         except errors.TreeDamaged as error:
             _log.error("tree_damaged", error=str(error))
             self.discard()
-            return 1
+            return True
 
-    def _grow(self, connection: Connection, database: Database) -> int:
+    def _grow(self, connection: Connection, database: Readable) -> int:
         stored = _stored(connection)
         with database.reading() as log:
             if stored.size and reader.leaf(log, stored.size) != stored.node(0, stored.size - 1):
@@ -114,17 +115,14 @@ class Tree:
         with self._engine.begin() as connection:
             yield _stored(connection)
 
-    def hashes(self) -> Iterator[bytes]:
-        """All nodes in the order in which they became complete, a short transaction a page."""
-        after = 0
-        while True:
-            query = select(_nodes.c.hash).where(_nodes.c.ordinal > after).order_by(_nodes.c.ordinal)
-            with self.reading() as stored:
-                page = list(stored.connection.scalars(query.limit(_HASHES_AT_ONCE))) if stored.size else []
-            yield from page
-            after += len(page)
-            if len(page) < _HASHES_AT_ONCE:
-                return
+    def hashes(self, after: int, most: int) -> list[bytes]:
+        """The next nodes, at most so many, in the order in which they became complete."""
+        with self.reading() as stored:
+            if not stored.size:
+                return []
+            cursor = stored.connection.connection.cursor()  # the driver's: SQLAlchemy's rows cost as much again
+            cursor.execute(_NODES, (after, most))
+            return [row[0] for row in cursor.fetchall()]
 
     def tell(self, trouble: str | None) -> None:
         """Keep why no head is signed now, for whoever asks how signlog is; None once one was."""

@@ -2,9 +2,9 @@
 
 import sys
 
-from scripts.benches import door, start
+from scripts.benches import door, start, verify
 
-BENCHES = {"door": door.run, "start": start.run}
+BENCHES = {"door": door.run, "start": start.run, "verify": verify.run}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or BENCHES:
