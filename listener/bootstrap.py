@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
+import msgspec
 from starlette.types import ASGIApp
 
-from listener import __version__, acts, api, errors, fingerprint, provider
+from listener import __version__, acts, api, errors, files, fingerprint, provider
 from listener.acts import InForce, SourceInForce
 from listener.api import Access, Recipe, Registry
 from listener.log import event, reader
@@ -22,7 +23,11 @@ from listener.quarantine import Quarantine
 from listener.settings import Settings, Source
 
 if TYPE_CHECKING:
+    from listener.backup import Backup
     from listener.door.gate import Gate
+    from listener.log.tree import Tree
+    from listener.restore import Restore
+    from listener.signing.signer import Signer
     from listener.worker.downloads import Downloads
     from listener.worker.due import Account
     from listener.worker.projector import Projector
@@ -141,22 +146,8 @@ def secret(settings: Settings) -> bytes:
     path = settings.folder / "secret"
     if not path.exists():
         with contextlib.suppress(FileExistsError):
-            _create_whole(path, secrets.token_bytes(_SECRET_BYTES))
+            files.create(path, secrets.token_bytes(_SECRET_BYTES))
     return path.read_bytes()
-
-
-def _create_whole(path: Path, content: bytes) -> None:
-    """Make a file that appears whole or not at all. Raises FileExistsError if it is there."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(descriptor)
-        os.link(temporary, path)
-    finally:
-        temporary.unlink()
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -234,6 +225,51 @@ def worker(settings: Settings, database: Database) -> Iterator[tuple["Projector"
             Projector(database, settings.folder, fingerprint.fingerprint()),
             Downloads(database, claims, store, _accounts(settings)),
         )
+
+
+@contextlib.contextmanager
+def tree(settings: Settings) -> "Iterator[Tree]":
+    """The tree beside the log."""
+    from listener.log.tree import Tree
+
+    found = Tree(settings.folder)
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+@contextlib.contextmanager
+def signer(settings: Settings, database: Database) -> "Iterator[Signer]":
+    """What signs heads of the log, with the key that only its owner may read."""
+    from listener.signing.keyfile import KeyFile
+    from listener.signing.signer import Signer
+
+    with tree(settings) as found:
+        yield Signer(database, found, KeyFile(settings.key_file), settings.copy_file, settings.origin)
+
+
+def backup(settings: Settings, database: Database, found: "Tree") -> "Backup":
+    """What copies the log while it runs."""
+    from listener.backup import Backup
+
+    return Backup(database, found, settings.documents_folder, settings.disk_reserve)
+
+
+@contextlib.contextmanager
+def restore(settings: Settings) -> "Iterator[Restore]":
+    """What puts a backup into an empty place, while nobody can start a server there."""
+    from listener.restore import Restore
+
+    @contextlib.contextmanager
+    def opened(folder: Path) -> "Iterator[tuple[Database, Signer]]":
+        there = msgspec.structs.replace(settings, data=str(folder))
+        with log(there) as database, signer(there, database) as found:
+            yield database, found
+
+    check(settings)
+    with OnlyOne(settings.folder, "server"), OnlyOne(settings.folder):
+        yield Restore(settings.folder, settings.documents_folder, settings.disk_reserve, opened)
 
 
 def replay(settings: Settings, database: Database) -> "Replay":

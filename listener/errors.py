@@ -6,7 +6,11 @@ SignlogError
 ├── LogError                the log cannot do it now
 │   ├── LogUnavailable      not stored: the sender hears 503 and may try again
 │   ├── Overloaded          the queue in front of the log is full: 503 as well
-│   └── UnsuitableDatabase  the file, its SQLite or its pragmas are not what durability needs
+│   ├── UnsuitableDatabase  the file, its SQLite or its pragmas are not what durability needs
+│   └── TreeDamaged         the tree beside the log cannot be read: it is made anew
+├── NotANote                what should be a signed note is none, or its signature is wrong
+├── SigningStopped          the log or the key is not what was signed with: a person must decide
+├── CopyRefused             a backup would not be whole, or would lie upon something else
 ├── Fault                   an event that a provider or a projection could not take in
 ├── ReplayRefused           what was planned is not what would happen now: plan again
 ├── ViewsError              the views are missing or damaged
@@ -48,6 +52,22 @@ class Overloaded(LogError):  # noqa: N818
 
 class UnsuitableDatabase(LogError):  # noqa: N818
     """The database cannot promise that what was acknowledged stays."""
+
+
+class TreeDamaged(LogError):  # noqa: N818
+    """The file of the tree cannot be read; it is worked out from the log again."""
+
+
+class NotANote(SignlogError):  # noqa: N818
+    """The text is no signed note, or one of its signatures is wrong."""
+
+
+class SigningStopped(SignlogError):  # noqa: N818
+    """No head of the log is signed until a person has decided; the message says what to type."""
+
+
+class CopyRefused(SignlogError):  # noqa: N818
+    """A backup or a restored log would not be whole, or something is in its way: nothing was written."""
 
 
 class Fault(SignlogError):  # noqa: N818

@@ -116,6 +116,7 @@ class Settings(Section, frozen=True):
     trusted_proxies: tuple[str, ...] = ()
     origin: str | None = None
     checkpoint_key: str | None = None
+    checkpoint_copy: str | None = None
     sources: dict[str, Source] = {}
     replay: Literal["ask", "auto"] = "ask"
 
@@ -130,14 +131,23 @@ class Settings(Section, frozen=True):
         return Path(self.documents) if self.documents else self.folder / "documents"
 
     @property
+    def key_file(self) -> Path:
+        """The private key of signed heads."""
+        return Path(self.checkpoint_key) if self.checkpoint_key else self.folder / "checkpoint.key"
+
+    @property
+    def copy_file(self) -> Path | None:
+        """Where the newest signed head is put, outside the log."""
+        return Path(self.checkpoint_copy) if self.checkpoint_copy else None
+
+    @property
     def proxies(self) -> tuple[Network, ...]:
         """The proxies whose X-Forwarded-For is believed."""
         return tuple(ipaddress.ip_network(cidr) for cidr in self.trusted_proxies)
 
     def without_effect(self) -> list[str]:
         """Keys that are set for parts that this version, or the provider of the source, does not have."""
-        found = [key for key in ("origin", "checkpoint_key") if getattr(self, key) is not None]
-        found += ["desk"] if self.desk != Desk() else []
+        found = ["desk"] if self.desk != Desk() else []
         for name, source in self.sources.items():
             unknown = [key for key in _ACCESS if key not in api.named(source.provider).TAKES]
             found += [f"sources.{name}.{key}" for key in unknown if getattr(source, key)]

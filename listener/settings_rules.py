@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from listener.settings import Desk, Settings, Source
 
 NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
+ORIGIN: Final = re.compile(r"[^\s+\x00-\x1f\x7f]{1,200}")  # https://c2sp.org/signed-note: the name of a key
 PATH_SECRET: Final = re.compile(r"[A-Za-z0-9._~-]{12,}")
 HEADER: Final = re.compile(r"[A-Za-z0-9-]{1,50}")  # OneSpan's limit; underscores are dropped by proxies
 _LONGEST_IN_HEADER: Final = 100  # OneSpan's limit, too
@@ -36,11 +37,23 @@ def check(settings: "Settings") -> None:
         )
     if settings.documents and "://" in settings.documents:
         raise ConfigurationError("documents: this version writes to a local folder; write its path")
+    _check_signing(settings)
     _check_networks("trusted_proxies", settings.trusted_proxies)
     _check_desk(settings.desk)
     for name, source in settings.sources.items():
         _check_source(f"sources.{name}", name, source)
         _check_overlap(f"sources.{name}", source, settings)
+
+
+def _check_signing(settings: "Settings") -> None:
+    if settings.origin is not None and not ORIGIN.fullmatch(settings.origin):
+        raise ConfigurationError("origin: a name without spaces and +; write one like example.com/signlog")
+    copy = settings.copy_file
+    if copy is not None and copy.absolute().is_relative_to(settings.folder.absolute()):
+        raise ConfigurationError(
+            "checkpoint_copy: whoever changes the log could change what lies in data too; name a file elsewhere, "
+            "best on another machine's disk"
+        )
 
 
 def _check_desk(desk: "Desk") -> None:

@@ -223,6 +223,33 @@ RULES = [
         "from listener.worker.projector import Projector",
     ),
     Rule(
+        "who signs knows the log and what was decided; the worker, the desk and the commands know who signs",
+        ("listener/signing/*",),
+        only("listener.acts", "listener.errors", "listener.files", "listener.log", "listener.signing"),
+        "from listener.worker import loop",
+    ),
+    Rule(
+        "an audit reads: the log, who signed it, and documents; nothing that makes them",
+        ("listener/audit/*",),
+        only(
+            "listener.acts",
+            "listener.audit",
+            "listener.errors",
+            "listener.files",
+            "listener.log",
+            "listener.signing.decided",
+            "projections.facts",
+        ),
+        "from listener.signing.signer import Signer",
+    ),
+    # It goes into what an outsider checks us with.
+    Rule(
+        "the tree's arithmetic needs nothing but Python",
+        ("listener/log/merkle.py",),
+        only_from_others("collections", "hashlib", "typing"),
+        "import sqlalchemy",
+    ),
+    Rule(
         "imitations know nothing of what they are shown to",
         ("listener/demo/*",),
         only("listener.demo"),
@@ -244,8 +271,26 @@ RULES = [
     Rule(
         "only bootstrap builds what holds a file, a lock or a key",
         (*EVERYWHERE, "!listener/bootstrap.py"),
-        never_calls("Database", "Quarantine", "Gate", "Projector", "Downloads", "Claims", "FileStore", "OnlyOne"),
+        never_calls(
+            "Backup",
+            "Claims",
+            "Database",
+            "Downloads",
+            "FileStore",
+            "Gate",
+            "KeyFile",
+            "OnlyOne",
+            "Projector",
+            "Quarantine",
+            "Restore",
+        ),
         "found = database.Database(folder)",
+    ),
+    Rule(
+        "the tree is opened where it is asked whether all is well, besides",
+        (*EVERYWHERE, "!listener/bootstrap.py", "!listener/desk/health.py"),
+        never_calls("Tree"),
+        "found = tree.Tree(folder)",
     ),
     # Which generation is live may change while they run: only the log's database tells.
     Rule(
@@ -340,6 +385,8 @@ MEANING = (
     "projections.packages",
     "httpx",
     "cryptography",
+    "listener.audit",
+    "listener.signing",
 )
 
 

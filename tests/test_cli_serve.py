@@ -175,10 +175,10 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_keys_without_effect_are_told(tmp_path: Path) -> None:
     """Nobody should wait for what a later version will do."""
-    site = Site(tmp_path, f'origin = "x"\n{ONESPAN}')
+    site = Site(tmp_path, f'{ONESPAN}private_keys = ["x"]\n')
     with serving(site, "--door") as served:
         served.call_back("PACKAGE_CREATE")
-        assert "origin: has no effect in this version" in served.said
+        assert "sources.onespan.private_keys: has no effect in this version" in served.said
 
 
 def test_where_tokens_are_given_is_told(tmp_path: Path) -> None:

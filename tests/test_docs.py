@@ -18,9 +18,11 @@ from listener.cli.app import app
 from listener.settings import Settings
 from listener.settings_layers import Form
 from tests.site import Site, callback, environment, stored, until
+from tests.test_cli_backup import COPIED
 from tests.test_cli_faults import COLUMNS as FAULT
 from tests.test_cli_health import KEYS
 from tests.test_cli_reading import ARTIFACT, EVENT, FACT, REFUSED, SUBJECT, WHOLE
+from tests.test_cli_verify import REPORT
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {
@@ -153,6 +155,10 @@ SHAPES = {
     "downloads list": {"source", "subject", *ARTIFACT},
     "quarantine list": REFUSED,
     "quarantine show": {"peer", "headers", "body"},
+    "verify": REPORT,
+    "checkpoint": {"size", "root", "note"},
+    "backup": COPIED,
+    "restore": COPIED,
 }
 
 

@@ -61,6 +61,7 @@ KEYS = [
     ("trusted_proxies", '["10.0.0.0/8", "::1"]', "10.0.0.0/8, ::1", ("10.0.0.0/8", "::1")),
     ("origin", '"o"', "o", "o"),
     ("checkpoint_key", '"k"', "k", "k"),
+    ("checkpoint_copy", '"c"', "c", "c"),
     ("sources.onespan.provider", '"onespan"', "onespan", "onespan"),
     ("sources.onespan.callback_keys", '["a", "b,c"]', '["a", "b,c"]', ("a", "b,c")),
     ("sources.onespan.callback_header", '"X-Key"', "X-Key", "X-Key"),
@@ -382,6 +383,10 @@ OPEN = "sources.onespan.path_secret = 'abcdefghijkl'\n"
 RULES = [
     ("database_url = 'postgresql+psycopg://x'", "database_url: this version keeps its log in SQLite"),
     ("documents = 's3://bucket'", "documents: this version writes to a local folder"),
+    ("origin = 'example.com/our log'", "origin: a name without spaces and +"),
+    ("origin = 'example.com/a+b'", "origin: a name without spaces and +"),
+    ("origin = 'a\u2003b'", "origin: a name without spaces and +"),
+    ("checkpoint_copy = 'signlog-data/head'", "checkpoint_copy: whoever changes the log could change what lies in"),
     ("desk.host = '0.0.0.0'", "desk.token: required while desk.host is not this machine alone"),
     ("desk.host = 'example.org'", "desk.token: required while desk.host is not this machine alone"),
     ("desk.token = 'a\tb'", "desk.token: a key is printable ASCII"),
@@ -448,6 +453,8 @@ def test_a_value_that_breaks_a_rule(tmp_path: Path, text: str, told: str) -> Non
         "desk.host = '127.0.0.9'",
         "desk.host = '0.0.0.0'\ndesk.token = 'x'",
         "documents = '/srv/papers'",
+        "origin = 'example.com/signlog'",
+        "checkpoint_copy = 'signlog-database/head'",
         OPEN + "sources.onespan.api_url = 'http://127.0.0.1:8080'",
         OPEN + "sources.onespan.api_url = 'us10-sandbox'",
         source("callback_header = 'X-Signlog-Key'"),
@@ -532,11 +539,9 @@ def test_a_password_in_the_databases_address_is_a_secret() -> None:
 def test_keys_for_what_is_not_there_are_told(tmp_path: Path) -> None:
     """They are known, and have no effect: in this version, or for this provider."""
     assert load(tmp_path, KEYED).without_effect() == []
-    text = f"origin = 'x'\ncheckpoint_key = 'k'\ndesk.port = 1\n{KEYED}client_id = 'x'\nprivate_keys = ['p']"
+    text = f"desk.port = 1\n{KEYED}client_id = 'x'\nprivate_keys = ['p']"
     text += "\n[sources.evrotrust]\nunauthenticated = true\nclient_secret = 'x'\napi_key = 'k'"
     assert load(tmp_path, text).without_effect() == [
-        "origin",
-        "checkpoint_key",
         "desk",
         "sources.onespan.private_keys",
         "sources.evrotrust.client_secret",

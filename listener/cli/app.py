@@ -8,6 +8,8 @@ import typer
 
 from listener import __version__
 from listener.cli import (
+    backup,
+    checkpoint,
     demo,
     downloads,
     events,
@@ -20,6 +22,7 @@ from listener.cli import (
     replay,
     serve,
     status,
+    verify,
 )
 from listener.cli.options import ID_FRIENDLY
 
@@ -61,6 +64,10 @@ app.command("health")(health.health)
 app.command("import")(import_.import_)
 app.command("register")(register.register)
 app.command("replay")(replay.replay)
+app.command("verify")(verify.verify)
+app.command("checkpoint")(checkpoint.checkpoint)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.add_typer(downloads.app, name="downloads")
 app.add_typer(faults.app, name="faults")
 app.add_typer(quarantine.app, name="quarantine")

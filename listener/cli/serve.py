@@ -110,6 +110,7 @@ def _worker(found: "Settings", config: Path | None, parent_fd: int | None) -> No
 
     from listener import bootstrap, parent
     from listener.worker import loop
+    from listener.worker.notary import Notary
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -122,8 +123,9 @@ def _worker(found: "Settings", config: Path | None, parent_fd: int | None) -> No
         bootstrap.log(found) as database,
         bootstrap.worker(found, database) as (projector, downloads),
         _replaying(found.replay == "auto" and projector.mixed, config),
+        bootstrap.signer(found, database) as signer,
     ):
-        loop.run(projector, downloads, stop)
+        loop.run(projector, downloads, Notary(signer), stop)
 
 
 @contextlib.contextmanager

@@ -12,8 +12,10 @@ from listener.desk.reading import Reading, reading
 from listener.log import event, reader, schema
 from listener.log.append import now
 from listener.log.database import SQLITE_VERSION, Database, wal_reset_is_fixed
+from listener.log.tree import Tree
 from listener.quarantine import Quarantine
 from listener.settings import Settings
+from listener.signing import witness
 from projections import artifacts, course, packages
 
 _SECOND: Final = 1_000_000
@@ -31,6 +33,7 @@ _STATES: Final = (artifacts.WANTED, artifacts.HELD, artifacts.STORED, artifacts.
 def health(database: Database, settings: Settings, quarantine: Quarantine) -> dict[str, Any]:
     """Everything at a glance; `alarms` is empty when nobody need do anything."""
     alarms = _machine(database, settings)
+    _signing(database, settings, alarms)
     try:
         with reading(database, settings.folder) as at:
             found = _views(at, settings, alarms)
@@ -73,6 +76,25 @@ def _machine(database: Database, settings: Settings) -> list[str]:
     if newest and newest[0].recorded_at > now() + CLOCK_BACK:
         alarms.append(f"the clock is behind the last event, {times.written(newest[0].recorded_at)}; set it right")
     return alarms
+
+
+def _signing(database: Database, settings: Settings, alarms: list[str]) -> None:
+    """What keeps heads from being signed: what can be seen now, or what the worker found last."""
+    tree = Tree(settings.folder)
+    try:
+        with database.reading() as log, tree.reading() as stored:
+            unmet = witness.unmet(log, stored, settings.copy_file)
+        for one in unmet:
+            alarms.append(
+                f"the log is not what was signed: {one.why}; restore a backup that has everything, or go on without: "
+                "'signlog restore --accept --reason …'"
+            )
+        if not unmet and (trouble := tree.trouble()) is not None:
+            alarms.append(f"no head of the log is signed: {trouble}")
+    except errors.TreeDamaged:  # the worker makes it anew
+        return
+    finally:
+        tree.close()
 
 
 def _views(at: Reading, settings: Settings, alarms: list[str]) -> dict[str, Any]:

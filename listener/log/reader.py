@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from sqlalchemy import ColumnElement, Connection, func, select, text
 
+from listener import errors
 from listener.log import schema
-from listener.log.database import Database
+from listener.log.database import Readable
 from listener.log.event import Content, Event
 
 _events = schema.events
@@ -28,6 +29,18 @@ def log_id(connection: Connection) -> bytes:
 def leaf(connection: Connection, position: int) -> bytes | None:
     """The leaf of the event at a position, if there is one."""
     return connection.scalar(select(_events.c.leaf).where(_events.c.position == position))
+
+
+def leaves(connection: Connection, after: int, limit: int) -> list[bytes]:
+    """The leaves of the next events after a position. Raises LogError where an event is missing."""
+    query = select(_events.c.position, _events.c.leaf).where(_events.c.position > after).order_by(_events.c.position)
+    leaves = []
+    for position, leaf in connection.execute(query.limit(limit)):
+        leaves.append(leaf)
+        if position != after + len(leaves):
+            missing = after + len(leaves)
+            raise errors.LogError(f"event {missing} is missing from the log; 'signlog verify' says what else is wrong")
+    return leaves
 
 
 def read(
@@ -72,7 +85,7 @@ def one(connection: Connection, position: int) -> Event | None:
     return None if row is None else Event(*row)
 
 
-def every(database: Database, after: int = 0, page: int = 500, *where: ColumnElement[bool]) -> Iterator[Event]:
+def every(database: Readable, after: int = 0, page: int = 500, *where: ColumnElement[bool]) -> Iterator[Event]:
     """All events after a position up to the head as it is now, a short transaction a page."""
     with database.reading() as connection:
         until = head(connection)

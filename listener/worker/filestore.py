@@ -1,19 +1,15 @@
 """Signed documents on disk: each appears whole or not at all, once, under a name that nothing else has."""
 
-import contextlib
-import errno
 import hashlib
 import os
 import shutil
-import stat
 import tempfile
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Final
 from urllib.parse import quote
 
-from listener import errors
+from listener import errors, files
 from listener.acts import Artifact
 from listener.api import Material, Stream
 from projections.facts import Stored
@@ -24,7 +20,6 @@ _LONGEST_NAME: Final = 180  # file systems stop at 255 bytes
 _FIRST_BYTES: Final = {".pdf": (b"%PDF-",), ".zip": (b"PK\x03\x04", b"PK\x05\x06"), ".json": (b"{", b"[")}
 _LAST_BYTES: Final = {b"{": b"}", b"[": b"]"}
 _CHECK_DISK_EVERY: Final = 16 * 1024 * 1024
-_READ_BYTES: Final = 1024 * 1024
 
 
 class FileStore:
@@ -39,7 +34,7 @@ class FileStore:
         """Make the folder, and drop what an interrupted fetch left behind. Only for who holds the worker's lock."""
         shutil.rmtree(self._incoming, ignore_errors=True)
         self._incoming.mkdir(parents=True, mode=0o700)
-        _fsync_folder(self.folder.parent)
+        files.sync_folder(self.folder.parent)
 
     def adopt(self, artifact: Artifact) -> Stored | None:
         """What lies in its place already, because the outcome was lost between link and append. None if nothing does.
@@ -48,8 +43,8 @@ class FileStore:
         """
         path = self._place(artifact)
         try:
-            with _opened(path) as file:
-                sha256, size = _digest(file)
+            with files.opened(path) as file:
+                sha256, size = files.digest(file)
                 _check(file, path.suffix, size)
                 os.fsync(file.fileno())
             self._settle(path)
@@ -136,7 +131,7 @@ class FileStore:
         Whoever made one of them may have been killed before it was synced, so all of them are, each time.
         """
         for folder in self._above(path):
-            _fsync_folder(folder)
+            files.sync_folder(folder)
 
 
 def safe(name: str) -> str:
@@ -154,27 +149,6 @@ def safe(name: str) -> str:
     return f"{encoded}.{capitals:x}" if capitals else encoded
 
 
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
-    """A regular file, never what a link points to."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file")
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            yield file
-    finally:
-        os.close(descriptor)
-
-
-def _digest(file: IO[bytes]) -> tuple[str, int]:
-    digest, size = hashlib.sha256(), 0
-    while chunk := file.read(_READ_BYTES):
-        digest.update(chunk)
-        size += len(chunk)
-    return digest.hexdigest(), size
-
-
 def _check(file: IO[bytes], suffix: str, size: int) -> None:
     """Raise Unusable unless this begins and ends like what it should be: an error page may come with status 200."""
     file.seek(0)
@@ -189,14 +163,6 @@ def _check(file: IO[bytes], suffix: str, size: int) -> None:
         raise errors.Unusable("a PDF without its end")
     if suffix == ".json" and not end.rstrip().endswith(_LAST_BYTES[first[:1]]):
         raise errors.Unusable("JSON without its end")
-
-
-def _fsync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _ends_like_a_zip(file: IO[bytes]) -> bool:
