@@ -266,6 +266,11 @@ def move(connection: Connection, position: int, leaf: bytes) -> None:
         raise errors.ViewsError(f"the checkpoint would not move forward to {position}")
 
 
+def folded_by(connection: Connection) -> set[str]:
+    """The fingerprints of all code that folded a part of the generation."""
+    return set(connection.scalars(select(segments.c.fingerprint)))
+
+
 def beat(connection: Connection, at: int) -> None:
     """Say that the worker lives, whether there is anything to fold or not."""
     if connection.execute(heartbeat.update().values(at=at)).rowcount == 0:

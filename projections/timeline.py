@@ -46,9 +46,11 @@ _TEXTS: Final = {
     facts.STORED: "{artifact} stored",
     facts.FAILED: "{artifact} not fetched: {message}",
     facts.ABANDONED: "{artifact} abandoned: {message}",
+    facts.LISTED: "{artifact}: the provider said which there are",
     facts.RETRY: "{artifact} to be tried again: {message}",
     facts.HELD: "{artifact} held: {message}",
     facts.RELEASED: "{artifact} released: {message}",
+    facts.EXPECTED: "expected: {message}",
 }
 
 

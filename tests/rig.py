@@ -20,7 +20,8 @@ from listener.log.database import Database
 from listener.log.event import Draft, Event
 from listener.quarantine import Quarantine
 from listener.settings import Settings, Source
-from listener.views import PROJECTIONS, Views
+from listener.views import FIRST, PROJECTIONS, Views
+from listener.worker import generations
 from listener.worker.downloads import Downloads
 from listener.worker.projector import Projector
 from projections import artifacts, facts
@@ -75,6 +76,16 @@ def tables(views: Views) -> list[list[str]]:
             "SELECT log_id, position, leaf FROM checkpoint",
         ]
         return [sorted(map(repr, connection.exec_driver_sql(query))) for query in queries]
+
+
+def fresh(database: Database, folder: Path, code: str) -> Projector:
+    """A projector with views in another folder than the log's, which begin with nothing."""
+    folder.mkdir(exist_ok=True)
+    with database.reading() as connection:
+        views = Views(folder, generations.live(connection) or 1)
+        if not views.path.exists():
+            views.create(reader.log_id(connection), FIRST)
+    return Projector(database, folder, code)
 
 
 class Log:
@@ -165,8 +176,7 @@ class Worker(Log):
 
     def rest(self) -> None:
         """Until nothing is due and nothing under way."""
-        until(lambda: self.turn() and self.idle(), pause=0.01)
-        self.projector.catch_up()
+        until(lambda: self.turn() and self.idle() and self.projector.catch_up() == 0, pause=0.01)
 
     def idle(self) -> bool:
         """Whether nothing is under way."""

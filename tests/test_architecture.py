@@ -168,10 +168,31 @@ RULES = [
         "from listener.apis import onespan",
     ),
     Rule(
-        "an API knows its provider's words and how to ask",
+        "an API knows its provider's words, how to ask, and who opens what comes",
         ("listener/apis/*",),
-        only("listener.api", "listener.errors", "listener.providers", "listener.wire", "projections.facts"),
+        only(
+            "listener.api",
+            "listener.decryption.child",
+            "listener.errors",
+            "listener.provider",
+            "listener.providers",
+            "listener.tokens",
+            "listener.wire",
+            "projections.facts",
+        ),
         "from listener.apis import onespan",
+    ),
+    Rule(
+        "what decrypts knows bytes, and neither who sent them nor where they go",
+        ("listener/decryption/*",),
+        only("listener.api", "listener.decryption", "listener.errors", "listener.parent"),
+        "from listener.worker import filestore",
+    ),
+    Rule(
+        "what decrypts knows no network",
+        ("listener/decryption/*",),
+        never("socket", "ssl", "http", "urllib", "httpx", "asyncio"),
+        "def late():\n    import urllib.request",
     ),
     Rule(
         "the door knows the log and who may come in; nothing that projects, downloads or shows",
@@ -318,6 +339,7 @@ MEANING = (
     "listener.interpreter",
     "projections.packages",
     "httpx",
+    "cryptography",
 )
 
 
@@ -331,6 +353,12 @@ def loaded(module: str) -> list[str]:
 def test_the_door_loads_no_meaning() -> None:
     """Nothing heavier than an append runs in its process."""
     assert loaded("listener.door.app, listener.door.server, listener.bootstrap") == []
+
+
+def test_the_door_knows_that_something_decrypts_and_does_not() -> None:
+    """It looks at the whole configuration before it starts; neither HTTP clients nor private keys come with that."""
+    assert loaded("listener.apis.evrotrust, listener.apis.onespan") == []
+    assert loaded("listener.decryption.keys") == ["cryptography"]
 
 
 def test_the_worker_does() -> None:

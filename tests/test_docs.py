@@ -207,7 +207,7 @@ def test_secrets_are_told() -> None:
 @pytest.mark.parametrize(("page", "block"), every_block("toml"))
 def test_every_configuration_that_is_shown_loads(tmp_path: Path, page: str, block: str) -> None:
     """As it stands there, but for the files that it names."""
-    (tmp_path / "secret").write_text("k")
+    (tmp_path / "secret").write_text("a-secret-in-a-file")
     path = tmp_path / "signlog.toml"
     path.write_text(re.sub(r'_file = ".+"', f'_file = "{tmp_path}/secret"', block).replace("…", "k"), encoding="utf-8")
     assert settings.load(path, {}).sources

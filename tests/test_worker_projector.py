@@ -29,17 +29,16 @@ from listener.worker import generations, intake
 from listener.worker.projector import Projector
 from projections import artifacts, course, packages, timeline
 from tests.rig import BOTH, SOURCE, Log, add, callback, history, in_force, tables, until
+from tests.rig import fresh as beginning
 
 ROOT = Path(__file__).parents[1]
 
 
 def projector(log: Log, folder: Path | None = None, code: str = fingerprint.fingerprint()) -> Projector:
     """What keeps the views of this log, in its own folder or in another one."""
-    if folder is not None and not folder.exists():
-        folder.mkdir()
-        with log.database.reading() as connection:
-            Views(folder, generations.live(connection) or 1).create(reader.log_id(connection), views.FIRST)
-    return Projector(log.database, folder or log.settings.folder, code)
+    return (
+        Projector(log.database, log.settings.folder, code) if folder is None else beginning(log.database, folder, code)
+    )
 
 
 def shown(found: Projector) -> list[list[str]]:

@@ -52,7 +52,7 @@ class Lives:
 @pytest.fixture(scope="module")
 def lives() -> Iterator[Lives]:
     """One for all tests."""
-    command = [sys.executable, "-m", "tests.lives"]
+    command = [sys.executable, "-m", "tests.mortal"]
     with subprocess.Popen(command, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         yield Lives(process)
         process.stdin.close()  # type: ignore[union-attr]  # it was asked for

@@ -7,7 +7,20 @@ from typing import Annotated
 import typer
 
 from listener import __version__
-from listener.cli import demo, downloads, events, faults, health, quarantine, replay, serve, status
+from listener.cli import (
+    demo,
+    downloads,
+    events,
+    expect,
+    faults,
+    health,
+    import_,
+    quarantine,
+    register,
+    replay,
+    serve,
+    status,
+)
 from listener.cli.options import ID_FRIENDLY
 
 app = typer.Typer(
@@ -43,7 +56,10 @@ app.command("events")(events.events)
 app.command("show")(events.show)
 app.command("status", context_settings=ID_FRIENDLY)(status.status)
 app.command("timeline", context_settings=ID_FRIENDLY)(status.timeline)
+app.command("expect", context_settings=ID_FRIENDLY)(expect.expect)
 app.command("health")(health.health)
+app.command("import")(import_.import_)
+app.command("register")(register.register)
 app.command("replay")(replay.replay)
 app.add_typer(downloads.app, name="downloads")
 app.add_typer(faults.app, name="faults")

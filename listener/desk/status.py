@@ -1,15 +1,18 @@
 """Where subjects stand, from the live views."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
+import msgspec
 from sqlalchemy import select, tuple_
 
 from listener import times
 from listener.acts import Artifact
 from listener.desk.reading import Reading
 from listener.log import schema
-from projections import artifacts, packages, timeline
+from listener.log.append import now
+from projections import artifacts, facts, packages, timeline
+from projections.facts import Expected
 
 _packages = packages.TABLE
 _artifacts = artifacts.TABLE
@@ -27,13 +30,14 @@ class Filter(NamedTuple):
 
     source: str | None = None
     stage: str | None = None
+    reference: str | None = None
 
 
 def one(at: Reading, source: str, subject: str) -> dict[str, Any] | None:
     """A subject with its documents, or None if nothing is known of it."""
     query = select(_packages).where(_packages.c.source == source, _packages.c.id == subject)
     row = at.views.execute(query).one_or_none()
-    return None if row is None else _shown(row, downloads(at, source, subject))
+    return None if row is None else _shown(row, downloads(at, source, subject), _expecting(at))
 
 
 def several(at: Reading, wanted: Filter, limit: int | None = None) -> list[dict[str, Any]]:
@@ -43,9 +47,23 @@ def several(at: Reading, wanted: Filter, limit: int | None = None) -> list[dict[
         query = query.where(_packages.c.source == wanted.source)
     if wanted.stage is not None:
         query = query.where(_packages.c.stage == wanted.stage)
-    rows = at.views.execute(query).all()
+    if wanted.reference is not None:
+        query = query.where(_packages.c.reference == wanted.reference)
+    rows, expecting = at.views.execute(query).all(), _expecting(at)
     found = _downloads_of(at, [(row.source, row.id) for row in rows])
-    return [_shown(row, found.get((row.source, row.id), [])) for row in rows]
+    return [_shown(row, found.get((row.source, row.id), []), expecting) for row in rows]
+
+
+def overdue(at: Reading) -> list[Subject]:
+    """Subjects whose deadline has passed by our clock, and which have not ended."""
+    c = _packages.c
+    query = select(c.source, c.id).where(c.deadline < now(), c.stage.not_in(facts.ENDED)).order_by(c.deadline)
+    return [(row.source, row.id) for row in at.views.execute(query)]
+
+
+def _expecting(at: Reading) -> Container[str]:
+    """Sources of which somebody said what to expect: of these, everything else is unexpected."""
+    return set(at.views.scalars(select(_packages.c.source).where(_packages.c.expected.is_not(None)).distinct()))
 
 
 def downloads(at: Reading, source: str | None = None, subject: str | None = None) -> list[dict[str, Any]]:
@@ -142,8 +160,9 @@ def _named_so(
     ]
 
 
-def _shown(row: Any, found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _shown(row: Any, found: Sequence[Mapping[str, Any]], expecting: Container[str]) -> dict[str, Any]:
     state = packages.load(row)
+    told = state.expected or Expected()
     return {
         "source": row.source,
         "id": row.id,
@@ -153,14 +172,14 @@ def _shown(row: Any, found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "confirmed": row.confirmed,
         "trashed": bool(row.trashed),
         "reason": state.reason.text if state.reason else None,
-        "signers": [
-            {"id": key, "name": known.name, "completed": known.completed, "documents": list(known.documents)}
-            for key, known in sorted(state.signers.items())
-        ],
-        "documents": [
-            {"id": key, "name": known.name, "viewed": known.viewed, "signed": known.signed}
-            for key, known in sorted(state.documents.items())
-        ],
+        "kind": state.kind,
+        "expected": state.expected is not None if row.source in expecting else None,
+        "reference": told.reference,
+        "thread": told.thread,
+        "key": told.key,
+        "deadline": times.written(told.deadline),
+        "signers": [{"id": key, **msgspec.structs.asdict(known)} for key, known in sorted(state.signers.items())],
+        "documents": [{"id": key, **msgspec.structs.asdict(known)} for key, known in sorted(state.documents.items())],
         "artifacts": [
             {key: value for key, value in known.items() if key not in ("source", "subject")} for known in found
         ],

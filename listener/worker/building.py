@@ -11,7 +11,7 @@ from listener.log.database import Database
 from listener.views import Views
 from listener.worker import ahead, faults, intake, revisiting
 from listener.worker.ahead import Piece
-from listener.worker.fold import Fold
+from listener.worker.fold import Fold, Subject
 
 Told = Callable[[int], None]  # so many more events were folded
 
@@ -19,11 +19,18 @@ MOST_STATES: Final = 60_000  # of one projection, in memory: about 2 kB each
 
 
 def build(
-    database: Database, generation: Views, origin: str, fingerprint: str, until: int, told: Told = lambda _events: None
+    database: Database,
+    generation: Views,
+    origin: str,
+    fingerprint: str,
+    until: int,
+    told: Told = lambda _events: None,
+    only: Subject | None = None,
 ) -> None:
-    """Make the generation of all events up to a position; nobody may look at it before this returns.
+    """Make the generation of all events up to a position, or `only` one subject's part of it.
 
-    What was killed half way is of no use, and is thrown away by whoever builds next.
+    Nobody may look at it before this returns. What was killed half way is of no use, and is thrown away by whoever
+    builds next.
     """
     with database.reading() as log:
         log_id = reader.log_id(log)
@@ -31,7 +38,7 @@ def build(
         fold, last = Fold(), 0
         for piece in ahead.pieces(database, until):
             fold.faults += piece.faults
-            fold.take_facts(piece.facts)
+            fold.take_facts(piece.facts, only)
             faults.note(connection, fold, fingerprint)
             if piece.decides:
                 _obey(database, connection, fold, piece, fingerprint)

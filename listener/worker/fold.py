@@ -47,10 +47,12 @@ class Fold:
     def take(self, events: Sequence[Readable], interpreter: Interpreter, only: Subject | None = None) -> None:
         """Interpret the events and apply what they say, of everybody or `only` of one subject."""
         found = [fact for event in events for fact in self._interpret(event, interpreter)]
-        self.take_facts(found if only is None else [fact for fact in found if (fact.source, fact.subject) == only])
+        self.take_facts(found, only)
 
-    def take_facts(self, found: Sequence[Fact]) -> None:
-        """Apply what some events say."""
+    def take_facts(self, found: Sequence[Fact], only: Subject | None = None) -> None:
+        """Apply what some events say, of everybody or `only` of one subject."""
+        if only is not None:
+            found = [fact for fact in found if (fact.source, fact.subject) == only]
         self._load(found)
         for fact in found:
             self._apply(fact)

@@ -40,6 +40,12 @@ class Projector:
         with self.views.writing() as connection:
             views.beat(connection, now())
 
+    @property
+    def mixed(self) -> bool:
+        """Whether other code than ours folded a part of what is shown."""
+        with self.views.reading() as connection:
+            return bool(views.folded_by(connection) - {self._fingerprint})
+
     def close(self) -> None:
         """Let go of the views."""
         self.views.close()

@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -18,7 +19,7 @@ from listener.worker import generations
 from listener.worker import plan as plans
 from listener.worker.building import build
 from listener.worker.catching_up import fold_next
-from listener.worker.difference import WANTED, differences, in_both
+from listener.worker.difference import WANTED, Difference, difference, differences, in_both
 from listener.worker.going_live import go_live
 from listener.worker.intake import catch_up
 from listener.worker.plan import Binding, Plan
@@ -67,9 +68,23 @@ class Replay:
                 new.close()
                 live.close()
 
+    def of_subject(self, source: str, id: str, told: Progress = lambda _done, _all: None) -> Difference | None:
+        """What this code makes of one subject, compared with what is shown of it; None if it is the same.
+
+        Nothing live changes, and there is no plan to apply: a part of the views cannot go live alone. Raises as `plan`.
+        """
+        live = self._live()
+        with contextlib.closing(live), tempfile.TemporaryDirectory(dir=self._folder, prefix="replay-") as scratch:
+            goal = _position(live)
+            new = Views(Path(scratch), live.generation + 1)
+            tell = self._told(goal, told)
+            build(self._database, new, views.REPLAYED, self._fingerprint, goal, tell, (source, id))
+            with contextlib.closing(new), new.beside(live) as both:
+                self._bound(both, views.checkpoint(both, views.beside), live.generation)
+                return difference(both, source, id)
+
     def _planned(self, live: Views, new: Views, told: Progress) -> Plan:
-        with live.reading() as connection:
-            goal = views.checkpoint(connection).position
+        goal = _position(live)
         self._assert_room()
         build(self._database, new, views.REPLAYED, self._fingerprint, goal, self._told(goal, told))
         with new.beside(live) as both:
@@ -284,6 +299,11 @@ class Replay:
             except errors.ConfigurationError:
                 raise errors.ReplayRefused("another replay is under way; wait until it is done") from None
             yield
+
+
+def _position(generation: Views) -> int:
+    with generation.reading() as connection:
+        return views.checkpoint(connection).position
 
 
 def _accepting(digest: str) -> str:
