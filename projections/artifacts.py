@@ -44,7 +44,10 @@ _ACTS: Final = _HOLDS | {facts.STORED, facts.FAILED, facts.ABANDONED, facts.LIST
 
 
 class State(msgspec.Struct, frozen=True):
-    """One artifact. `attempts` and `next_at` (microseconds, ours; None: not by the clock) stood in the outcome."""
+    """One artifact. `attempts` and `next_at` (microseconds, ours; None: not by the clock) stood in the outcome.
+
+    `acted` is the position of our last act.
+    """
 
     wanted_at: int | None = None
     act: str | None = None
@@ -54,6 +57,7 @@ class State(msgspec.Struct, frozen=True):
     stored: Stored | None = None
     held: bool = False
     last_position: int = 0
+    acted: int = 0
 
     @property
     def state(self) -> str:
@@ -100,6 +104,8 @@ def apply(state: State, key: Key, fact: Fact) -> State:
 def _act(state: State, fact: Fact) -> State:
     if fact.what in _HOLDS:
         return msgspec.structs.replace(state, held=fact.what == facts.HELD)
+    if fact.position < state.acted:  # it could be read only now: we have done more since
+        return msgspec.structs.replace(state, stored=state.stored or fact.stored)
     return State(
         wanted_at=state.wanted_at,
         act=fact.what,
@@ -108,6 +114,7 @@ def _act(state: State, fact: Fact) -> State:
         error=fact.message if fact.what in (facts.FAILED, facts.ABANDONED) else None,
         stored=state.stored or fact.stored,
         held=state.held,
+        acted=fact.position,
     )
 
 
@@ -116,7 +123,7 @@ def _want(state: State, fact: Fact, answered: bool) -> State:
     if answered:
         return State(wanted_at=wanted_at, act=facts.LISTED, held=state.held)
     if _is_news(state, fact):
-        return State(wanted_at=wanted_at, held=state.held)
+        return State(wanted_at=wanted_at, held=state.held, acted=state.acted)
     return msgspec.structs.replace(state, wanted_at=wanted_at)
 
 
@@ -125,9 +132,10 @@ def _is_news(state: State, fact: Fact) -> bool:
 
     What was given up comes alive again, whoever says that it is complete. What waits for its next try becomes due by
     a callback, but not by an answer of the API: each try asks for one, and two artifacts could chase each other. What
-    waits for a person (a refused key: there is no next time) goes on waiting.
+    waits for a person (a refused key: there is no next time) goes on waiting. An old one that could be read only now
+    stands in front of our act.
     """
-    if state.stored is not None:
+    if state.stored is not None or fact.position < state.acted:
         return False
     waits = state.act == facts.FAILED and state.next_at is not None
     return state.act == facts.ABANDONED or (waits and not fact.observed)

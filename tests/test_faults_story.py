@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
@@ -47,6 +47,13 @@ class Both(NamedTuple):
     mended: int
 
 
+class Outcome(NamedTuple):
+    """What we did about a document of a subject."""
+
+    action: str
+    subject: str
+
+
 class Decide(NamedTuple):
     """A decision about the nth fault that there is, or about what is none."""
 
@@ -66,6 +73,7 @@ STORIES = st.lists(
     st.one_of(
         st.builds(Told, st.sampled_from(NAMES), st.sampled_from(["a", "b", UNREADABLE]), mended),
         st.builds(Both, mended),
+        st.builds(Outcome, st.sampled_from([facts.FAILED, facts.ABANDONED]), st.sampled_from(["a", UNREADABLE])),
         st.builds(Decide, st.sampled_from(["skip", "retry", "nonsense"]), st.integers(0, 5)),
         st.builds(Work, st.sampled_from(["fold", "fold", "restart", "deploy"]), st.integers(1, 5)),
     ),
@@ -103,7 +111,7 @@ class Story:
         self.unreadable.clear()
         self.unreadable.update(position for position, subject in bad if subject == UNREADABLE)
 
-    def do(self, act: Told | Both | Decide | Work) -> None:
+    def do(self, act: Told | Both | Outcome | Decide | Work) -> None:
         match act:
             case Told(name, subject, version):
                 [position] = add(self.log.database, callback(name, subject))
@@ -112,6 +120,10 @@ class Story:
                 several = Act(facts.RETRY, artifacts=(artifact("a"), artifact("b")))
                 [position] = add(self.log.database, acts.decision(several, "x", acts.RETRY_PATH))
                 self.mended |= {(position, "a"): version, (position, "b"): 0}
+            case Outcome(action, subject):
+                what = Act(action, attempt=1 + len(self.mended), next_at=1 if action == facts.FAILED else None)
+                [position] = add(self.log.database, acts.outcome(artifact(subject), "onespan", what))
+                self.mended[position, subject] = 0
             case Decide():
                 self.decide(act)
             case Work("fold", size):
@@ -216,6 +228,10 @@ def of(found: Views, subject: str) -> list[list[str]]:
         return [sorted(map(repr, connection.execute(query))) for query in named]
 
 
+LATE = [Told("PACKAGE_COMPLETE", UNREADABLE, 1), Outcome(facts.FAILED, UNREADABLE), Work("fold", 5), Work("deploy", 1)]
+
+
+@example(LATE, 2)
 @settings(max_examples=40, deadline=None)
 @given(STORIES, st.integers(1, 4))
 def test_live_is_replay_and_both_are_as_expected(acts: list[Any], size: int) -> None:

@@ -285,6 +285,13 @@ def test_a_completion_before_our_last_act_is_no_news(before: Fact) -> None:
     assert fold(want(1), want(1), before).state in (FAILED, ABANDONED)
 
 
+@pytest.mark.parametrize("last", [failed(4), abandoned(4), act(4, facts.RETRY)])
+@pytest.mark.parametrize("late", [want(2), failed(2), abandoned(2), stored(2)])
+def test_what_could_be_read_only_later_stands_where_it_stands(late: Fact, last: Fact) -> None:
+    """In front of what we did since, as if it had never been a fault."""
+    assert fold(want(1), last, late) == fold(want(1), late, last)
+
+
 def test_after_it_came_alive_the_attempts_count_from_one() -> None:
     """As if it had never been tried; and it can be given up again."""
     again = fold(want(1), abandoned(2), want(3), failed(4, attempt=1))

@@ -128,6 +128,17 @@ def test_a_subject_that_waits_already_goes_on_waiting() -> None:
     assert list(fold.states[PACKAGES]) == [("other_source", "a")]
 
 
+def test_what_is_left_out_stops_those_it_speaks_of() -> None:
+    """Each once; for those who are stopped already it waits; of nobody, it stops nobody."""
+    first, second = events([callback("PACKAGE_CREATE", "a"), body(b"{}")])
+    fold = Fold(nothing, [(SOURCE, "b")])
+    fold.leave_out(first, [(SOURCE, "a"), (SOURCE, "b"), (SOURCE, "a")], "it died", 3)
+    fold.leave_out(second, [], "it died", 3)
+    assert [(fault.position, fault.subject, fault.attempts) for fault in fold.faults] == [(1, "a", 3), (2, None, 3)]
+    assert (fold.parked, fold.stopped) == ([(SOURCE, "b", 1)], {(SOURCE, "a"), (SOURCE, "b")})
+    assert not any(fold.states)
+
+
 def test_states_are_loaded_once_and_only_those_that_are_touched() -> None:
     """What is in memory is newer than what lies on disk."""
     asked: list[tuple[str, Key]] = []

@@ -20,7 +20,7 @@ from listener.worker.projector import Projector
 from listener.worker.replay import Replay
 from projections import artifacts, facts, timeline
 from tests.broken import handlers
-from tests.rig import EVIDENCE, SOURCE, ZIP, Log, add, artifact, callback, in_force, tables
+from tests.rig import EVIDENCE, ZIP, Log, add, artifact, callback, in_force, tables
 
 WHY = "because"
 
@@ -228,6 +228,19 @@ def test_an_event_may_stop_several_subjects(log: Log) -> None:
         assert replayed(log) == shown(log)
 
 
+def test_what_waited_for_one_is_not_taken_in_again_for_another(log: Log) -> None:
+    """An event may speak of several: those who had taken it in, and are stopped since, do not wait for it."""
+    [both] = add(log.database, acts.decision(Act(facts.RETRY, artifacts=tuple(map(artifact, "ab"))), "x", "/artifacts"))
+    [later] = add(log.database, callback("PACKAGE_TRASH", "b"))
+    with handlers({(3, "a"), (later, "b")}):
+        fold(log)
+        assert (told(log, "b"), waiting(log)) == ([2, 4, 6, both], [("a", 5), ("a", 7), ("a", both)])
+        skip(log, 3)
+        fold(log)
+        assert (told(log, "a"), told(log, "b"), waiting(log)) == ([5, 7, both], [2, 4, 6, both], [])
+        assert replayed(log) == shown(log)
+
+
 def test_what_waited_is_read_with_what_was_in_force_then(log: Log) -> None:
     """Documents are wanted of a completion as of the time it was recorded, on both sides of a declaration."""
     early, late = add(log.database, callback("PACKAGE_CREATE", "early"), callback("PACKAGE_CREATE", "late"))
@@ -308,7 +321,7 @@ def test_an_event_that_was_erased_is_no_fault_any_more(log: Log) -> None:
 
 
 def test_a_flood_is_not_carried_about(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the next event is a fault too, what waits behind it is neither read nor written again."""
+    """Where the next event is a fault too, only so much of what waits behind it is read as is read at once."""
     monkeypatch.setattr(faults, "_AT_ONCE", 10)
     flood = add(log.database, *(callback("PACKAGE_TRASH", "a") for _ in range(100)))
     with handlers({(3, "a"), (5, "a")}):
@@ -331,16 +344,17 @@ def test_a_flood_is_not_carried_about(log: Log, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_source_and_subject_name_one_subject(log: Log) -> None:
-    """The same id at another source waits for nothing, and is not let go."""
-    add(log.database, callback("PACKAGE_CREATE", "a", source="other_source"), callback("PACKAGE_TRASH", "a"))
+    """The same id at another source is stopped by itself, and is not let go."""
+    elsewhere = callback("PACKAGE_CREATE", "a", source="other_source")
+    add(log.database, elsewhere, callback("PACKAGE_TRASH", "a"), elsewhere)
     with handlers({(3, "a"), (8, "a")}):
         fold(log)
         skip(log, 3)
         fold(log)
         with live(log).reading() as connection:
             left = [(row.source, row.position) for row in connection.execute(select(views.faults))]
-        assert left == [("other_source", 8)]
-        assert SOURCE != "other_source"
+            behind = [(row.source, row.position) for row in connection.execute(select(views.parked))]
+        assert (left, behind) == ([("other_source", 8)], [("other_source", 10)])
         assert told(log, "a") == [5, 7, 9]
 
 

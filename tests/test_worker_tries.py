@@ -14,9 +14,11 @@ from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
 from listener import decisions, views
+from listener.only import OnlyOne
 from listener.views import Views
 from listener.worker import intake
 from listener.worker.projector import Projector
+from listener.worker.replay import Replay
 from listener.worker.tries import MOST_DEATHS
 from projections import timeline
 from tests.broken import handlers
@@ -211,6 +213,18 @@ def test_after_a_death_one_is_tried_at_a_time_up_to_the_end_of_that_batch(
     assert alone(log, monkeypatch) == [1] * 11 + [20]
 
 
+def test_who_is_stopped_amid_them_leaves_the_rest_to_be_tried_alone(
+    log: Log, lives: Lives, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It died of none of those, and they are suspect still."""
+    assert lives.live(log, deadly=[(5, "a")]) == KILLED
+    found = Projector(log.database, log.settings.folder, "code")
+    assert [found.fold_some() for _ in range(3)] == [1, 1, 1]
+    found.close()
+    assert alone(log, monkeypatch) == [1] * 8
+    assert faulty(log) == []
+
+
 def test_nobody_who_ends_well_or_is_killed_between_batches_leaves_a_mark(
     log: Log, lives: Lives, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -278,6 +292,16 @@ def test_new_code_tries_every_fault_again_before_it_folds_what_is_new(log: Log) 
     )
     assert [(line["position"], line["attempts"]) for line in said if line["event"] == "fault"] == [(9, 1), (6, 2)]
     assert segments(log) == [(0, "code"), (11, "new")]
+
+
+def test_a_plan_is_bound_to_the_code_that_tried_again(log: Log) -> None:
+    """Though nothing new was folded: what is compared has changed."""
+    with handlers({(3, "a")}):
+        fold(log)
+    fold(log, "new")
+    folder = log.settings.folder
+    plan = Replay(log.database, folder, "newest", OnlyOne(folder), OnlyOne(folder, "replay")).plan()
+    assert plan.binding.segments == ((0, "code"), (11, "new"))
 
 
 def test_the_same_code_tries_nothing_twice(log: Log) -> None:

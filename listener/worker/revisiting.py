@@ -76,7 +76,8 @@ def _go_on(past: "_Past", generation: Connection, fold: Fold, fault: Faulty, ski
     if not skip:
         faults.wait(generation, subject, fault.position)
     while subject not in fold.stopped and (page := faults.waiting(generation, subject)):
-        faults.let_go(generation, subject, past.take(fold, page, subject))
+        faults.let_go(generation, subject, page[-1])  # the fold has those that go on waiting
+        past.take(fold, page, subject)
 
 
 class _Past:
@@ -87,15 +88,10 @@ class _Past:
         self._interpreter = Interpreter()
         self._until = 0  # the next declaration
 
-    def take(self, fold: Fold, positions: list[int], only: Subject | None = None) -> int:
-        """Take these in, of everybody or `only` of a subject until it has a fault; the position of the last."""
-        last = positions[-1]
+    def take(self, fold: Fold, positions: list[int], only: Subject | None = None) -> None:
+        """Take these in, of everybody or `only` of one subject."""
         for found in reader.contents_at(self._log, positions):
             fold.take([found], self._reading(found.position), only)
-            if only in fold.stopped:
-                last = found.position
-                break
-        return last
 
     def _reading(self, position: int) -> Interpreter:
         if position > self._until:
