@@ -9,17 +9,22 @@ import msgspec
 
 from listener import errors
 from listener.log import event
-from listener.log.event import Draft, Event
+from listener.log.event import Draft, Readable
 from projections import facts
-from projections.facts import Fact, Stored
+from projections.facts import Expected, Fact, Stored
 
 SIGNLOG: Final = "signlog"  # the source and provider of acts that belong to none
 IN_FORCE: Final = "in force"
 IN_FORCE_PATH: Final = "/in-force"
 ACCEPTED: Final = "accept"
+IMPORTED: Final = "import"
 RETRY_PATH: Final = "/artifacts"  # where decisions about several artifacts are filed
 QUARANTINE_PATH: Final = "/quarantine"
+IMPORT_PATH: Final = "/imports"
+EXPECTED_PATH: Final = "/expected/"  # where it is filed what somebody expects, each subject for itself
 HELD_PATH: Final = "/held"  # what a replay wanted, and who let it go
+FAULTS_PATH: Final = "/faults"  # what to do about events that could not be taken in
+SKIP: Final = "skip"  # leave them out for good
 LIVE: Final = "live"
 LIVE_PATH: Final = "/live"  # which generation of the views was shown from when on
 
@@ -47,9 +52,11 @@ class Act(msgspec.Struct, frozen=True, omit_defaults=True):
     path: str | None = None
     operator: str | None = None
     artifacts: tuple[Artifact, ...] = ()
+    positions: tuple[int, ...] = ()
     generation: int | None = None
     previous: int | None = None
     digest: str | None = None
+    expected: Expected | None = None
 
 
 class InForce(msgspec.Struct, frozen=True):
@@ -96,17 +103,26 @@ def decision(act: Act, operator: str, filed: str) -> Draft:
     return Draft(event.DECISION, SIGNLOG, SIGNLOG, _encode(named), path=filed, credential=f"operator:{operator}")
 
 
+def expectation(
+    source: str, provider: str, subject: str, expected: Expected, operator: str, reason: str | None
+) -> Draft:
+    """What somebody told us of a subject, as an event to append: it belongs to the source."""
+    act = Act(facts.EXPECTED, source, subject, reason=reason, operator=operator, expected=expected)
+    filed = EXPECTED_PATH + "/".join(quote(part, safe="") for part in (source, subject))
+    return Draft(event.DECISION, source, provider, _encode(act), path=filed, credential=f"operator:{operator}")
+
+
 def in_force(declared: InForce) -> Draft:
     """A declaration of what is in force, as an event to append."""
     return Draft(event.DECISION, SIGNLOG, SIGNLOG, _encode(declared), path=IN_FORCE_PATH)
 
 
-def read_in_force(found: Event) -> InForce:
+def read_in_force(found: Readable) -> InForce:
     """The declaration that an event holds. Raises Fault if it cannot be read."""
     return _read(found, _in_force)
 
 
-def newest_in_force(declarations: Iterable[Event]) -> InForce | None:
+def newest_in_force(declarations: Iterable[Readable]) -> InForce | None:
     """The first of these, newest first, that can be read: an unreadable one is a fault, and was never in force."""
     for declared in declarations:
         with contextlib.suppress(errors.Fault):
@@ -114,30 +130,33 @@ def newest_in_force(declarations: Iterable[Event]) -> InForce | None:
     return None
 
 
-def read(found: Event) -> Act:
+def read(found: Readable) -> Act:
     """The act that an event holds; one that was erased says nothing. Raises Fault if it cannot be read."""
     return Act() if found.body is None else _read(found, _act)
 
 
-def _read(found: Event, decoder: msgspec.json.Decoder[_Body]) -> _Body:
+def _read(found: Readable, decoder: msgspec.json.Decoder[_Body]) -> _Body:
     try:
         return decoder.decode(found.body or b"")
     except (ValueError, RecursionError) as error:
         raise errors.Fault(f"an unreadable {found.kind}: {error}") from None
 
 
-def interpret(found: Event) -> list[Fact]:
-    """What an act says of artifacts."""
+def interpret(found: Readable) -> list[Fact]:
+    """What an act says of artifacts, or of a subject."""
     act = read(found)
+    if act.expected is not None and act.subject is not None:
+        return [_expected(found, act.subject, act.expected, act.reason)]
     if act.source is not None and act.subject is not None and act.name is not None:
         return [_fact(found, act, Artifact(act.source, act.subject, act.name))]
     return [_fact(found, act, artifact) for artifact in act.artifacts]
 
 
-_WHAT: Final = {facts.STORED, facts.FAILED, facts.ABANDONED, facts.RETRY, facts.HELD, facts.RELEASED}
+_DONE: Final = {facts.STORED, facts.FAILED, facts.ABANDONED, facts.LISTED}
+_WHAT: Final = _DONE | {facts.RETRY, facts.HELD, facts.RELEASED}
 
 
-def _fact(found: Event, act: Act, artifact: Artifact) -> Fact:
+def _fact(found: Readable, act: Act, artifact: Artifact) -> Fact:
     return Fact(
         position=found.position,
         recorded_at=found.recorded_at,
@@ -151,6 +170,20 @@ def _fact(found: Event, act: Act, artifact: Artifact) -> Fact:
         attempt=act.attempt,
         next_at=act.next_at,
         stored=_stored(act) if act.action == facts.STORED else None,
+    )
+
+
+def _expected(found: Readable, subject: str, expected: Expected, reason: str | None) -> Fact:
+    return Fact(
+        position=found.position,
+        recorded_at=found.recorded_at,
+        source=found.source,
+        provider=found.provider,
+        subject=subject,
+        what=facts.EXPECTED,
+        name=facts.EXPECTED,
+        message=" ".join(filter(None, (expected.reference, expected.kind, reason))) or None,
+        expected=expected,
     )
 
 

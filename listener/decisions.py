@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from listener import acts
 from listener.acts import Act, Artifact
 from listener.log import event
-from listener.log.append import append
+from listener.log.append import BULK_ROWS, append
 from listener.log.database import Database
 from listener.log.event import Draft
 from listener.quarantine import Kept, Quarantine
 from listener.settings import Source
 from projections import facts
+from projections.facts import Expected
 
-_AT_ONCE = 500  # artifacts that one decision lists
+_AT_ONCE = 500  # artifacts or events that one decision lists
 
 
 def retry(database: Database, artifacts: Sequence[Artifact], operator: str, reason: str) -> list[int]:
@@ -25,11 +26,41 @@ def release(database: Database, artifacts: Sequence[Artifact], operator: str, re
     return _decide(database, facts.RELEASED, acts.HELD_PATH, artifacts, operator, reason)
 
 
+def expect(
+    database: Database, source: str, provider: str, subject: str, expected: Expected, operator: str, reason: str | None
+) -> int:
+    """Say what is known of a subject that no callback tells; the position of the decision."""
+    (position,) = _append(database, [acts.expectation(source, provider, subject, expected, operator, reason)])
+    return position
+
+
+def retry_faults(database: Database, positions: Sequence[int], operator: str, reason: str | None) -> list[int]:
+    """Try these events again, which could not be taken in; the positions of the decisions."""
+    return _about_faults(database, facts.RETRY, positions, operator, reason)
+
+
+def skip(database: Database, positions: Sequence[int], operator: str, reason: str) -> list[int]:
+    """Leave these events out for good, which could not be taken in; the positions of the decisions."""
+    return _about_faults(database, acts.SKIP, positions, operator, reason)
+
+
+def _about_faults(
+    database: Database, action: str, positions: Sequence[int], operator: str, reason: str | None
+) -> list[int]:
+    pages = [tuple(positions[start : start + _AT_ONCE]) for start in range(0, len(positions), _AT_ONCE)]
+    decided = [Act(action, positions=page, reason=reason) for page in pages]
+    return _append(database, [acts.decision(act, operator, acts.FAULTS_PATH) for act in decided])
+
+
 def _decide(
     database: Database, action: str, filed: str, artifacts: Sequence[Artifact], operator: str, reason: str
 ) -> list[int]:
     pages = [tuple(artifacts[start : start + _AT_ONCE]) for start in range(0, len(artifacts), _AT_ONCE)]
     drafts = [acts.decision(Act(action, artifacts=page, reason=reason), operator, filed) for page in pages]
+    return _append(database, drafts)
+
+
+def _append(database: Database, drafts: Sequence[Draft]) -> list[int]:
     with database.writing() as connection:
         return [appended.position for appended in append(connection, drafts)]
 
@@ -58,3 +89,14 @@ def accept(
         appended = append(connection, [acts.decision(act, operator, acts.QUARANTINE_PATH), draft])
     quarantine.drop(kept.id)
     return appended[-1].position
+
+
+def take_in(database: Database, drafts: Sequence[Draft], act: Act, operator: str) -> list[int]:
+    """Import callbacks; their positions. In front of each hundred stands the decision that says who, why and whence."""
+    positions: list[int] = []
+    for start in range(0, len(drafts), BULK_ROWS - 1):
+        page = drafts[start : start + BULK_ROWS - 1]
+        with database.writing() as connection:
+            appended = append(connection, [acts.decision(act, operator, acts.IMPORT_PATH), *page])
+        positions += [one.position for one in appended[1:]]
+    return positions

@@ -21,6 +21,7 @@ SignlogError
     ├── Unauthorized        it refused our key: an alarm, not a retry loop
     ├── NotAccessible       403 or 404: asked again a few times, then abandoned
     ├── NotReady            not complete yet
+    ├── Hopeless            it cannot be opened: no further try changes that, a person must
     └── Unusable            no answer, a refusal to serve now, or bytes that are no document
 """
 
@@ -111,6 +112,10 @@ class NotAccessible(ProviderError):  # noqa: N818
 
 class NotReady(ProviderError):  # noqa: N818
     """The provider says that it is not complete yet."""
+
+
+class Hopeless(ProviderError):  # noqa: N818
+    """What came cannot be opened: trying again changes nothing until a person did something about it."""
 
 
 class Unusable(ProviderError):  # noqa: N818

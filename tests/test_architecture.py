@@ -123,11 +123,12 @@ def told(tree: ast.Module, _code: str) -> list[str]:
 
 
 EVERYWHERE = ("listener/*", "projections/*")
+OPENING = ("projector", "rebuilding", "replay")  # rooms of the worker that open views
 RULES = [
     Rule(
         "the meaning imports nothing of the machine, and one projection never imports another",
         ("projections/*", "!projections/facts.py"),
-        only("projections.facts"),
+        only("projections.course", "projections.facts"),
         "from projections import packages",
     ),
     Rule(
@@ -167,10 +168,31 @@ RULES = [
         "from listener.apis import onespan",
     ),
     Rule(
-        "an API knows its provider's words and how to ask",
+        "an API knows its provider's words, how to ask, and who opens what comes",
         ("listener/apis/*",),
-        only("listener.api", "listener.errors", "listener.providers", "listener.wire", "projections.facts"),
+        only(
+            "listener.api",
+            "listener.decryption.child",
+            "listener.errors",
+            "listener.provider",
+            "listener.providers",
+            "listener.tokens",
+            "listener.wire",
+            "projections.facts",
+        ),
         "from listener.apis import onespan",
+    ),
+    Rule(
+        "what decrypts knows bytes, and neither who sent them nor where they go",
+        ("listener/decryption/*",),
+        only("listener.api", "listener.decryption", "listener.errors", "listener.parent"),
+        "from listener.worker import filestore",
+    ),
+    Rule(
+        "what decrypts knows no network",
+        ("listener/decryption/*",),
+        never("socket", "ssl", "http", "urllib", "httpx", "asyncio"),
+        "def late():\n    import urllib.request",
     ),
     Rule(
         "the door knows the log and who may come in; nothing that projects, downloads or shows",
@@ -273,7 +295,13 @@ RULES = [
     # Which generation is live may change while they run: only the log's database tells.
     Rule(
         "views are opened where the live generation is known",
-        (*EVERYWHERE, "!listener/desk/reading.py", "!listener/worker/projector.py", "!listener/worker/replay.py"),
+        (
+            *EVERYWHERE,
+            "!listener/desk/reading.py",
+            "!listener/worker/projector.py",
+            "!listener/worker/rebuilding.py",
+            "!listener/worker/replay.py",
+        ),
         never_calls("Views"),
         "found = Views(folder, 1)",
     ),
@@ -356,6 +384,7 @@ MEANING = (
     "listener.interpreter",
     "projections.packages",
     "httpx",
+    "cryptography",
     "listener.audit",
     "listener.signing",
 )
@@ -371,6 +400,12 @@ def loaded(module: str) -> list[str]:
 def test_the_door_loads_no_meaning() -> None:
     """Nothing heavier than an append runs in its process."""
     assert loaded("listener.door.app, listener.door.server, listener.bootstrap") == []
+
+
+def test_the_door_knows_that_something_decrypts_and_does_not() -> None:
+    """It looks at the whole configuration before it starts; neither HTTP clients nor private keys come with that."""
+    assert loaded("listener.apis.evrotrust, listener.apis.onespan") == []
+    assert loaded("listener.decryption.keys") == ["cryptography"]
 
 
 def test_the_worker_does() -> None:

@@ -24,8 +24,9 @@ from listener.demo.packages import Package
 from listener.desk import health
 from listener.log import event
 from listener.settings import Source
-from listener.worker import downloads, schedule
-from projections import artifacts, facts, packages
+from listener.worker import downloads, due, schedule
+from projections import artifacts, course, facts
+from tests import description
 from tests.rig import (
     BOTH,
     EVIDENCE,
@@ -48,10 +49,11 @@ HOSTILE = ("-starts=", "UPPER", "upper", "a/../b", "..%2F", "ünï", "a b?c#d", 
 
 @pytest.fixture
 def server() -> Iterator[OneSpan]:
-    """An account with one package that is signed by all."""
+    """An account with one package that is signed by all; what it was asked is as OneSpan describes it."""
     with OneSpan() as found:
         completed(found)
         yield found
+        assert description.in_requests(found) == []
 
 
 @pytest.fixture
@@ -487,7 +489,7 @@ def test_four_at_a_time_for_each_source(tmp_path: Path, server: OneSpan) -> None
 
 def test_many_are_all_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """More than fit at a time, and more than one look at what is due takes."""
-    monkeypatch.setattr(downloads, "_DUE_ROWS", 10)
+    monkeypatch.setattr(due, "_ROWS", 10)
     subjects = [f"package {number}" for number in range(20)]
     with OneSpan() as server, Worker(tmp_path, server.url) as worker:
         completed(server, *subjects)
@@ -666,7 +668,7 @@ def test_a_subject_behind_a_fault_is_left_alone(
     tmp_path: Path, server: OneSpan, monkeypatch: pytest.MonkeyPatch, soon: None
 ) -> None:
     """What we did would wait unfolded, and be done again and again; four such subjects would stop all others."""
-    monkeypatch.setattr(packages, "MOST_STEPS", 2)
+    monkeypatch.setattr(course, "MOST_STEPS", 2)
     faulty = [f"package {number}" for number in range(downloads.AT_A_TIME)]
     completed(server, ID, *faulty)
     with Worker(tmp_path, server.url) as worker:
@@ -735,10 +737,10 @@ def test_an_answer_confirms_what_the_callbacks_claimed(tmp_path: Path, server: O
         worker.add(callback("PACKAGE_COMPLETE"))
         rows = "SELECT confirmed FROM packages"
         with worker.projector.views.reading() as connection:
-            assert connection.exec_driver_sql(rows).scalar_one() == packages.NO
+            assert connection.exec_driver_sql(rows).scalar_one() == course.NO
         worker.run(lambda: len(worker.stored()) == 2)
         with worker.projector.views.reading() as connection:
-            assert connection.exec_driver_sql(rows).scalar_one() == packages.YES
+            assert connection.exec_driver_sql(rows).scalar_one() == course.YES
 
 
 def test_a_package_that_was_deleted_at_the_provider_is_given_up(tmp_path: Path, soon: None) -> None:

@@ -13,9 +13,12 @@ from listener.cli import (
     demo,
     downloads,
     events,
+    expect,
     faults,
     health,
+    import_,
     quarantine,
+    register,
     replay,
     serve,
     status,
@@ -56,7 +59,10 @@ app.command("events")(events.events)
 app.command("show")(events.show)
 app.command("status", context_settings=ID_FRIENDLY)(status.status)
 app.command("timeline", context_settings=ID_FRIENDLY)(status.timeline)
+app.command("expect", context_settings=ID_FRIENDLY)(expect.expect)
 app.command("health")(health.health)
+app.command("import")(import_.import_)
+app.command("register")(register.register)
 app.command("replay")(replay.replay)
 app.command("verify")(verify.verify)
 app.command("checkpoint")(checkpoint.checkpoint)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from listener.acts import Artifact
 
 _COLUMNS = ("source", "subject", "name", "state", "error", "attempts", "next_at", "size", "path")
-_STATES = ("wanted", "held", "stored", "failed", "abandoned", "unwanted")
+_STATES = ("wanted", "held", "stored", "failed", "abandoned", "listed", "unwanted")
 
 _HELP = """List signed documents: wanted, held, stored, failed. Or try them again.
 
@@ -25,7 +25,7 @@ app = typer.Typer(cls=options.ListFirst, help=_HELP)
 @app.command("list")
 def list_(
     state: Annotated[
-        str | None, typer.Option(metavar="STATE", help="wanted, held, stored, failed, abandoned or unwanted.")
+        str | None, typer.Option(metavar="STATE", help="wanted, held, stored, failed, abandoned, listed or unwanted.")
     ] = None,
     source: Annotated[str | None, typer.Option(metavar="NAME", help="Only of this source.")] = None,
     json: Json = False,

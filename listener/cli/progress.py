@@ -20,10 +20,16 @@ def bar(doing: str) -> Iterator[Told]:
         doing,
         progress.BarColumn(),
         progress.MofNCompleteColumn(),
+        progress.TextColumn("{task.fields[rate]}"),
         progress.TimeRemainingColumn(),
         console=Console(stderr=True),
         transient=True,
     )
     with shown:
-        task = shown.add_task("")
-        yield lambda more, whole: shown.update(task, advance=more, total=whole)
+        task = shown.add_task("", rate="")
+
+        def tell(more: int, whole: int) -> None:
+            speed = shown.tasks[0].speed
+            shown.update(task, advance=more, total=whole, rate=f"{speed:,.0f}/s" if speed else "")
+
+        yield tell

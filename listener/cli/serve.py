@@ -1,9 +1,12 @@
 """signlog serve."""
 
+import contextlib
 import os
 import socket
+import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,10 +46,12 @@ def serve(
         found = settings.load(config)
         logs.configure()
         bootstrap.check(found)
+        if not door:
+            bootstrap.check_private_keys(found)
         if door:
             _door(found, config, socket_fd, parent_fd)
         elif worker:
-            _worker(found, parent_fd)
+            _worker(found, config, parent_fd)
         else:
             _supervise(found, config)
 
@@ -75,13 +80,15 @@ def _supervise(found: "Settings", config: Path | None) -> None:
 def _welcome(found: "Settings", sock: socket.socket, config: Path | None) -> None:
     host, port = sock.getsockname()[:2]
     base = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    for name in found.sources:
+    for name, source in found.sources.items():
         output.note(f"signlog takes callbacks of {name} at {base}/callbacks/{name}")
+        if source.callback_client_id is not None:
+            output.note(f"and gives tokens for them at {base}/oauth/{name}/token")
     if not found.sources:
         output.note(f"signlog listens at {base}")
         sys.stderr.write(_HINT.format(path=config or "signlog.toml"))
     for key in found.without_effect():
-        output.note(f"{key}: has no effect yet in this version")
+        output.note(f"{key}: has no effect in this version")
 
 
 def _door(found: "Settings", config: Path | None, socket_fd: int | None, parent_fd: int | None) -> None:
@@ -98,7 +105,7 @@ def _door(found: "Settings", config: Path | None, socket_fd: int | None, parent_
         server.serve(bootstrap.door(found, database), sock, parent_fd=parent_fd)
 
 
-def _worker(found: "Settings", parent_fd: int | None) -> None:
+def _worker(found: "Settings", config: Path | None, parent_fd: int | None) -> None:
     import signal
 
     from listener import bootstrap, parent
@@ -115,6 +122,22 @@ def _worker(found: "Settings", parent_fd: int | None) -> None:
     with (
         bootstrap.log(found) as database,
         bootstrap.worker(found, database) as (projector, downloads),
+        _replaying(found.replay == "auto" and projector.mixed, config),
         bootstrap.signer(found, database) as signer,
     ):
         loop.run(projector, downloads, Notary(signer), stop)
+
+
+@contextlib.contextmanager
+def _replaying(wanted: bool, config: Path | None) -> Iterator[None]:
+    """Meanwhile, where it is configured and the code changed, `signlog replay --yes` in a process of its own."""
+    if not wanted:
+        yield
+        return
+    named = ["--config", str(config)] if config is not None else []
+    command = [sys.executable, "-m", "listener", "replay", "--yes", "--json", *named]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as replay:  # noqa: S603
+        try:
+            yield
+        finally:
+            replay.terminate()

@@ -10,7 +10,18 @@ from listener import errors
 from listener.cli import options, output
 from listener.cli.options import Config, Json
 
-_COLUMNS = ("source", "id", "stage", "status", "documents", "confirmed", "reason", "recorded_at")
+_COLUMNS = (
+    "source",
+    "id",
+    "reference",
+    "stage",
+    "status",
+    "documents",
+    "confirmed",
+    "expected",
+    "reason",
+    "recorded_at",
+)
 _ON_A_SCREEN = 50
 
 
@@ -21,6 +32,9 @@ def status(
         str | None, typer.Option(metavar="STAGE", help="List only: draft, in_progress, completed, declined …")
     ] = None,
     of: Annotated[str | None, typer.Option("--source", metavar="NAME", help="List only of this source.")] = None,
+    reference: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="List only what 'signlog expect' gave this reference.")
+    ] = None,
     limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="List at most so many.")] = None,
     json: Json = False,
     config: Config = None,
@@ -45,7 +59,7 @@ def status(
             if source is not None and id is not None:
                 _one(desk.one(at, source, id), source, id, found.documents_folder, json)
             else:
-                rows = desk.several(at, desk.Filter(of, stage), limit or (None if json else _ON_A_SCREEN))
+                rows = desk.several(at, desk.Filter(of, stage, reference), limit or (None if json else _ON_A_SCREEN))
                 _list(rows, json)
 
 
@@ -60,11 +74,14 @@ def _one(found: dict[str, Any] | None, source: str, id: str, folder: Path, json:
     output.fields(found)
     if signers:
         output.line()
-        output.table([{**known, "signer": known["name"] or known["id"]} for known in signers], ("signer", "completed"))
+        output.table(
+            [{**known, "signer": known["name"] or known["id"]} for known in signers],
+            ("signer", "completed", "declined"),
+        )
     if documents:
         output.line()
         rows = [{**known, "document": known["name"] or known["id"]} for known in documents]
-        output.table(rows, ("document", "viewed", "signed"))
+        output.table(rows, ("document", "viewed", "signed", "declined"))
     if kept:
         output.line()
         output.fields({known["name"]: _artifact(known, folder) for known in kept})

@@ -1,25 +1,24 @@
 """Where subjects stand, from the live views."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
-from sqlalchemy import func, select, tuple_
+import msgspec
+from sqlalchemy import select, tuple_
 
 from listener import times
 from listener.acts import Artifact
 from listener.desk.reading import Reading
 from listener.log import schema
+from listener.log.append import now
 from projections import artifacts, facts, packages, timeline
+from projections.facts import Expected
 
 _packages = packages.TABLE
 _artifacts = artifacts.TABLE
 _timeline = timeline.TABLE
 
 _PAGE: Final = 200  # keys in one query
-# Facts whose text names nobody but a signer and a document.
-_NAMES_ONLY: Final = frozenset(
-    {facts.DOCUMENT_SIGNED, facts.CONSENTED, facts.DOCUMENT_VIEWED, facts.SIGNER_COMPLETED, facts.SIGNER_LOCKED}
-)
 
 
 Subject = tuple[str, str]
@@ -31,13 +30,14 @@ class Filter(NamedTuple):
 
     source: str | None = None
     stage: str | None = None
+    reference: str | None = None
 
 
 def one(at: Reading, source: str, subject: str) -> dict[str, Any] | None:
     """A subject with its documents, or None if nothing is known of it."""
     query = select(_packages).where(_packages.c.source == source, _packages.c.id == subject)
     row = at.views.execute(query).one_or_none()
-    return None if row is None else _shown(row, downloads(at, source, subject))
+    return None if row is None else _shown(row, downloads(at, source, subject), _expecting(at))
 
 
 def several(at: Reading, wanted: Filter, limit: int | None = None) -> list[dict[str, Any]]:
@@ -47,9 +47,23 @@ def several(at: Reading, wanted: Filter, limit: int | None = None) -> list[dict[
         query = query.where(_packages.c.source == wanted.source)
     if wanted.stage is not None:
         query = query.where(_packages.c.stage == wanted.stage)
-    rows = at.views.execute(query).all()
+    if wanted.reference is not None:
+        query = query.where(_packages.c.reference == wanted.reference)
+    rows, expecting = at.views.execute(query).all(), _expecting(at)
     found = _downloads_of(at, [(row.source, row.id) for row in rows])
-    return [_shown(row, found.get((row.source, row.id), [])) for row in rows]
+    return [_shown(row, found.get((row.source, row.id), []), expecting) for row in rows]
+
+
+def overdue(at: Reading) -> list[Subject]:
+    """Subjects whose deadline has passed by our clock, and which have not ended."""
+    c = _packages.c
+    query = select(c.source, c.id).where(c.deadline < now(), c.stage.not_in(facts.ENDED)).order_by(c.deadline)
+    return [(row.source, row.id) for row in at.views.execute(query)]
+
+
+def _expecting(at: Reading) -> Container[str]:
+    """Sources of which somebody said what to expect: of these, everything else is unexpected."""
+    return set(at.views.scalars(select(_packages.c.source).where(_packages.c.expected.is_not(None)).distinct()))
 
 
 def downloads(at: Reading, source: str | None = None, subject: str | None = None) -> list[dict[str, Any]]:
@@ -76,23 +90,32 @@ def history(at: Reading, source: str, subject: str) -> list[dict[str, Any]]:
 
     Callbacks name signers and documents by their ids; as far as the provider's API told us, names stand in the text.
     """
-    first = func.min(_timeline.c.position).over(partition_by=_timeline.c.sense)
-    query = select(_timeline, first.label("first")).where(_timeline.c.source == source, _timeline.c.subject == subject)
+    query = select(_timeline).where(_timeline.c.source == source, _timeline.c.subject == subject)
     rows = at.views.execute(query.order_by(_timeline.c.position, _timeline.c.artifact)).all()
     kinds, names = _kinds(at, [row.position for row in rows]), _names(at, source, subject)
-    return [
-        {
-            "position": row.position,
-            "occurred_at": times.written(row.occurred_at),
-            "recorded_at": times.written(row.recorded_at),
-            "kind": kinds[row.position],
-            "name": row.name,
-            "what": row.what,
-            "text": _named(row.text, names) if row.what in _NAMES_ONLY else row.text,
-            "same_as": row.first if row.first != row.position else None,
-        }
-        for row in rows
-    ]
+    firsts: dict[timeline.State, int] = {}
+    return [_told(row.position, timeline.load(row), kinds, names, firsts) for row in rows]
+
+
+def _told(
+    position: int,
+    state: timeline.State,
+    kinds: Mapping[int, str],
+    names: Mapping[str, str],
+    firsts: dict[timeline.State, int],
+) -> dict[str, Any]:
+    """A fact in words. `firsts` remembers where each was told first."""
+    first = position if state.sense is None else firsts.setdefault(state.sense, position)
+    return {
+        "position": position,
+        "occurred_at": times.written(state.occurred_at),
+        "recorded_at": times.written(state.recorded_at),
+        "kind": kinds[position],
+        "name": state.name,
+        "what": state.what,
+        "text": state.named(names).text,
+        "same_as": first if first != position else None,
+    }
 
 
 def _kinds(at: Reading, positions: Sequence[int]) -> dict[int, str]:
@@ -109,10 +132,6 @@ def _names(at: Reading, source: str, subject: str) -> dict[str, str]:
     found = one(at, source, subject)
     known = [*found["signers"], *found["documents"]] if found else []
     return {each["id"]: each["name"] for each in known if each["name"]}
-
-
-def _named(text: str, names: Mapping[str, str]) -> str:
-    return " ".join(names.get(word, word) for word in text.split(" "))
 
 
 def _paged(keys: Sequence[_Key]) -> Iterator[Sequence[_Key]]:
@@ -141,8 +160,9 @@ def _named_so(
     ]
 
 
-def _shown(row: Any, found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _shown(row: Any, found: Sequence[Mapping[str, Any]], expecting: Container[str]) -> dict[str, Any]:
     state = packages.load(row)
+    told = state.expected or Expected()
     return {
         "source": row.source,
         "id": row.id,
@@ -152,14 +172,14 @@ def _shown(row: Any, found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "confirmed": row.confirmed,
         "trashed": bool(row.trashed),
         "reason": state.reason.text if state.reason else None,
-        "signers": [
-            {"id": key, "name": known.name, "completed": known.completed, "documents": list(known.documents)}
-            for key, known in sorted(state.signers.items())
-        ],
-        "documents": [
-            {"id": key, "name": known.name, "viewed": known.viewed, "signed": known.signed}
-            for key, known in sorted(state.documents.items())
-        ],
+        "kind": state.kind,
+        "expected": state.expected is not None if row.source in expecting else None,
+        "reference": told.reference,
+        "thread": told.thread,
+        "key": told.key,
+        "deadline": times.written(told.deadline),
+        "signers": [{"id": key, **msgspec.structs.asdict(known)} for key, known in sorted(state.signers.items())],
+        "documents": [{"id": key, **msgspec.structs.asdict(known)} for key, known in sorted(state.documents.items())],
         "artifacts": [
             {key: value for key, value in known.items() if key not in ("source", "subject")} for known in found
         ],

@@ -1,13 +1,13 @@
 """Reading the log: what stands after a position, one event, the head."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from sqlalchemy import ColumnElement, Connection, select, text
+from sqlalchemy import ColumnElement, Connection, func, select, text
 
 from listener import errors
 from listener.log import schema
 from listener.log.database import Readable
-from listener.log.event import Event
+from listener.log.event import Content, Event
 
 _events = schema.events
 # Word for word the condition of the partial index: SQLite does not see that kind = 'outcome' implies it.
@@ -53,6 +53,24 @@ def read(
     return [Event(*row) for row in connection.execute(query)]
 
 
+def contents(connection: Connection, after: int, limit: int, until: int | None = None) -> list[Content]:
+    """What is to be interpreted of the next events after a position, as `read` gives them whole."""
+    query = _CONTENTS.where(_events.c.position > after).order_by(_events.c.position).limit(limit)
+    if until is not None:
+        query = query.where(_events.c.position <= until)
+    # As the driver gives them: to make a Row of each before would cost as much again.
+    return [Content(*row) for row in connection.execute(query).cursor.fetchall()]
+
+
+def contents_at(connection: Connection, positions: Sequence[int]) -> list[Content]:
+    """What is to be interpreted of these events, in order; a few hundred at a time."""
+    query = _CONTENTS.where(_events.c.position.in_(positions)).order_by(_events.c.position)
+    return [Content(*row) for row in connection.execute(query)]
+
+
+_CONTENTS = select(*(_events.c[name] for name in Content._fields))
+
+
 def back(connection: Connection, before: int | None, limit: int, *where: ColumnElement[bool]) -> list[Event]:
     """The events before a position (None: the newest), newest first."""
     query = select(_events).where(*where).order_by(_events.c.position.desc()).limit(limit)
@@ -86,3 +104,10 @@ def acts(connection: Connection, kind: str, path: str, until: int | None = None,
     if until is not None:
         query = query.where(_events.c.position <= until)
     return [Event(*row) for row in connection.execute(query.order_by(_events.c.position.desc()).limit(last))]
+
+
+def next_act(connection: Connection, kind: str, path: str, after: int) -> int | None:
+    """The position of the first event behind a position that `acts` would give."""
+    found = select(func.min(_events.c.position)).where(_ACTS, _events.c.kind == kind, _events.c.path == path)
+    position: int | None = connection.scalar(found.where(_events.c.position > after))
+    return position

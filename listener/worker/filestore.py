@@ -11,13 +11,14 @@ from urllib.parse import quote
 
 from listener import errors, files
 from listener.acts import Artifact
-from listener.api import Stream
+from listener.api import Material, Stream
 from projections.facts import Stored
 
 MOST_BYTES: Final = 1024**3
 _INCOMING: Final = ".incoming"
 _LONGEST_NAME: Final = 180  # file systems stop at 255 bytes
-_FIRST_BYTES: Final = {".pdf": (b"%PDF-",), ".zip": (b"PK\x03\x04", b"PK\x05\x06")}
+_FIRST_BYTES: Final = {".pdf": (b"%PDF-",), ".zip": (b"PK\x03\x04", b"PK\x05\x06"), ".json": (b"{", b"[")}
+_LAST_BYTES: Final = {b"{": b"}", b"[": b"]"}
 _CHECK_DISK_EVERY: Final = 16 * 1024 * 1024
 
 
@@ -67,6 +68,14 @@ class FileStore:
             self._link(Path(file.name), path)
         self._settle(path)
         return Stored(sha256, size, str(path.relative_to(self.folder)))
+
+    def material(self, artifact: Artifact) -> Material:
+        """What is stored, to make another document of it. Raises Hopeless if it is not there any more, Unusable."""
+        stored = self.adopt(artifact)
+        if stored is None:
+            raise errors.Hopeless(f"{artifact.name} is not where it was stored; put it back")
+        self.assert_room(2 * stored.size)  # what is made of it, twice for a moment
+        return Material(self.folder / stored.path, self._incoming)
 
     def path(self, artifact: Artifact) -> Path:
         """Where it lies. Distinct artifacts have distinct paths, on file systems that ignore case too."""
@@ -146,12 +155,14 @@ def _check(file: IO[bytes], suffix: str, size: int) -> None:
     first = file.read(8)
     if not first.startswith(_FIRST_BYTES[suffix]):
         raise errors.Unusable(f"not a {suffix[1:]}: {size} bytes that begin with {first!r}")
+    file.seek(max(0, size - 2048))
+    end = file.read()
     if suffix == ".zip" and not _ends_like_a_zip(file):
         raise errors.Unusable("a zip without its end")
-    if suffix == ".pdf":
-        file.seek(max(0, size - 2048))
-        if b"%%EOF" not in file.read():
-            raise errors.Unusable("a PDF without its end")
+    if suffix == ".pdf" and b"%%EOF" not in end:
+        raise errors.Unusable("a PDF without its end")
+    if suffix == ".json" and not end.rstrip().endswith(_LAST_BYTES[first[:1]]):
+        raise errors.Unusable("JSON without its end")
 
 
 def _ends_like_a_zip(file: IO[bytes]) -> bool:
