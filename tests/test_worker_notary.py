@@ -58,11 +58,11 @@ def test_it_signs_at_the_end(tmp_path: Path) -> None:
         worker = Notary(signer)
         worker.tick()
         add(log.database, callback("PACKAGE_CREATE"))
-        worker.close()
+        worker.last()
         assert newest(log)[:2] == (2, 3)
         again = Notary(signer)
         again.tick()
-        again.close()
+        again.last()
         assert newest(log).number == 2
         assert signer.tree.trouble() is None
 
@@ -80,7 +80,7 @@ def test_what_keeps_it_from_signing_is_said_once(
         told = said(capsys)
         assert told.count("[error    ] no_head_is_signed") == 1
         assert "is none: no line of a signature" in (signer.tree.trouble() or "")
-        worker.close()
+        worker.last()
         assert newest(log).number == 0
         (tmp_path / COPY).unlink()
         worker.tick()

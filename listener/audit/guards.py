@@ -1,5 +1,6 @@
 """Whether the tables, indexes and triggers of the log are those that the migrations make."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from sqlalchemy import Connection
@@ -11,9 +12,9 @@ from listener.log import migrate
 _HANGING: Final = ("index", "trigger", "view")  # what changes how our tables behave; other tables do not
 
 
-def check(connection: Connection, found: Findings) -> None:
-    """Compare them word for word; tables of others (a backup tool has some) are none of ours."""
-    wanted, there = migrate.fresh(), migrate.made(connection)
+def check(connection: Connection, wanted: Mapping[tuple[str, str], str], found: Findings) -> None:
+    """Compare them word for word with `migrate.fresh`. Tables of others are not ours: a backup tool has some."""
+    there = migrate.made(connection)
     for (kind, name), sql in wanted.items():
         if (kind, name) not in there:
             found.problem(findings.GUARDS, None, f"the {kind} {name} is gone")

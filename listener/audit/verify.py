@@ -11,7 +11,7 @@ from listener.audit.events import Events
 from listener.audit.findings import Finding, Findings
 from listener.audit.heads import Heads, Outside
 from listener.audit.scan import Page
-from listener.log import reader
+from listener.log import migrate, reader
 from listener.log.database import Readable
 from listener.log.event import OUTCOME, Event
 from listener.log.merkle import Frontier
@@ -44,10 +44,10 @@ def verify(
     told: Told = lambda _more, _whole: None,
 ) -> Report:
     """Look at everything up to the head as it is now; with a `folder`, also at the documents that lie there."""
-    found, frontier, papers = Findings(), Frontier(), 0
+    found, frontier, papers, wanted = Findings(), Frontier(), 0, migrate.fresh()
     with database.reading() as connection:
         until, known = reader.head(connection), heads.context(connection)
-        guards.check(connection, found)
+        guards.check(connection, wanted, found)
         epochs.check(connection, known.epochs, until, found)
         heads.missing(connection, known.last, found)
     events, signed = Events(database, known.epochs, found), Heads(database, known, outside, found)

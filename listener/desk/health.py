@@ -80,10 +80,10 @@ def _machine(database: Database, settings: Settings) -> list[str]:
 
 def _signing(database: Database, settings: Settings, alarms: list[str]) -> None:
     """What keeps heads from being signed: what can be seen now, or what the worker found last."""
-    tree = Tree(settings.folder)
+    tree, outside = Tree(settings.folder), witness.outside(settings.copy_file)
     try:
         with database.reading() as log, tree.reading() as stored:
-            unmet = witness.unmet(log, stored, settings.copy_file)
+            unmet = witness.unmet(log, stored, outside)
         for one in unmet:
             alarms.append(
                 f"the log is not what was signed: {one.why}; restore a backup that has everything, or go on without: "

@@ -47,8 +47,7 @@ class Signer:
 
     def look(self) -> None:
         """Raise SigningStopped if the log is too short for a head, or a head is none: that can be told at once."""
-        with self._database.reading() as log, self.tree.reading() as stored:
-            _refuse([one for one in witness.unmet(log, stored, self._copy) if not one.differs])
+        _refuse([one for one in self._unmet() if not one.differs])
 
     def due(self) -> bool:
         """Whether there is enough that nobody has signed for, or anything for long enough."""
@@ -71,9 +70,10 @@ class Signer:
 
     def _sign(self) -> Head | None:
         """One try; None if somebody else signed meanwhile, or the log had to name a key first."""
+        outside = witness.outside(self._copy)
         self.tree.catch_up(self._database)
         with self._database.reading() as log, self.tree.reading() as stored:
-            found = witness.unmet(log, stored, self._copy)
+            found = witness.unmet(log, stored, outside)
             newest, epoch = heads.newest(log), heads.epochs(log)[-1]
             text = TreeHead(self._name(epoch), stored.size, stored.root(stored.size)).text
             named = [known for known in decided.named(log) if known.position >= epoch.first_position]
@@ -105,17 +105,20 @@ class Signer:
 
         Where the tree says so, it is worked out again before it is believed: it is no more than a copy.
         """
+        self.tree.catch_up(self._database)
         found = self._unmet()
         if not self._doubted and any(one.differs for one in found):
             self._doubted = True
             self.tree.discard()
+            self.tree.catch_up(self._database)
             found = self._unmet()
         return found
 
     def _unmet(self) -> list[Unmet]:
-        self.tree.catch_up(self._database)
+        """As far as the tree tells by now."""
+        outside = witness.outside(self._copy)
         with self._database.reading() as log, self.tree.reading() as stored:
-            return witness.unmet(log, stored, self._copy)
+            return witness.unmet(log, stored, outside)
 
     def accept(self, operator: str, reason: str) -> int:
         """Go on with the log as it is, in an epoch of its own; the position of the decision, its first event.

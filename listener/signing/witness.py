@@ -1,5 +1,6 @@
 """The newest heads that are known anywhere, and whether the log still is what they say."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -14,6 +15,14 @@ from listener.signing import decided
 HERE: Final = "the newest signed head"
 
 
+class Seen(NamedTuple):
+    """A head that was signed once, and where it was found; or that there may be one, and why nobody can read it."""
+
+    where: str
+    note: str
+    unreadable: str | None = None
+
+
 class Unmet(NamedTuple):
     """A head that the log does not live up to, and why. `differs`: by what the tree says, not by its length."""
 
@@ -22,25 +31,31 @@ class Unmet(NamedTuple):
     differs: bool = False
 
 
-def unmet(log: Connection, stored: Stored, copy: Path | None) -> list[Unmet]:
+def outside(copy: Path | None) -> list[Seen]:
+    """The head that lies outside. To be asked before the log is: the disk that it lies on may take its time."""
+    where = f"the head in {copy}"
+    try:
+        found = kept(copy)
+    except OSError as error:
+        return [Seen(where, "", f"cannot be read: {error.strerror}")]
+    return [] if found is None else [Seen(where, found)]
+
+
+def unmet(log: Connection, stored: Stored, outside: Sequence[Seen]) -> list[Unmet]:
     """What somebody must decide about before anything is signed again.
 
-    The log is compared with the head that was signed last and with the one that lies outside. While the tree is behind
-    a head, only its length is.
+    The log is compared with the head that was signed last and with those that lie outside. While the tree is behind a
+    head, only its length is.
     """
     keys, left_behind = [known.key for known in decided.named(log)], decided.accepted(log)
-    newest = heads.newest(log)
-    seen = [] if newest is None else [(HERE, newest.note)]
+    newest, head = heads.newest(log), reader.head(log)
+    seen = [*([] if newest is None else [Seen(HERE, newest.note)]), *outside]
     found = []
-    try:
-        outside = kept(copy)
-    except OSError as error:
-        found.append(Unmet(f"the head in {copy} cannot be read: {error.strerror}", ""))
-    else:
-        seen += [] if outside is None else [(f"the head in {copy}", outside)]
-    for where, text in seen:
-        why = None if text in left_behind else _why(text, keys, reader.head(log), stored)
-        found += [] if why is None else [Unmet(f"{where} {why[0]}", text, why[1])]
+    for where, text, unreadable in seen:
+        if unreadable is not None:
+            found.append(Unmet(f"{where} {unreadable}", ""))
+        elif text not in left_behind and (why := _why(text, keys, head, stored)) is not None:
+            found.append(Unmet(f"{where} {why[0]}", text, why[1]))
     return found
 
 

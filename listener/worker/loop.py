@@ -16,19 +16,17 @@ _log = structlog.get_logger()
 TICK_SECONDS: Final = 0.05
 BEAT_SECONDS: Final = 2.0
 DUE_SECONDS: Final = 0.25
-SIGN_SECONDS: Final = 0.5
 MENDED_SECONDS: Final = 1.0  # whatever damaged the views may do it again
 
 
 def run(projector: Projector, downloads: Downloads, notary: Notary, stop: threading.Event) -> None:
     """Until `stop` is set. What is under way ends at its next chunk."""
-    beat, fetch, sign = Every(BEAT_SECONDS), Every(DUE_SECONDS), Every(SIGN_SECONDS)
+    beat, fetch = Every(BEAT_SECONDS), Every(DUE_SECONDS)
+    notary.start()
     try:
         while not stop.is_set():
             try:
                 folded = _turn(projector, downloads, beat, fetch)
-                if sign.due():
-                    notary.tick()
             except errors.ViewsError as error:
                 projector.mend(error)
                 stop.wait(MENDED_SECONDS)

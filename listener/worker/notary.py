@@ -1,6 +1,7 @@
 """The worker's part in signing: when a head is due, and what to say when none can be signed; all else goes on."""
 
 import contextlib
+import threading
 import time
 from typing import Final
 
@@ -12,18 +13,34 @@ from listener.signing.signer import Signer
 
 _log = structlog.get_logger()
 
-GROW_SECONDS: Final = 0.2  # at a time, so that the worker folds and fetches meanwhile
+EVERY_SECONDS: Final = 0.5
+GROW_SECONDS: Final = 0.2  # at a time, so that a stop need not wait
 RETRY_SECONDS: Final = 10.0
+PATIENCE: Final = 5.0  # seconds that a stop waits for the last head: the disk outside may not answer at all
 _UNKNOWN: Final = ""  # nobody has looked yet
 
 
 class Notary:
-    """Lets the tree grow, and signs: at the start, every so many events, every so often, and at the end."""
+    """Lets the tree grow, and signs: at the start, every so many events, every so often, and at the end.
+
+    In a thread of its own: a disk outside that does not answer must not keep the worker from anything.
+    """
 
     def __init__(self, signer: Signer) -> None:
         self._signer = signer
         self._trouble: str | None = _UNKNOWN
         self._retry_at = 0.0
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="notary", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Sign what nobody has signed yet, and end, if that takes no time."""
+        self._stopping.set()
+        self._thread.join(PATIENCE)
 
     def tick(self) -> None:
         """Do what is due. What is wrong is said once, and kept for `signlog health` until it is over."""
@@ -35,15 +52,20 @@ class Notary:
             if self._signer.grow(GROW_SECONDS) and (self._trouble is not None or self._signer.due()):
                 self._signer.sign()
                 self._tell(None)
-        except (errors.SignlogError, SQLAlchemyError, OSError) as error:
+        except Exception as error:  # whatever it is, it is said and tried again: the thread must live
             self._retry_at = time.monotonic() + RETRY_SECONDS
             self._tell(str(getattr(error, "orig", None) or error))
 
-    def close(self) -> None:
-        """Sign what nobody has signed yet, if that takes no time."""
-        with contextlib.suppress(errors.SignlogError, SQLAlchemyError, OSError):  # the next start says what is wrong
+    def last(self) -> None:
+        """Sign what nobody has signed yet. What is wrong, the next start says."""
+        with contextlib.suppress(Exception):
             if not self._trouble and self._signer.grow(GROW_SECONDS):
                 self._signer.sign()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(EVERY_SECONDS):
+            self.tick()
+        self.last()
 
     def _tell(self, trouble: str | None) -> None:
         if trouble == self._trouble:
