@@ -3,7 +3,7 @@
 import functools
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from sqlalchemy import Connection, Table
@@ -12,6 +12,8 @@ from listener import errors
 from listener.log.database import marks
 from listener.views import Projection
 from projections.facts import Key
+
+_Row = TypeVar("_Row")
 
 _AT_ONCE: Final = 100  # in one statement: fewer cost more for each, more are too many values for one
 
@@ -36,13 +38,13 @@ def _loaded(projection: Projection, row: Sequence[Any]) -> Any:
 
 def save(connection: Connection, projection: Projection, states: Mapping[Key, Any]) -> None:
     """Write these states over what was there."""
-    rows = [projection.row(key, state) for key, state in states.items()]
-    for page in _paged(rows):
-        insert = _insert(projection.TABLE, _marks(connection, len(page[0]), len(page)))
-        connection.exec_driver_sql(insert, _flat(page))
+    for page in _paged(list(states.items())):
+        rows = [projection.row(key, state) for key, state in page]  # all at once would be as large as all states again
+        insert = _insert(projection.TABLE, _marks(connection, len(rows[0]), len(rows)))
+        connection.exec_driver_sql(insert, _flat(rows))
 
 
-def _paged(rows: Sequence[Sequence[Any]]) -> Iterable[Sequence[Sequence[Any]]]:
+def _paged(rows: Sequence[_Row]) -> Iterable[Sequence[_Row]]:
     return (rows[start : start + _AT_ONCE] for start in range(0, len(rows), _AT_ONCE))
 
 

@@ -15,7 +15,7 @@ from listener.worker.fold import Fold, Subject
 
 Told = Callable[[int], None]  # so many more events were folded
 
-MOST_STATES: Final = 60_000  # of one projection, in memory: about 2 kB each
+MOST_STATES: Final = 40_000  # of one projection, in memory: about 2 kB each
 
 
 def build(
