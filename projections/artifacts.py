@@ -29,6 +29,8 @@ TABLE: Final = Table(
     Column("fold", LargeBinary, nullable=False),
 )
 Index("artifacts_due", TABLE.c.state, TABLE.c.next_at)
+Index("artifacts_state", TABLE.c.state, TABLE.c.last_position)
+Index("artifacts_last", TABLE.c.last_position)
 
 _HOLDS: Final = frozenset({facts.HELD, facts.RELEASED})
 _ACTS: Final = _HOLDS | {facts.STORED, facts.FAILED, facts.ABANDONED, facts.RETRY}

@@ -196,8 +196,23 @@ RULES = [
     ),
     Rule(
         "the desk looks; it knows neither the door nor the worker",
-        ("listener/desk/*",),
+        ("listener/desk/*", "!listener/desk/past.py"),
         never("listener.door", "listener.worker", "listener.cli", "listener.bootstrap", "listener.demo"),
+        "from listener.worker.projector import Projector",
+    ),
+    Rule(
+        "what was so before is folded in one place, by the worker's fold, and by nothing else of the worker's",
+        ("listener/desk/past.py",),
+        only(
+            "listener.acts",
+            "listener.desk",
+            "listener.errors",
+            "listener.interpreter",
+            "listener.log",
+            "listener.views",
+            "listener.worker.fold",
+            "projections",
+        ),
         "from listener.worker.projector import Projector",
     ),
     Rule(

@@ -39,7 +39,7 @@ def help_of(tmp_path: Path, words: tuple[str, ...]) -> str:
 def test_there_are_the_commands_of_this_version() -> None:
     """Each in its place."""
     assert {" ".join(words) for words in COMMANDS if words} == {
-        "serve", "demo", "events", "show", "status", "timeline", "health", "downloads", "downloads list",
+        "serve", "demo", "events", "show", "status", "timeline", "explain", "health", "downloads", "downloads list",
         "downloads retry", "downloads release", "replay", "faults", "faults list", "faults show",
         "quarantine", "quarantine list", "quarantine show", "quarantine accept", "quarantine drop",
     }  # fmt: skip
@@ -121,6 +121,7 @@ READING = [
     ["show", "1"],
     ["status"],
     ["timeline", "onespan", "x"],
+    ["explain", "onespan", "x", "stage"],
     ["health"],
     ["downloads"],
     ["downloads", "retry", "--reason", "x"],

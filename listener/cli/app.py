@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from listener import __version__
-from listener.cli import demo, downloads, events, faults, health, quarantine, replay, serve, status
+from listener.cli import demo, downloads, events, faults, health, quarantine, replay, serve, status, timeline
 from listener.cli.options import ID_FRIENDLY
 
 app = typer.Typer(
@@ -42,7 +42,8 @@ app.command("demo")(demo.demo)
 app.command("events")(events.events)
 app.command("show")(events.show)
 app.command("status", context_settings=ID_FRIENDLY)(status.status)
-app.command("timeline", context_settings=ID_FRIENDLY)(status.timeline)
+app.command("timeline", context_settings=ID_FRIENDLY)(timeline.timeline)
+app.command("explain", context_settings=ID_FRIENDLY)(timeline.explain)
 app.command("health")(health.health)
 app.command("replay")(replay.replay)
 app.add_typer(downloads.app, name="downloads")

@@ -1,20 +1,43 @@
 """Events that could not be taken in, and what waits behind them, from the live views."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, Row, func, select, tuple_
 
 from listener import views
+from listener.desk.pages import Line
 from listener.desk.reading import Reading
 
-_parked = views.parked
+_faults = views.faults.c
+_parked = views.parked.c
+_AT_ONCE = 200  # keys in one query
 
 
-def several(at: Reading, position: int | None = None) -> list[dict[str, Any]]:
-    """All faults in the order of the log, or those of one event. `waiting` counts the facts behind them."""
-    query = select(views.faults).order_by(views.faults.c.position, views.faults.c.subject)
-    if position is not None:
-        query = query.where(views.faults.c.position == position)
-    counted = select(_parked.c.source, _parked.c.subject, func.count()).group_by(_parked.c.source, _parked.c.subject)
-    waiting = {(source, subject): count for source, subject, count in at.views.execute(counted)}
-    return [{**row._mapping, "waiting": waiting.get((row.source, row.subject), 0)} for row in at.views.execute(query)]
+def several(at: Reading, after: int = 0, limit: int | None = None) -> list[Line]:
+    """All faults of events behind a position, in the order of the log; of at most `limit` events, none by half."""
+    behind = select(_faults.position).distinct().where(_faults.position > after).order_by(_faults.position)
+    return _shown(at, _faults.position.in_(behind.limit(limit)))
+
+
+def of(at: Reading, position: int) -> list[Line]:
+    """Those of one event."""
+    return _shown(at, _faults.position == position)
+
+
+def _shown(at: Reading, which: ColumnElement[bool]) -> list[Line]:
+    """`waiting` counts the facts behind a fault."""
+    rows = at.views.execute(select(views.faults).where(which).order_by(_faults.position, _faults.subject)).all()
+    waiting = _waiting(at, rows)
+    return [{**row._mapping, "waiting": waiting.get((row.source, row.subject), 0)} for row in rows]
+
+
+def _waiting(at: Reading, rows: Sequence[Row[Any]]) -> dict[tuple[str, str], int]:
+    subjects = list(dict.fromkeys((row.source, row.subject) for row in rows if row.subject is not None))
+    found: dict[tuple[str, str], int] = {}
+    for start in range(0, len(subjects), _AT_ONCE):
+        of_them = tuple_(_parked.source, _parked.subject).in_(subjects[start : start + _AT_ONCE])
+        counted = select(_parked.source, _parked.subject, func.count()).where(of_them)
+        for source, subject, count in at.views.execute(counted.group_by(_parked.source, _parked.subject)):
+            found[source, subject] = count
+    return found

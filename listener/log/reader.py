@@ -1,6 +1,7 @@
 """Reading the log: what stands after a position, one event, the head."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, select, text
 
@@ -11,6 +12,7 @@ from listener.log.event import Event
 _events = schema.events
 # Word for word the condition of the partial index: SQLite does not see that kind = 'outcome' implies it.
 _ACTS = text("kind <> 'callback'")
+_AT_ONCE: Final = 500
 
 
 def head(connection: Connection) -> int:
@@ -54,6 +56,16 @@ def one(connection: Connection, position: int) -> Event | None:
     return None if row is None else Event(*row)
 
 
+def at(connection: Connection, positions: Sequence[int]) -> list[Event]:
+    """The events at these positions, in order."""
+    found: list[Event] = []
+    for start in range(0, len(positions), _AT_ONCE):
+        page = sorted(positions)[start : start + _AT_ONCE]
+        query = select(_events).where(_events.c.position.in_(page)).order_by(_events.c.position)
+        found += [Event(*row) for row in connection.execute(query)]
+    return found
+
+
 def every(database: Database, after: int = 0, page: int = 500, *where: ColumnElement[bool]) -> Iterator[Event]:
     """All events after a position up to the head as it is now, a short transaction a page."""
     with database.reading() as connection:
@@ -67,9 +79,13 @@ def every(database: Database, after: int = 0, page: int = 500, *where: ColumnEle
         after = events[-1].position
 
 
-def acts(connection: Connection, kind: str, path: str, until: int | None = None, last: int = 1000) -> list[Event]:
+def acts(
+    connection: Connection, kind: str, path: str, until: int | None = None, last: int = 1000, after: int = 0
+) -> list[Event]:
     """The newest events of a kind that is not `callback` about `path` (an artifact, say), newest first."""
     query = select(_events).where(_ACTS, _events.c.kind == kind, _events.c.path == path)
+    if after:
+        query = query.where(_events.c.position > after)
     if until is not None:
         query = query.where(_events.c.position <= until)
     return [Event(*row) for row in connection.execute(query.order_by(_events.c.position.desc()).limit(last))]

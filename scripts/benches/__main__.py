@@ -2,9 +2,9 @@
 
 import sys
 
-from scripts.benches import door, start
+from scripts.benches import ask, door, start
 
-BENCHES = {"door": door.run, "start": start.run}
+BENCHES = {"ask": ask.run, "door": door.run, "start": start.run}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or BENCHES:
