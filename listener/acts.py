@@ -9,7 +9,7 @@ import msgspec
 
 from listener import errors
 from listener.log import event
-from listener.log.event import Draft, Event
+from listener.log.event import Draft, Readable
 from projections import facts
 from projections.facts import Fact, Stored
 
@@ -101,12 +101,12 @@ def in_force(declared: InForce) -> Draft:
     return Draft(event.DECISION, SIGNLOG, SIGNLOG, _encode(declared), path=IN_FORCE_PATH)
 
 
-def read_in_force(found: Event) -> InForce:
+def read_in_force(found: Readable) -> InForce:
     """The declaration that an event holds. Raises Fault if it cannot be read."""
     return _read(found, _in_force)
 
 
-def newest_in_force(declarations: Iterable[Event]) -> InForce | None:
+def newest_in_force(declarations: Iterable[Readable]) -> InForce | None:
     """The first of these, newest first, that can be read: an unreadable one is a fault, and was never in force."""
     for declared in declarations:
         with contextlib.suppress(errors.Fault):
@@ -114,19 +114,19 @@ def newest_in_force(declarations: Iterable[Event]) -> InForce | None:
     return None
 
 
-def read(found: Event) -> Act:
+def read(found: Readable) -> Act:
     """The act that an event holds; one that was erased says nothing. Raises Fault if it cannot be read."""
     return Act() if found.body is None else _read(found, _act)
 
 
-def _read(found: Event, decoder: msgspec.json.Decoder[_Body]) -> _Body:
+def _read(found: Readable, decoder: msgspec.json.Decoder[_Body]) -> _Body:
     try:
         return decoder.decode(found.body or b"")
     except (ValueError, RecursionError) as error:
         raise errors.Fault(f"an unreadable {found.kind}: {error}") from None
 
 
-def interpret(found: Event) -> list[Fact]:
+def interpret(found: Readable) -> list[Fact]:
     """What an act says of artifacts."""
     act = read(found)
     if act.source is not None and act.subject is not None and act.name is not None:
@@ -137,7 +137,7 @@ def interpret(found: Event) -> list[Fact]:
 _WHAT: Final = {facts.STORED, facts.FAILED, facts.ABANDONED, facts.RETRY, facts.HELD, facts.RELEASED}
 
 
-def _fact(found: Event, act: Act, artifact: Artifact) -> Fact:
+def _fact(found: Readable, act: Act, artifact: Artifact) -> Fact:
     return Fact(
         position=found.position,
         recorded_at=found.recorded_at,

@@ -6,14 +6,16 @@ How it is asked is a module of the same name in `listener/apis/`.
 import functools
 import importlib
 import pkgutil
-from collections.abc import Sequence
-from typing import Any, Protocol, cast
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar, cast
 
 import msgspec
 
 from listener import errors, providers
-from listener.log.event import Event
+from listener.log.event import Readable
 from projections.facts import Fact
+
+_Shape = TypeVar("_Shape")
 
 
 class Provider(Protocol):
@@ -28,7 +30,7 @@ class Provider(Protocol):
     def recognises(self, path: str, body: bytes) -> bool:
         """Whether this looks like one of the provider's callbacks, authenticated or not."""
 
-    def interpret(self, event: Event) -> list[Fact]:
+    def interpret(self, event: Readable) -> list[Fact]:
         """What a callback, import or observation says. Raises Fault if it cannot be read."""
 
 
@@ -48,10 +50,17 @@ def named(name: str) -> Provider:
 
 def fields_of(body: bytes) -> dict[str, Any]:
     """A body as the JSON object it should be. Raises Fault if it is none."""
+    return as_json(body, _object)
+
+
+def as_json(body: bytes, decode: Callable[[bytes], _Shape]) -> _Shape:
+    """A body as `decode` reads it, with or without a byte order mark. Raises Fault if it cannot."""
     try:
-        fields = msgspec.json.decode(body.removeprefix(b"\xef\xbb\xbf"))
+        return decode(body.removeprefix(b"\xef\xbb\xbf"))
+    except msgspec.ValidationError as error:
+        raise errors.Fault(f"not a JSON object: {error}") from None
     except (ValueError, RecursionError) as error:
         raise errors.Fault(f"not JSON: {error}") from None
-    if not isinstance(fields, dict):
-        raise errors.Fault(f"not a JSON object but {type(fields).__name__}")
-    return fields
+
+
+_object = msgspec.json.Decoder(dict[str, Any]).decode

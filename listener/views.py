@@ -3,11 +3,11 @@
 import contextlib
 import functools
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
-import msgspec
 from sqlalchemy import (
     Column,
     Connection,
@@ -19,12 +19,11 @@ from sqlalchemy import (
     Text,
     event,
     select,
-    tuple_,
 )
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from listener import errors
-from listener.log.database import marks, sqlite_engine
+from listener.log.database import sqlite_engine
 from projections import artifacts, packages, timeline
 from projections.facts import Fact, Key
 
@@ -33,6 +32,7 @@ class Projection(Protocol):
     """A module of `projections/`: a table, and a pure fold that fills it."""
 
     TABLE: Table
+    ONCE: bool  # no later fact touches a row that is there
 
     def keys(self, fact: Fact) -> Sequence[Key]:
         """Every row that the fact touches."""
@@ -101,6 +101,9 @@ _TABLES: Final = (_checkpoint, segments, faults, parked, heartbeat, *(known.TABL
 # What is lost in a power cut is folded again; the log it is folded from is never at risk here.
 _PRAGMAS: Final = {"journal_mode": "wal", "synchronous": 1, "journal_size_limit": 64 * 1024 * 1024}
 
+# Nobody looks at a generation while it is built, and half of one is of no use.
+_BUILDING: Final = {"journal_mode": "off", "synchronous": 0, "locking_mode": "exclusive", "cache_size": -65_536}
+
 FIRST: Final = "first"  # why a generation was made: the first one …
 PARTED: Final = "parted"  # … the log is not the one that the last generation was folded from …
 RESHAPED: Final = "reshaped"  # … the tables have another shape now …
@@ -160,11 +163,38 @@ class Views:
     def create(self, log_id: bytes, origin: str) -> None:
         """Make the tables of an empty generation, unless they are there."""
         with self.writing() as connection:
-            if connection.dialect.has_table(connection, _checkpoint.name):
-                return
-            for table in _TABLES:
-                table.create(connection)
-            connection.execute(_checkpoint.insert().values((1, log_id, 0, b"", shape(), origin)))
+            if not connection.dialect.has_table(connection, _checkpoint.name):
+                _create(connection, log_id, origin)
+                _index(connection)
+
+    @contextlib.contextmanager
+    def building(self, log_id: bytes, origin: str) -> Iterator[Connection]:
+        """Make the tables anew, and fill them in one transaction that cannot be undone: it has no journal.
+
+        The indexes come last, when all rows are there to be sorted at once. The file is durable when the block ends.
+        """
+        self.discard()
+        engine = sqlite_engine(self.path, _BUILDING)
+        try:
+            with engine.begin() as connection:
+                _create(connection, log_id, origin)
+                yield connection
+                _index(connection)
+        finally:
+            engine.dispose()
+        _make_durable(self.path)
+
+    @contextlib.contextmanager
+    def beside(self, other: "Views") -> Iterator[Connection]:
+        """A transaction that may write here, and reads `other` as it was at its first look: its tables are `beside`."""
+        with self._engine.connect() as connection:
+            driver = connection.connection
+            driver.execute(f"ATTACH DATABASE ? AS {BESIDE}", (str(other.path),)).close()
+            try:
+                with connection.begin():
+                    yield connection
+            finally:
+                driver.execute(f"DETACH DATABASE {BESIDE}").close()
 
     def discard(self) -> None:
         """Remove the file, and what SQLite keeps beside it."""
@@ -176,9 +206,35 @@ class Views:
         self._engine.dispose()
 
 
-def checkpoint(connection: Connection) -> Checkpoint:
-    """Where the generation stands."""
-    return Checkpoint(*connection.execute(select(_checkpoint)).one()[1:])
+BESIDE: Final = "beside"
+
+
+@functools.cache
+def beside(table: Table) -> Table:
+    """The same table of the generation that lies beside."""
+    return table.to_metadata(MetaData(), schema=BESIDE)
+
+
+def _create(connection: Connection, log_id: bytes, origin: str) -> None:
+    for table in _TABLES:
+        connection.execute(CreateTable(table))
+    connection.execute(_checkpoint.insert().values((1, log_id, 0, b"", shape(), origin)))
+
+
+def _index(connection: Connection) -> None:
+    for table in _TABLES:
+        for index in table.indexes:
+            index.create(connection)
+
+
+def _make_durable(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def checkpoint(connection: Connection, of: Callable[[Table], Table] = lambda table: table) -> Checkpoint:
+    """Where the generation stands, or with `beside` the one that lies beside."""
+    return Checkpoint(*connection.execute(select(of(_checkpoint))).one()[1:])
 
 
 def made_of(connection: Connection) -> str | None:
@@ -191,41 +247,6 @@ def move(connection: Connection, position: int, leaf: bytes) -> None:
     moved = _checkpoint.update().where(_checkpoint.c.position < position).values(position=position, leaf=leaf)
     if connection.execute(moved).rowcount != 1:
         raise errors.ViewsError(f"the checkpoint would not move forward to {position}")
-
-
-def load(connection: Connection, projection: Projection, keys: Sequence[Key]) -> dict[Key, Any]:
-    """The states of these keys, as far as there are any. Raises ViewsError for one that cannot be read."""
-    table = projection.TABLE
-    columns = list(table.primary_key.columns)
-    found: dict[Key, Any] = {}
-    for start in range(0, len(keys), 200):
-        page = keys[start : start + 200]
-        for row in connection.execute(select(table).where(tuple_(*columns).in_(page))):
-            found[tuple(row[: len(columns)])] = _loaded(projection, row)
-    return found
-
-
-def _loaded(projection: Projection, row: Sequence[Any]) -> Any:
-    try:
-        return projection.load(row)
-    except msgspec.MsgspecError as error:  # other code wrote it, or the disk
-        raise errors.ViewsError(f"a row of {projection.TABLE.name} cannot be read: {error}") from error
-
-
-def save(connection: Connection, projection: Projection, states: Mapping[Key, Any]) -> None:
-    """Write these states over what was there."""
-    rows = [projection.row(key, state) for key, state in states.items()]
-    if rows:
-        row = marks(connection, len(rows[0]))
-        connection.exec_driver_sql(f"INSERT INTO {projection.TABLE.name} VALUES {row} {_over(projection.TABLE)}", rows)
-
-
-@functools.cache
-def _over(table: Table) -> str:
-    """What to do about a row of the same key, in the words that SQLite and PostgreSQL share."""
-    key = ", ".join(column.name for column in table.primary_key)
-    others = ", ".join(f"{column.name} = excluded.{column.name}" for column in table.c if not column.primary_key)
-    return f"ON CONFLICT ({key}) DO UPDATE SET {others}"
 
 
 def beat(connection: Connection, at: int) -> None:

@@ -15,6 +15,7 @@ STORED: Final = "stored"
 FAILED: Final = "failed"
 ABANDONED: Final = "abandoned"
 UNWANTED: Final = "unwanted"  # stored or tried for an earlier handler; nobody wants it now
+OPEN: Final = frozenset({WANTED, FAILED})  # what the worker goes and fetches
 
 TABLE: Final = Table(
     "artifacts",
@@ -31,6 +32,7 @@ TABLE: Final = Table(
 Index("artifacts_due", TABLE.c.state, TABLE.c.next_at)
 Index("artifacts_state", TABLE.c.state, TABLE.c.last_position)
 Index("artifacts_last", TABLE.c.last_position)
+ONCE: Final = False
 
 _HOLDS: Final = frozenset({facts.HELD, facts.RELEASED})
 _ACTS: Final = _HOLDS | {facts.STORED, facts.FAILED, facts.ABANDONED, facts.RETRY}

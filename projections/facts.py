@@ -58,6 +58,13 @@ BY_SIGNERS: Final = frozenset(
 CLOCK_TOLERANCE: Final = 10 * 60 * 1_000_000  # microseconds a provider's clock may be ahead of ours
 
 
+def believed(occurred_at: int | None, recorded_at: int) -> int | None:
+    """The provider's clock. A time too far ahead of ours is an anomaly, and counts as the time we heard of it."""
+    if occurred_at is None or occurred_at <= recorded_at + CLOCK_TOLERANCE:
+        return occurred_at
+    return recorded_at
+
+
 class Named(msgspec.Struct, frozen=True):
     """An id and the name a person knows it by."""
 
@@ -82,7 +89,7 @@ class Stored(msgspec.Struct, frozen=True):
     path: str
 
 
-class Fact(msgspec.Struct, frozen=True, omit_defaults=True):
+class Fact(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One thing that one event says of one subject.
 
     `name` is the provider's own; times are microseconds UTC, `recorded_at` by our clock and `occurred_at` by theirs.
@@ -113,10 +120,8 @@ class Fact(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def clock(self) -> int | None:
-        """When it happened. A time too far ahead of ours is an anomaly, and counts as the time we heard of it."""
-        if self.occurred_at is None or self.occurred_at <= self.recorded_at + CLOCK_TOLERANCE:
-            return self.occurred_at
-        return self.recorded_at
+        """When it happened, as far as it is believed."""
+        return believed(self.occurred_at, self.recorded_at)
 
     @property
     def heard(self) -> tuple[int, int]:

@@ -1,32 +1,31 @@
 """Every fact of every subject, in order: the audit view. Repetitions are marked when read, never dropped."""
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Column, Index, Integer, LargeBinary, MetaData, Table, Text
 
 from projections import facts
-from projections.facts import Fact, Key
+from projections.facts import Answer, Fact, Key
 
+# The rows lie in the order of the log, so that a replay only ever adds at the end.
 TABLE: Final = Table(
     "timeline",
     MetaData(),
+    Column("position", Integer, primary_key=True),
     Column("source", Text, primary_key=True),
     Column("subject", Text, primary_key=True),
-    Column("position", Integer, primary_key=True),
     Column("artifact", Text, primary_key=True),
     Column("recorded_at", Integer, nullable=False),
     Column("occurred_at", Integer),
     Column("what", Text, nullable=False),
     Column("name", Text, nullable=False),
-    Column("text", Text, nullable=False),
-    Column("sense", LargeBinary, nullable=False),
+    Column("said", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
 )
-Index("timeline_position", TABLE.c.position)
-
-State = tuple[Any, ...]
+Index("timeline_subject", TABLE.c.source, TABLE.c.subject, TABLE.c.position)
+ONCE: Final = True
 
 _TEXTS: Final = {
     facts.TRASHED: "moved to the trash",
@@ -50,60 +49,100 @@ _TEXTS: Final = {
     facts.RETRY: "{artifact} to be tried again: {message}",
     facts.HELD: "{artifact} held: {message}",
     facts.RELEASED: "{artifact} released: {message}",
-    facts.OTHER: "{name}",
 }
+
+
+class State(msgspec.Struct, frozen=True, gc=False):
+    """A fact as it is told; times in microseconds UTC."""
+
+    recorded_at: int = 0
+    occurred_at: int | None = None
+    what: str = facts.OTHER
+    name: str = ""
+    artifact: str | None = None
+    status: str | None = None
+    stage: str | None = None
+    signer: str | None = None
+    document: str | None = None
+    message: str | None = None
+    answer: Answer | None = None
+
+    @property
+    def text(self) -> str:
+        """The fact as a person would say it."""
+        if self.what == facts.OBSERVED:
+            return f"the provider's API says: {self._status or self.message or 'no status'}"
+        if self.what == facts.STATUS:
+            return f"{self._status}: {self.message}" if self.message else self._status
+        return _TEXTS.get(self.what, "{name}").format(
+            signer=self.signer or "somebody",
+            document=self.document or "a document",
+            message=self.message or "no more is known",
+            artifact=self.artifact,
+            name=self.name or "an event without a name",
+        )
+
+    @property
+    def _status(self) -> str:
+        """Stage and status, where the status says more than the stage does."""
+        if self.status is None:
+            return ""
+        stage = (self.stage or "").replace("_", " ")
+        return stage if self.status.lower() == stage else f"{stage} ({self.status})"
+
+    @property
+    def sense(self) -> "State | None":
+        """What two rows share that say the same: all but when we heard of it. None for what we did: always news."""
+        return None if self.artifact is not None else msgspec.structs.replace(self, recorded_at=0)
+
+    def named(self, names: Mapping[str, str]) -> "State":
+        """With the names of signers and documents instead of their ids, where they are known."""
+        signer, document = names.get(self.signer or "", self.signer), names.get(self.document or "", self.document)
+        return msgspec.structs.replace(self, signer=signer, document=document)
 
 
 def keys(fact: Fact) -> Sequence[Key]:
     """Every fact is a row of its own. A decision may name several artifacts of one subject."""
-    return ((fact.source, fact.subject, fact.position, fact.artifact or ""),)
+    return ((fact.position, fact.source, fact.subject, fact.artifact or ""),)
 
 
 def initial(_key: Key) -> State:
     """Nothing yet."""
-    return ()
+    return _NOTHING
+
+
+_NOTHING: Final = State()
 
 
 def apply(_state: State, _key: Key, fact: Fact) -> State:
     """The fact as it is told."""
-    return (fact.recorded_at, fact.occurred_at, fact.what, fact.name, text(fact), _sense(fact))
+    return State(
+        fact.recorded_at,
+        fact.occurred_at,
+        fact.what,
+        fact.name,
+        fact.artifact,
+        fact.status,
+        fact.stage,
+        fact.signer,
+        fact.document,
+        fact.message,
+        fact.answer,
+    )
 
 
 def row(key: Key, state: State) -> tuple[Any, ...]:
     """The state as a row of TABLE."""
-    return (*key, *state)
+    said = (state.artifact, state.status, state.stage, state.signer, state.document, state.message, state.answer)
+    return (*key, state.recorded_at, state.occurred_at, state.what, state.name, _encode(said))
 
 
 def load(row: Sequence[Any]) -> State:
     """The state that `row` was made of."""
-    return tuple(row[4:])
+    recorded_at, occurred_at, what, name, said = row[4:]
+    return State(recorded_at, occurred_at, what, name, *_decode(said))
 
 
-def text(fact: Fact) -> str:
-    """The fact as a person would say it."""
-    if fact.what == facts.OBSERVED:
-        return f"the provider's API says: {_status(fact) or fact.message or 'no status'}"
-    if fact.what == facts.STATUS:
-        return f"{_status(fact)}: {fact.message}" if fact.message else _status(fact)
-    return _TEXTS[fact.what].format(
-        signer=fact.signer or "somebody",
-        document=fact.document or "a document",
-        message=fact.message or "no more is known",
-        artifact=fact.artifact,
-        name=fact.name or "an event without a name",
-    )
-
-
-def _status(fact: Fact) -> str:
-    """Stage and status, where the status says more than the stage does."""
-    if fact.status is None:
-        return ""
-    stage = (fact.stage or "").replace("_", " ")
-    return stage if fact.status.lower() == stage else f"{stage} ({fact.status})"
-
-
-def _sense(fact: Fact) -> bytes:
-    """What two facts share that say the same: all but where and when we heard of it. What we did is always new."""
-    said = (fact.what, fact.name, fact.occurred_at, fact.status, fact.signer, fact.document, fact.message, fact.answer)
-    act = (fact.artifact, fact.position) if fact.artifact is not None else None
-    return hashlib.sha256(msgspec.json.encode((said, act))).digest()[:12]
+_encode = msgspec.json.Encoder().encode
+_Text = str | None
+_decode = msgspec.json.Decoder(tuple[_Text, _Text, _Text, _Text, _Text, _Text, Answer | None]).decode

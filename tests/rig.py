@@ -198,7 +198,7 @@ def artifact(subject: str = ID, name: str = ZIP) -> Artifact:
 def history() -> list[Draft]:
     """What happens to a log: signings at both providers, answers, acts and decisions of ours, and what nobody can read.
 
-    One subject is told of more often than a state may grow, if `packages.MOST_STEPS` is small: a fault, and what
+    One subject is told of more often than a state may grow, if `course.MOST_STEPS` is small: a fault, and what
     comes after it.
     """
     told = [

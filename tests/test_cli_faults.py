@@ -6,7 +6,7 @@ import pytest
 
 from listener import bootstrap
 from listener.worker.projector import Projector
-from projections import packages
+from projections import course
 from tests.site import Site, callback
 
 COLUMNS = {"position", "source", "subject", "error", "attempts", "waiting"}
@@ -19,7 +19,7 @@ def site(tmp_path: Path) -> Site:
     flood = [callback("PACKAGE_ACTIVATE", "-flooded", f"2026-11-20T09:0{minute}:00Z") for minute in range(6)]
     found.append(*flood, callback("PACKAGE_CREATE", "fine"), callback("", "")._replace(body=b"{"))
     with pytest.MonkeyPatch.context() as patched, bootstrap.log(found.settings) as database:
-        patched.setattr(packages, "MOST_STEPS", 3)
+        patched.setattr(course, "MOST_STEPS", 3)
         projector = Projector(database, found.data, "old")
         projector.catch_up()
         projector.close()

@@ -58,7 +58,7 @@ def test_names_stand_only_where_the_text_names_somebody(tmp_path: Path) -> None:
     with site.looked_at() as at:
         texts = [fact["text"] for fact in status.history(at, "onespan", ID)]
     assert texts[:2] == ["Ana signed Lease", "s2 signed 2"]
-    assert texts[3:] == ["declined: page 1 s1", "s1 uploaded 1"]
+    assert texts[3:] == ["declined: page 1 s1", "Ana uploaded 1"]
 
 
 def test_a_fact_that_was_heard_three_times(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from listener.desk.reading import Reading, reading
 from listener.log import event, reader
 from listener.log.append import append
 from listener.log.event import Draft
-from projections import packages
+from projections import course
 from tests import rig
 from tests.rig import EVIDENCE, SOURCE, Worker
 from tests.site import ID, Site, callback, observation, stored
@@ -40,7 +40,7 @@ class Lived(NamedTuple):
 def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lived]:
     """Folded event by event; one subject has a fault, and facts that wait behind it."""
     with pytest.MonkeyPatch.context() as patched, Worker(tmp_path_factory.mktemp("lived")) as worker:
-        patched.setattr(packages, "MOST_STEPS", 5)
+        patched.setattr(course, "MOST_STEPS", 5)
         said = {}
         for draft in rig.history():
             (position,) = worker.add(draft)
@@ -128,7 +128,7 @@ def test_a_fault_is_told_with_what_it_stopped(lived: Lived, at: Reading) -> None
 
 def test_mended_code_answers_behind_the_fault(lived: Lived, at: Reading, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also for what waits: the answer is of the code as it is now."""
-    monkeypatch.setattr(packages, "MOST_STEPS", 1000)
+    monkeypatch.setattr(course, "MOST_STEPS", 1000)
     found = as_of.one(at, SOURCE, "flooded", Moment(lived.moments[-1]))
     assert found is not None
     assert found["as_of"]["faults"] == []

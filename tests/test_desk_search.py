@@ -17,7 +17,7 @@ from listener.log import event, reader
 from listener.log.database import Database
 from listener.log.event import Draft
 from listener.worker.projector import Projector
-from projections import packages
+from projections import course
 from tests import rig
 from tests.site import DASHED, ID, Site, callback
 
@@ -32,7 +32,7 @@ def asked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     """A log with a bit of everything, of which the views have folded a part; a fault, and facts that wait behind it."""
     found = rig.settings(tmp_path_factory.mktemp("asked"), sources={})
     with pytest.MonkeyPatch.context() as patched, bootstrap.log(found) as database:
-        patched.setattr(packages, "MOST_STEPS", 5)
+        patched.setattr(course, "MOST_STEPS", 5)
         rig.add(database, rig.in_force(*rig.BOTH), *rig.history()[:60])
         if request.param != "not folded":
             projector = Projector(database, found.folder, fingerprint.fingerprint())

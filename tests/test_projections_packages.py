@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from listener import times
 from listener.log import event
 from listener.providers import evrotrust, onespan
-from projections import facts, packages
+from projections import course, facts, packages
+from projections.course import CONTRADICTED, NO, YES
 from projections.facts import Fact
-from projections.packages import CONTRADICTED, NO, YES, Document, Signer, State
+from projections.packages import Document, Signer, State
 
 ID: Final = "LWsUTvGgE4WpOvaQPT16idnxNj8="
 START: Final = 1_795_341_600_000_000  # 2026-11-22T10:00:00Z
@@ -783,7 +784,7 @@ def test_an_answer_is_kept_short() -> None:
     """The steps are folded again and again; lists of documents do not belong there."""
     listed = [{"id": str(number), "name": "x" * 100} for number in range(100)]
     state = fold([answered(1, START, "SENT", documents=listed, trashed=True)])
-    assert len(msgspec.json.encode(state.steps)) < 500
+    assert len(msgspec.json.encode(state.course.steps)) < 500
     assert state.standing.trashed
     assert len(state.documents) == 100
 
@@ -793,11 +794,10 @@ def test_an_answer_is_kept_short() -> None:
 
 def test_more_steps_than_any_life_has_are_a_fault() -> None:
     """Folding them again and again would stop the worker; repetitions and everything else still pass."""
-    moves = [heard(body("PACKAGE_ACTIVATE", START + at), at, LATE) for at in range(1, packages.MOST_STEPS + 1)]
-    full = msgspec.structs.replace(fold(moves[:1]), steps=tuple(moves))
+    moves = [heard(body("PACKAGE_ACTIVATE", START + at), at, LATE) for at in range(1, course.MOST_STEPS + 1)]
     key = ("here", ID)
-    repeated = packages.apply(full, key, heard(body("PACKAGE_ACTIVATE", START + 7), 9_000, LATE))
-    assert len(repeated.steps) == packages.MOST_STEPS
+    repeated = packages.apply(fold(moves), key, heard(body("PACKAGE_ACTIVATE", START + 7), 9_000, LATE))
+    assert len(repeated.course.steps) == course.MOST_STEPS
     signed = heard(body("DOCUMENT_SIGNED", LATE, sessionUser="ana", documentId="lease"), 9_001, LATE)
     assert packages.apply(repeated, key, signed).documents == {"lease": Document(signed=True)}
     with pytest.raises(ValueError, match="more than 1000 changes"):
@@ -806,5 +806,5 @@ def test_more_steps_than_any_life_has_are_a_fault() -> None:
 
 def test_any_number_of_repetitions_takes_two_steps_at_most() -> None:
     """Without a clock the first and the last are kept, with one the first."""
-    assert len(fold([coded("2", at, START + at) for at in range(1, 50)]).steps) == 2
-    assert len(fold([heard(body("PACKAGE_COMPLETE", START), at, START + at) for at in range(1, 50)]).steps) == 1
+    assert len(fold([coded("2", at, START + at) for at in range(1, 50)]).course.steps) == 2
+    assert len(fold([heard(body("PACKAGE_COMPLETE", START), at, START + at) for at in range(1, 50)]).course.steps) == 1

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy
 from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 
-from listener import errors, views
+from listener import errors, rows, views
 from listener.interpreter import Interpreter
 from listener.log import reader
 from listener.log.database import sqlite_engine
@@ -93,22 +93,22 @@ def test_every_state_comes_back_as_it_was_saved(made: Views, tmp_path: Path) -> 
     with made.writing() as connection:
         for projection, states in zip(PROJECTIONS, fold.states, strict=True):
             assert len(states) > 1
-            views.save(connection, projection, states)
-            views.save(connection, projection, {})
+            rows.save(connection, projection, states)
+            rows.save(connection, projection, {})
     with made.reading() as connection:
         for projection, states in zip(PROJECTIONS, fold.states, strict=True):
             missing = [("nobody", *key[1:]) for key in states]
-            assert views.load(connection, projection, [*missing * 5, *states]) == states
-            assert views.load(connection, projection, []) == {}
+            assert rows.load(connection, projection, [*missing * 5, *states]) == states
+            assert rows.load(connection, projection, []) == {}
 
 
 def test_a_state_that_cannot_be_read_is_a_matter_of_the_views(made: Views) -> None:
     """Other code wrote it, or the disk did."""
     with made.writing() as connection:
-        views.save(connection, packages, {("onespan", "a"): packages.State()})
+        rows.save(connection, packages, {("onespan", "a"): packages.State()})
         connection.exec_driver_sql("UPDATE packages SET state = x'7b22'")
     with made.reading() as connection, pytest.raises(errors.ViewsError, match="a row of packages"):
-        views.load(connection, packages, [("onespan", "a")])
+        rows.load(connection, packages, [("onespan", "a")])
 
 
 def move_and_note(made: Views, faults: int) -> None:
@@ -200,7 +200,7 @@ def test_damage_amid_the_file_is_told_as_such(made: Views) -> None:
     """Pages that SQLite cannot make sense of."""
     with made.writing() as connection:
         large = packages.State(provider="x" * 1000)
-        views.save(connection, packages, {("onespan", str(number)): large for number in range(200)})
+        rows.save(connection, packages, {("onespan", str(number)): large for number in range(200)})
     made.close()
     content = made.path.read_bytes()
     made.path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))

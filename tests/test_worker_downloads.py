@@ -25,7 +25,7 @@ from listener.desk import health
 from listener.log import event
 from listener.settings import Source
 from listener.worker import downloads, schedule
-from projections import artifacts, facts, packages
+from projections import artifacts, course, facts
 from tests.rig import (
     BOTH,
     EVIDENCE,
@@ -666,7 +666,7 @@ def test_a_subject_behind_a_fault_is_left_alone(
     tmp_path: Path, server: OneSpan, monkeypatch: pytest.MonkeyPatch, soon: None
 ) -> None:
     """What we did would wait unfolded, and be done again and again; four such subjects would stop all others."""
-    monkeypatch.setattr(packages, "MOST_STEPS", 2)
+    monkeypatch.setattr(course, "MOST_STEPS", 2)
     faulty = [f"package {number}" for number in range(downloads.AT_A_TIME)]
     completed(server, ID, *faulty)
     with Worker(tmp_path, server.url) as worker:
@@ -735,10 +735,10 @@ def test_an_answer_confirms_what_the_callbacks_claimed(tmp_path: Path, server: O
         worker.add(callback("PACKAGE_COMPLETE"))
         rows = "SELECT confirmed FROM packages"
         with worker.projector.views.reading() as connection:
-            assert connection.exec_driver_sql(rows).scalar_one() == packages.NO
+            assert connection.exec_driver_sql(rows).scalar_one() == course.NO
         worker.run(lambda: len(worker.stored()) == 2)
         with worker.projector.views.reading() as connection:
-            assert connection.exec_driver_sql(rows).scalar_one() == packages.YES
+            assert connection.exec_driver_sql(rows).scalar_one() == course.YES
 
 
 def test_a_package_that_was_deleted_at_the_provider_is_given_up(tmp_path: Path, soon: None) -> None:

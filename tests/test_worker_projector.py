@@ -19,14 +19,14 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
-from listener import errors, fingerprint, views
+from listener import errors, fingerprint, rows, views
 from listener.desk import health
 from listener.log import reader
 from listener.log.database import Database
 from listener.views import Checkpoint, Views
-from listener.worker import projector as projecting
-from listener.worker.projector import Projector, live_generation
-from projections import packages, timeline
+from listener.worker import generations, intake
+from listener.worker.projector import Projector
+from projections import course, packages, timeline
 from tests.rig import SOURCE, Log, add, callback, history, tables, until
 
 ROOT = Path(__file__).parents[1]
@@ -61,7 +61,7 @@ def checkpoint(found: Views) -> Checkpoint:
 def live(log: Log) -> int | None:
     """The generation that is shown."""
     with log.database.reading() as connection:
-        return live_generation(connection)
+        return generations.live(connection)
 
 
 def alarms(log: Log) -> list[str]:
@@ -73,7 +73,7 @@ def alarms(log: Log) -> list[str]:
 @pytest.fixture(autouse=True)
 def small_states(monkeypatch: pytest.MonkeyPatch) -> None:
     """A state of more than five steps is a fault, so that the history has one."""
-    monkeypatch.setattr(packages, "MOST_STEPS", 5)
+    monkeypatch.setattr(course, "MOST_STEPS", 5)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_in_batches_of_any_size_the_same(
     told: Log, tmp_path: Path, whole: list[list[str]], monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
     """Faults and what waits behind them included."""
-    monkeypatch.setattr(projecting, "BATCH", batch)
+    monkeypatch.setattr(intake, "BATCH", batch)
     assert shown(projector(told, tmp_path / "views")) == whole
 
 
@@ -120,7 +120,7 @@ def test_interrupted_anywhere_the_same(
     found = projector(told, folder)
     for batch, ends in steps:
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(projecting, "BATCH", batch)
+            patched.setattr(intake, "BATCH", batch)
             found.fold_some()
         if ends:
             found.close()
@@ -132,7 +132,7 @@ def test_interrupted_at_every_boundary_the_same(
     told: Log, tmp_path: Path, whole: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A projector for each batch, each of five events."""
-    monkeypatch.setattr(projecting, "BATCH", 5)
+    monkeypatch.setattr(intake, "BATCH", 5)
     while True:
         found = projector(told, tmp_path / "views")
         folded = found.fold_some()
@@ -194,7 +194,7 @@ def die() -> None:
 
 def killed(data: str, folder: str, batch: int, step: Sequence[str], times: int) -> None:
     """For another process: fold, and be killed when this step comes for the nth time."""
-    packages.MOST_STEPS, projecting.BATCH = 5, batch  # type: ignore[misc]
+    course.MOST_STEPS, intake.BATCH = 5, batch  # type: ignore[misc]
     left = iter(range(times - 1))
     found = Projector(Database(Path(data)), Path(folder), "code")
     Listening(step[0], step[1], lambda: die() if next(left, None) is None else None)
@@ -229,7 +229,7 @@ def test_killed_between_rows_and_checkpoint_the_same(
 
 def race(data: str, folder: str, head: int) -> None:
     """For another process: fold up to a position that is not there yet, and print where the checkpoint was moved."""
-    packages.MOST_STEPS, projecting.BATCH = 5, 3  # type: ignore[misc]
+    course.MOST_STEPS, intake.BATCH = 5, 3  # type: ignore[misc]
     moved: list[int] = []
     real = views.move
 
@@ -262,7 +262,7 @@ def test_several_at_once_are_as_good_as_one(tmp_path: Path) -> None:
 
 def test_a_batch_that_another_folded_is_let_go(told: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between reading and writing somebody else was there: the comparison in the write shuts the second out."""
-    monkeypatch.setattr(projecting, "BATCH", 10)
+    monkeypatch.setattr(intake, "BATCH", 10)
     first, second = projector(told, tmp_path / "views"), projector(told, tmp_path / "views")
     real = reader.read
 
@@ -482,7 +482,7 @@ def test_a_stale_file_in_the_place_of_the_next_generation_is_no_harm(tmp_path: P
         with log.database.reading() as connection:
             stale.create(reader.log_id(connection), views.FIRST)
         with stale.writing() as connection:
-            views.save(connection, packages, {(SOURCE, "never was"): packages.State()})
+            rows.save(connection, packages, {(SOURCE, "never was"): packages.State()})
         stale.close()
         found = projector(log)
         assert "never was" not in str(shown(found))
@@ -531,7 +531,7 @@ def test_a_bug_for_many_subjects_stops_each_of_them(tmp_path: Path, monkeypatch:
     with Log(tmp_path) as log:
         found = projector(log)
         with monkeypatch.context() as patched:
-            patched.setattr(timeline, "_TEXTS", {})
+            patched.setattr(timeline, "apply", None)
             add(log.database, history()[-7])
             found.catch_up()
         add(log.database, callback("PACKAGE_COMPLETE", "flooded"), callback("PACKAGE_COMPLETE"))

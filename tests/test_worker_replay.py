@@ -22,13 +22,12 @@ from listener.log.append import append
 from listener.only import OnlyOne
 from listener.providers import onespan
 from listener.views import Views
+from listener.worker import ahead, generations, going_live
 from listener.worker import plan as plans
-from listener.worker import projector as projecting
-from listener.worker import replay as replaying
 from listener.worker.plan import Plan
-from listener.worker.projector import Projector, fold_next, live_generation
+from listener.worker.projector import Projector, fold_next
 from listener.worker.replay import Replay
-from projections import artifacts, packages, timeline
+from projections import artifacts, course, packages, timeline
 from tests.rig import (
     BOTH,
     ID,
@@ -75,7 +74,7 @@ def replay(log: Log, code: str = "right") -> Replay:
 def live(log: Log) -> Views:
     """The generation that is shown."""
     with log.database.reading() as connection:
-        return Views(log.settings.folder, live_generation(connection) or 0)
+        return Views(log.settings.folder, generations.live(connection) or 0)
 
 
 def shown(log: Log) -> list[list[str]]:
@@ -204,7 +203,7 @@ def rows(log: Log) -> dict[tuple[Any, ...], Any]:
         for row in connection.execute(select(artifacts.TABLE)):
             found[row.subject, f"artifacts.{row.name}"] = row.state
         for row in connection.execute(select(timeline.TABLE)):
-            found[row.subject, row.position] = row.text
+            found[row.subject, row.position] = timeline.load(row).text
     return found
 
 
@@ -281,7 +280,7 @@ def interrupt(after: int) -> Callable[[int, int], None]:
 
 def test_interrupted_at_any_batch_a_plan_comes_out_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a generation is removed; the next plan is the one that would have been, and so are its tables."""
-    monkeypatch.setattr(projecting, "BATCH", 7)
+    monkeypatch.setattr(ahead, "EVENTS", 7)
     with Log(tmp_path) as log:
         add(log.database, *history())
         fold(log, "old")
@@ -375,7 +374,7 @@ def applied_already(log: Log, plan: Plan) -> None:
 
 def other_generation(log: Log, plan: Plan) -> None:
     with log.database.writing() as connection:
-        projecting.flip(connection, 7)
+        generations.flip(connection, 7)
     shutil.copy(Views(log.settings.folder, 2).path, Views(log.settings.folder, 8).path)
     replay(log).apply(plan.digest, "somebody")
 
@@ -429,7 +428,7 @@ def test_what_would_not_happen_as_planned_is_refused(
             attempt(log, plan)
         with log.database.reading() as connection:
             expected = {"applied_already": 2, "other_generation": 7}
-            assert live_generation(connection) == expected.get(attempt.__name__, 1)
+            assert generations.live(connection) == expected.get(attempt.__name__, 1)
 
 
 def test_a_worker_that_runs_this_code_is_no_reason_to_refuse(tmp_path: Path) -> None:
@@ -448,7 +447,7 @@ def test_new_faults_are_applied_only_when_acknowledged(tmp_path: Path, monkeypat
         flood = [event for event in history() if b"flooded" in event.body]
         add(log.database, *flood)
         fold(log, "old")
-        monkeypatch.setattr(packages, "MOST_STEPS", 5)
+        monkeypatch.setattr(course, "MOST_STEPS", 5)
         plan = replay(log).plan()
         [fault] = plan.faults
         assert (fault.subject, fault.new, "5 changes" in fault.error, plan.different) == ("flooded", True, True, True)
@@ -466,7 +465,7 @@ def test_a_fault_of_an_event_that_came_since_needs_consent_too(tmp_path: Path, m
         flood = [event for event in history() if b"flooded" in event.body]
         add(log.database, *flood[:5])
         fold(log, "old")
-        monkeypatch.setattr(packages, "MOST_STEPS", 5)
+        monkeypatch.setattr(course, "MOST_STEPS", 5)
         plan = replay(log).plan()
         add(log.database, *flood[5:10])
         for _ in range(2):
@@ -600,8 +599,8 @@ class Racing(Replay):
         super().__init__(log.database, log.settings.folder, "right", *locks(log.settings.folder))
         self.meanwhile = iter(meanwhile)
 
-    def _fold(self, *arguments: Any) -> None:
-        super()._fold(*arguments)
+    def _catch_up(self, generation: Views) -> None:
+        super()._catch_up(generation)
         next(self.meanwhile, lambda: None)()
 
 
@@ -609,12 +608,12 @@ class Unlocked(Racing):
     """The negative control: it looks at the head, lets others run, and only then decides and flips."""
 
     def _go_live(self, new: Views, live: int, wanted: Any, digest: str | None, operator: str) -> int:
-        self._fold(new, None)
+        self._catch_up(new)
         with self._database.writing() as connection:
             decided = acts.decision(acts.Act(acts.LIVE, generation=new.generation, previous=live), operator, "/live")
-            self.gap = not replaying._at_head(connection, new)
+            self.gap = not going_live.at_head(connection, new)
             append(connection, [decided])
-            projecting.flip(connection, new.generation)
+            generations.flip(connection, new.generation)
         return 0
 
 

@@ -13,7 +13,7 @@ from listener.log.append import now
 from listener.log.database import SQLITE_VERSION, Database, wal_reset_is_fixed
 from listener.quarantine import Quarantine
 from listener.settings import Settings
-from projections import artifacts, packages
+from projections import artifacts, course, packages
 
 _SECOND: Final = 1_000_000
 DEAD_AFTER: Final = 20 * _SECOND  # without a heartbeat
@@ -119,7 +119,7 @@ def _positions(at: Reading) -> list[int]:
 
 def _contradicted(at: Reading) -> list[tuple[str, str]]:
     table = packages.TABLE
-    query = select(table.c.source, table.c.id).where(table.c.confirmed == packages.CONTRADICTED)
+    query = select(table.c.source, table.c.id).where(table.c.confirmed == course.CONTRADICTED)
     return [(row.source, row.id) for row in at.views.execute(query.order_by(table.c.last_position.desc()))]
 
 

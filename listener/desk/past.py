@@ -55,8 +55,10 @@ class Past:
 
     def told(self, source: str, subject: str, position: int) -> tuple[str, str] | None:
         """Name and text of what the event there says of a subject."""
-        said = [row for key, row in self._of(_TIMELINE, source, subject) if key[2] == position]
-        return (said[0][3], said[0][4]) if said else None
+        for (at, *of, _artifact), said in self._fold.states[_TIMELINE].items():
+            if (at, *of) == (position, source, subject):
+                return said.name, said.text
+        return None
 
     def faults(self, source: str, subject: str) -> list[Line]:
         """Its events that could not be taken in: nothing behind the first of them was."""

@@ -4,23 +4,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final, NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from listener import times
 from listener.desk import downloads
 from listener.desk.pages import Line, Moved, Page, every
 from listener.desk.reading import Reading
 from listener.log import schema
-from projections import facts, packages, timeline
+from projections import packages, timeline
 
 _packages = packages.TABLE
 _timeline = timeline.TABLE
 
 _PAGE: Final = 200
-# Facts whose text names nobody but a signer and a document.
-_NAMES_ONLY: Final = frozenset(
-    {facts.DOCUMENT_SIGNED, facts.CONSENTED, facts.DOCUMENT_VIEWED, facts.SIGNER_COMPLETED, facts.SIGNER_LOCKED}
-)
 
 
 class Filter(NamedTuple):
@@ -59,23 +55,32 @@ def history(at: Reading, source: str, subject: str) -> list[Line]:
 
     Callbacks name signers and documents by their ids; as far as the provider's API told us, names stand in the text.
     """
-    first = func.min(_timeline.c.position).over(partition_by=_timeline.c.sense)
-    query = select(_timeline, first.label("first")).where(_timeline.c.source == source, _timeline.c.subject == subject)
+    query = select(_timeline).where(_timeline.c.source == source, _timeline.c.subject == subject)
     rows = at.views.execute(query.order_by(_timeline.c.position, _timeline.c.artifact)).all()
     kinds, names = _kinds(at, [row.position for row in rows]), _names(at, source, subject)
-    return [
-        {
-            "position": row.position,
-            "occurred_at": times.written(row.occurred_at),
-            "recorded_at": times.written(row.recorded_at),
-            "kind": kinds[row.position],
-            "name": row.name,
-            "what": row.what,
-            "text": _named(row.text, names) if row.what in _NAMES_ONLY else row.text,
-            "same_as": row.first if row.first != row.position else None,
-        }
-        for row in rows
-    ]
+    firsts: dict[timeline.State, int] = {}
+    return [_told(row.position, timeline.load(row), kinds, names, firsts) for row in rows]
+
+
+def _told(
+    position: int,
+    state: timeline.State,
+    kinds: Mapping[int, str],
+    names: Mapping[str, str],
+    firsts: dict[timeline.State, int],
+) -> Line:
+    """A fact in words. `firsts` remembers where each was told first."""
+    first = position if state.sense is None else firsts.setdefault(state.sense, position)
+    return {
+        "position": position,
+        "occurred_at": times.written(state.occurred_at),
+        "recorded_at": times.written(state.recorded_at),
+        "kind": kinds[position],
+        "name": state.name,
+        "what": state.what,
+        "text": state.named(names).text,
+        "same_as": first if first != position else None,
+    }
 
 
 def _kinds(at: Reading, positions: Sequence[int]) -> dict[int, str]:
@@ -92,10 +97,6 @@ def _names(at: Reading, source: str, subject: str) -> dict[str, str]:
     found = one(at, source, subject)
     known = [*found["signers"], *found["documents"]] if found else []
     return {each["id"]: each["name"] for each in known if each["name"]}
-
-
-def _named(text: str, names: Mapping[str, str]) -> str:
-    return " ".join(names.get(word, word) for word in text.split(" "))
 
 
 def _paged(keys: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -83,6 +83,11 @@ def _set(connection: Any, module: ModuleType, name: str, value: Any) -> None:
             time.sleep(0.01)
 
 
+def read_only(path: Path) -> Engine:
+    """The log's database for a process that only looks."""
+    return sqlite_engine(path, {"query_only": 1})
+
+
 def marks(connection: Connection, count: int) -> str:
     """Placeholders for one row of values, as this dialect's driver writes them: (?, ?, ?)."""
     mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"

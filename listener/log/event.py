@@ -33,6 +33,19 @@ class Draft(NamedTuple):
     credential: str | None = None
 
 
+class Content(NamedTuple):
+    """What of an event is interpreted: neither who sent it nor how it is sealed. No body: it was erased."""
+
+    position: int
+    recorded_at: int
+    kind: str
+    source: str
+    provider: str
+    path: str | None
+    headers: str | None
+    body: bytes | None
+
+
 class Event(NamedTuple):
     """One row of the log, in the order of its columns. Erased events have no body, headers or salt."""
 
@@ -53,6 +66,9 @@ class Event(NamedTuple):
     salt: bytes | None
     content: bytes
     leaf: bytes
+
+
+Readable = Content | Event
 
 
 class Entry(msgspec.Struct, gc=False):

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, select, text
 
 from listener.log import schema
 from listener.log.database import Database
-from listener.log.event import Event
+from listener.log.event import Content, Event
 
 _events = schema.events
 # Word for word the condition of the partial index: SQLite does not see that kind = 'outcome' implies it.
@@ -40,6 +40,18 @@ def read(
     if until is not None:
         query = query.where(_events.c.position <= until)
     return [Event(*row) for row in connection.execute(query)]
+
+
+def contents(connection: Connection, after: int, limit: int, until: int | None = None) -> list[Content]:
+    """What is to be interpreted of the next events after a position, as `read` gives them whole."""
+    query = _CONTENTS.where(_events.c.position > after).order_by(_events.c.position).limit(limit)
+    if until is not None:
+        query = query.where(_events.c.position <= until)
+    # As the driver gives them: to make a Row of each before would cost as much again.
+    return [Content(*row) for row in connection.execute(query).cursor.fetchall()]
+
+
+_CONTENTS = select(*(_events.c[name] for name in Content._fields))
 
 
 def back(connection: Connection, before: int | None, limit: int, *where: ColumnElement[bool]) -> list[Event]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from listener import errors
-from listener.log.event import Event
+from listener.log.event import Readable
 from listener.provider import fields_of
 from projections import facts
 from projections.facts import Fact
@@ -54,7 +54,7 @@ def recognises(path: str, body: bytes) -> bool:
     return _text(fields.get("transactionID")) is not None and _text(fields.get("status")) is not None
 
 
-def interpret(found: Event) -> list[Fact]:
+def interpret(found: Readable) -> list[Fact]:
     """What a callback says. The type of `transactionID` and `status` differs between the vendor's own pages."""
     fields = fields_of(found.body or b"")
     subject = _text(fields.get("transactionID"))

@@ -13,8 +13,8 @@ import msgspec
 
 from listener import errors
 from listener.log import event
-from listener.log.event import Event
-from listener.provider import fields_of
+from listener.log.event import Readable
+from listener.provider import as_json
 from projections import facts
 from projections.facts import Answer, Fact, Named
 
@@ -86,46 +86,67 @@ def presented(headers: Sequence[tuple[bytes, bytes]]) -> bytes | None:
 def recognises(path: str, body: bytes) -> bool:
     """Whether the body is a JSON object with an event's name and a package."""
     try:
-        fields = fields_of(body)
+        called = _callback(body)
     except errors.Fault:
         return False
-    return _text(fields.get("name")) in _MEANINGS and _text(fields.get("packageId")) is not None
+    return _text(called.name) in _MEANINGS and _text(called.packageId) is not None
 
 
-def interpret(found: Event) -> list[Fact]:
+def interpret(found: Readable) -> list[Fact]:
     """What a callback or an answer of the API says."""
     return [_observed(found) if found.kind == event.OBSERVATION else _called_back(found)]
 
 
-def _called_back(found: Event) -> Fact:
-    fields = fields_of(found.body or b"")
-    subject = _text(fields.get("packageId"))
+def _called_back(found: Readable) -> Fact:
+    called = _callback(found.body or b"")
+    subject = _text(called.packageId)
     if subject is None:
         raise errors.Fault("no packageId")
-    name = _text(fields.get("name")) or ""
+    name = _text(called.name) or ""
     meaning = _MEANINGS.get(name, _UNKNOWN)
-    document = _text(fields.get("documentId"))
+    document, what = _text(called.documentId), meaning.what
+    if document == CONSENT:
+        document, what = None, facts.CONSENTED if what == facts.DOCUMENT_SIGNED else what
     return Fact(
         position=found.position,
         recorded_at=found.recorded_at,
         source=found.source,
         provider=found.provider,
         subject=subject,
-        what=facts.CONSENTED if meaning.what == facts.DOCUMENT_SIGNED and document == CONSENT else meaning.what,
+        what=what,
         name=name,
-        occurred_at=_time(fields.get("createdDate")),
+        occurred_at=_time(called.createdDate),
         rank=meaning.rank,
         status=meaning.status,
         stage=meaning.stage,
         only_from=meaning.only_from,
-        signer=_text(fields.get("sessionUser")),
-        document=None if document == CONSENT else document,
-        message=_text(fields.get("newRoleId" if meaning.what == facts.SIGNER_REASSIGNED else "message"))
-        or _text(fields.get("comment")),
+        signer=_text(called.sessionUser),
+        document=document,
+        message=_text(called.newRoleId if what == facts.SIGNER_REASSIGNED else called.message) or _text(called.comment),
     )
 
 
-def _observed(found: Event) -> Fact:
+class _Callback(msgspec.Struct):
+    """What of a callback is read. The types are not theirs to promise: anything may stand anywhere."""
+
+    name: Any = None
+    packageId: Any = None  # noqa: N815  their spelling
+    documentId: Any = None  # noqa: N815
+    sessionUser: Any = None  # noqa: N815
+    createdDate: Any = None  # noqa: N815
+    newRoleId: Any = None  # noqa: N815
+    message: Any = None
+    comment: Any = None
+
+
+def _callback(body: bytes) -> _Callback:
+    return as_json(body, _decode)
+
+
+_decode = msgspec.json.Decoder(_Callback).decode
+
+
+def _observed(found: Readable) -> Fact:
     """The allow-listed answer that `Api.ask` wrote. The subject is the one we asked for."""
     kept, code = _read(found)
     return Fact(
@@ -144,7 +165,7 @@ def _observed(found: Event) -> Fact:
     )
 
 
-def _read(found: Event) -> tuple["Kept", int]:
+def _read(found: Readable) -> tuple["Kept", int]:
     try:
         headers = msgspec.json.decode(found.headers or "[]", type=list[tuple[str, str]])
         return msgspec.json.decode(found.body or b"", type=Kept), int(dict(headers)[":status"])
@@ -154,22 +175,28 @@ def _read(found: Event) -> tuple["Kept", int]:
 
 def _text(value: Any) -> str | None:
     """A field as text. Hand replays write "" for null, and one real capture the string "null"."""
-    if value in (None, "", "null") or isinstance(value, bool | dict | list):
-        return None
-    return str(value)
+    if type(value) is str:
+        return value if value and value != "null" else None
+    return None if value is None or isinstance(value, bool | dict | list) else str(value)
 
 
 def _time(value: Any) -> int | None:
     """`createdDate` (ISO 8601, UTC unless it says otherwise) in microseconds; None if it is not there or not a time."""
     try:
         moment = datetime.datetime.fromisoformat(value)
-        moment = moment.astimezone(datetime.UTC) if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
+        since = moment - (_EPOCH if moment.tzinfo else _NAIVE_EPOCH)
     except (TypeError, ValueError, OverflowError):
         return None
-    return (moment - _EPOCH) // datetime.timedelta(microseconds=1)
+    micros = (since.days * 86400 + since.seconds) * 1_000_000 + since.microseconds
+    return micros if _FIRST <= micros <= _LAST else None
 
 
 _EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_NAIVE_EPOCH: Final = _EPOCH.replace(tzinfo=None)  # for times that are UTC without saying so
+_FIRST, _LAST = (
+    (moment - _NAIVE_EPOCH) // datetime.timedelta(microseconds=1)
+    for moment in (datetime.datetime.min, datetime.datetime.max)
+)
 
 
 class Plain(msgspec.Struct, omit_defaults=True, kw_only=True):

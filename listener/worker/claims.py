@@ -10,7 +10,7 @@ from listener.log import event, reader, schema
 from listener.log.append import append, now
 from listener.log.database import Database
 from listener.log.event import Draft
-from listener.worker.projector import live_generation
+from listener.worker import generations
 from projections import facts
 
 LEASE: Final = 15 * 60 * 1_000_000  # microseconds; longer than a fetch may take
@@ -38,7 +38,7 @@ class Claims:
         opinion.
         """
         with self._database.writing() as connection:
-            if live_generation(connection) != generation or _settled(connection, artifact, folded):
+            if generations.live(connection) != generation or _settled(connection, artifact, folded):
                 return None
             return self._lease(connection, artifact)
 

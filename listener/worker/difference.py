@@ -7,10 +7,23 @@ from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    FromClause,
+    MetaData,
+    Select,
+    Table,
+    Text,
+    and_,
+    func,
+    or_,
+    select,
+)
 
 from listener import errors, times
-from listener.views import PROJECTIONS
+from listener.views import PROJECTIONS, beside
 from projections import artifacts, packages, timeline
 
 ADDED: Final = "added"
@@ -22,9 +35,19 @@ ELSEWHERE: Final = "elsewhere"  # told of, but no package in either generation: 
 WANTED: Final = "wanted"  # what a difference does to a document
 UNWANTED: Final = "unwanted"
 REPEATED: Final = "repeated"
-_OPEN: Final = frozenset({artifacts.WANTED, artifacts.FAILED})  # what the worker would go and fetch
 _PAGE: Final = 1000
 _PACKAGES, _TIMELINE, _ARTIFACTS = (PROJECTIONS.index(module) for module in (packages, timeline, artifacts))
+
+_AFTER: Final[list[FromClause]] = [module.TABLE for module in PROJECTIONS]
+# Under names of their own: SQLAlchemy 2.1 mixes up two tables of one name in "is distinct from" on SQLite.
+_BEFORE: Final = [beside(table).alias(f"before_{table.name}") for table in (module.TABLE for module in PROJECTIONS)]
+_differing: Final = Table(
+    "differing",
+    MetaData(),
+    Column("source", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    prefixes=["TEMPORARY"],
+)
 
 Rows = tuple[list[tuple[Any, ...]], ...]  # of one subject, a list for each projection
 Fields = Mapping[str, Any]
@@ -39,7 +62,7 @@ class Change(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """One subject in both generations. `documents` are pairs of WANTED, UNWANTED or REPEATED and a name."""
+    """One subject of both generations. `documents` are pairs of WANTED, UNWANTED or REPEATED and a name."""
 
     source: str
     id: str
@@ -48,20 +71,68 @@ class Difference(NamedTuple):
     documents: Sequence[tuple[str, str]]
 
 
-def differences(before: Connection, after: Connection) -> Iterator[Difference]:
-    """Every subject of either generation, sorted; a few rows at a time, however many there are.
+def differences(both: Connection) -> Iterator[Difference]:
+    """Every subject that they say anything different of, sorted; a few rows at a time, however many there are.
 
-    Raises ViewsError for a row that this code cannot read.
+    `both` is a connection of `Views.beside`. Raises ViewsError for a row that this code cannot read.
     """
-    for (source, subject), old, new in _side_by_side(_subjects(before), _subjects(after)):
-        if old == new:
-            how = UNCHANGED if new[_PACKAGES] else ELSEWHERE
-            yield Difference(source, subject, how, (), ())
-        else:
-            try:
-                yield _difference(source, subject, old, new)
-            except msgspec.MsgspecError as error:
-                raise errors.ViewsError(f"a row of {subject} in {source} cannot be read: {error}") from error
+    _find(both)
+    for (source, subject), old, new in _side_by_side(_subjects(both, _BEFORE), _subjects(both, _AFTER)):
+        try:
+            yield _difference(source, subject, old, new)
+        except msgspec.MsgspecError as error:
+            raise errors.ViewsError(f"a row of {subject} in {source} cannot be read: {error}") from error
+
+
+def in_both(both: Connection) -> int:
+    """How many packages both generations know."""
+    before, after = _BEFORE[_PACKAGES], _AFTER[_PACKAGES]
+    return both.scalar(select(func.count()).select_from(after.join(before, _same_key(before, after)))) or 0
+
+
+def _find(both: Connection) -> None:
+    """Gather the subjects of all rows that only one generation has, or has otherwise.
+
+    The database compares: to carry every row of both into Python took longer than to build one.
+    """
+    _differing.drop(both, checkfirst=True)
+    _differing.create(both)
+    for before, after in zip(_BEFORE, _AFTER, strict=True):
+        found = _add(both, _not_so_in(before, after))
+        # Where every row has its equal and there are as many, there is nothing more to look for.
+        if found or _count(both, before) != _count(both, after):
+            _add(both, _lacking_in(after, before))
+
+
+def _add(both: Connection, subjects: Select[Any]) -> int:
+    new = subjects.except_(select(_differing))
+    return both.execute(_differing.insert().from_select(["source", "subject"], new)).rowcount
+
+
+def _count(both: Connection, table: FromClause) -> int:
+    return both.scalar(select(func.count()).select_from(table)) or 0
+
+
+def _not_so_in(other: FromClause, one: FromClause) -> Select[Any]:
+    """The subjects of the rows that another table lacks, or has otherwise."""
+    differ = [column.is_distinct_from(other.c[column.name]) for column in one.c if not column.primary_key]
+    lacking = other.c.source.is_(None)
+    return select(one.c.source, _subject(one)).outerjoin(other, _same_key(one, other)).where(or_(lacking, *differ))
+
+
+def _lacking_in(other: FromClause, one: FromClause) -> Select[Any]:
+    """The subjects of the rows that another table lacks."""
+    lacking = other.c.source.is_(None)
+    return select(one.c.source, _subject(one)).outerjoin(other, _same_key(one, other)).where(lacking)
+
+
+def _same_key(one: FromClause, other: FromClause) -> ColumnElement[bool]:
+    return and_(*(column == other.c[column.name] for column in one.primary_key))
+
+
+def _subject(table: FromClause) -> ColumnElement[str]:
+    """The column that names the subject: packages are subjects."""
+    return table.c.id if "id" in table.c else table.c.subject
 
 
 def _difference(source: str, subject: str, old: Rows, new: Rows) -> Difference:
@@ -79,9 +150,9 @@ def _how(old: Sequence[Any], new: Sequence[Any], changes: Sequence[Change]) -> s
         return ADDED
     if old and not new:
         return REMOVED
-    if changes:
-        return CHANGED
-    return UNCHANGED if new else ELSEWHERE
+    if not new:
+        return ELSEWHERE
+    return CHANGED if changes else UNCHANGED
 
 
 def _changed(old: Fields, new: Fields) -> Iterator[Change]:
@@ -121,13 +192,13 @@ def _told(old: Sequence[tuple[Any, ...]], new: Sequence[tuple[Any, ...]]) -> Ite
 
 
 def _texts(rows: set[tuple[Any, ...]]) -> list[str]:
-    return [timeline_text(row) for row in sorted(rows, key=itemgetter(2, 3))]
+    return [timeline_text(row) for row in sorted(rows, key=itemgetter(0, 3))]
 
 
 def timeline_text(row: Sequence[Any]) -> str:
     """A fact in a line: where it stands, when it happened, what it is and how it is told."""
-    _source, _subject, position, _artifact, _recorded_at, occurred_at, what, _name, text, _sense = row
-    return f"{position} {times.written(occurred_at) or '-'} {what}: {text}"
+    state = timeline.load(row)
+    return f"{row[0]} {times.written(state.occurred_at) or '-'} {state.what}: {state.text}"
 
 
 def _documents(old: Sequence[Sequence[Any]], new: Sequence[Sequence[Any]]) -> Iterator[tuple[str, str]]:
@@ -135,7 +206,7 @@ def _documents(old: Sequence[Sequence[Any]], new: Sequence[Sequence[Any]]) -> It
     after = {row[2]: artifacts.load(row) for row in new}
     for name in sorted({*before, *after}):
         was, is_ = before.get(name, artifacts.State()), after.get(name, artifacts.State())
-        if is_.state in _OPEN and was.state not in _OPEN:
+        if is_.state in artifacts.OPEN and was.state not in artifacts.OPEN:
             yield WANTED, name
             if was.stored is not None:
                 yield REPEATED, name
@@ -143,21 +214,22 @@ def _documents(old: Sequence[Sequence[Any]], new: Sequence[Sequence[Any]]) -> It
             yield UNWANTED, name
 
 
-def _subjects(connection: Connection) -> Iterator[tuple[tuple[str, str], Rows]]:
-    """All rows of all projections, gathered by subject, sorted as both Python and SQLite sort texts: by code point."""
-    streams = [_stream(connection, index) for index in range(len(PROJECTIONS))]
+def _subjects(both: Connection, tables: Sequence[FromClause]) -> Iterator[tuple[tuple[str, str], Rows]]:
+    """Their rows of all projections, gathered by subject, sorted as Python and SQLite both do: by code point."""
+    streams = [_stream(both, index, table) for index, table in enumerate(tables)]
     for subject, group in itertools.groupby(heapq.merge(*streams, key=itemgetter(0)), key=itemgetter(0)):
-        rows: Rows = tuple([] for _ in PROJECTIONS)
+        rows: Rows = tuple([] for _ in tables)
         for _, index, row in group:
             rows[index].append(row)
         yield subject, rows
 
 
-def _stream(connection: Connection, index: int) -> Iterator[tuple[tuple[str, str], int, tuple[Any, ...]]]:
-    table = PROJECTIONS[index].TABLE
-    query = select(table).order_by(*table.primary_key.columns).execution_options(yield_per=_PAGE)
-    for row in connection.execute(query):
-        yield (row[0], row[1]), index, tuple(row)
+def _stream(both: Connection, index: int, table: FromClause) -> Iterator[tuple[tuple[str, str], int, tuple[Any, ...]]]:
+    """The rows of the subjects that differ; the subject stands in front of each."""
+    whose = and_(table.c.source == _differing.c.source, _subject(table) == _differing.c.subject)
+    query = select(_differing, table).join(table, whose).order_by(*_differing.c, *table.primary_key)
+    for source, subject, *row in both.execute(query.execution_options(yield_per=_PAGE)):
+        yield (source, subject), index, tuple(row)
 
 
 def _side_by_side(

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from listener import errors
 from listener.interpreter import Interpreter
-from listener.log.event import Event
+from listener.log.event import Readable
 from listener.views import PROJECTIONS, Projection
 from projections.facts import Fact, Key
 
@@ -23,51 +23,68 @@ class Faulty(NamedTuple):
     error: str
 
 
+def nothing(_projection: Projection, _keys: Sequence[Key]) -> Mapping[Key, Any]:
+    """Load nothing: for a fold that begins at the first event, or holds all states that there are."""
+    return {}
+
+
 class Fold:
     """States of all projections over some events. Once a subject has a fault, its later facts wait behind it."""
 
-    def __init__(self, load: Loader, parked: Iterable[Subject] = ()) -> None:
-        self._load = load
-        self._stopped = set(parked)
+    def __init__(self, load: Loader = nothing, parked: Iterable[Subject] = ()) -> None:
+        self.load = load
+        self.stopped = set(parked)
         self.states: list[States] = [{} for _ in PROJECTIONS]
-        self.changed: list[set[Key]] = [set() for _ in PROJECTIONS]
+        self.changed: list[States] = [{} for _ in PROJECTIONS]  # in the order of the log
         self.faults: list[Faulty] = []
         self.parked: list[tuple[str, str, int]] = []
+        self._parts = [
+            (states, changed, known.keys, known.initial, known.apply)
+            for known, states, changed in zip(PROJECTIONS, self.states, self.changed, strict=True)
+        ]
 
-    def take(self, events: Sequence[Event], interpreter: Interpreter) -> None:
-        """Interpret the events and apply what they say."""
+    def take(self, events: Sequence[Readable], interpreter: Interpreter, only: Subject | None = None) -> None:
+        """Interpret the events and apply what they say, of everybody or `only` of one subject."""
         found = [fact for event in events for fact in self._interpret(event, interpreter)]
-        for projection, states in zip(PROJECTIONS, self.states, strict=True):
-            keys = {key for fact in found for key in projection.keys(fact)} - states.keys()
-            states.update(self._load(projection, sorted(keys)))
+        self.take_facts(found if only is None else [fact for fact in found if (fact.source, fact.subject) == only])
+
+    def take_facts(self, found: Sequence[Fact]) -> None:
+        """Apply what some events say."""
+        self._load(found)
         for fact in found:
             self._apply(fact)
 
-    def _interpret(self, event: Event, interpreter: Interpreter) -> list[Fact]:
+    def _interpret(self, event: Readable, interpreter: Interpreter) -> Sequence[Fact]:
         try:
             return interpreter.facts(event)
         except errors.Fault as fault:
             self.faults.append(Faulty(event.position, event.source, None, str(fault)))
-            return []
+            return ()
+
+    def _load(self, found: Iterable[Fact]) -> None:
+        if self.load is nothing:
+            return
+        for projection, states in zip(PROJECTIONS, self.states, strict=True):
+            if not projection.ONCE:
+                keys = {key for fact in found for key in projection.keys(fact)} - states.keys()
+                states.update(self.load(projection, sorted(keys)))
 
     def _apply(self, fact: Fact) -> None:
         """Apply to every projection or to none, so that a fault leaves no half-taken fact behind."""
         subject = (fact.source, fact.subject)
-        if subject in self._stopped:
+        if subject in self.stopped:
             self.parked.append((*subject, fact.position))
             return
         try:
             moved = [
-                [
-                    (key, projection.apply(states.get(key) or projection.initial(key), key, fact))
-                    for key in projection.keys(fact)
-                ]
-                for projection, states in zip(PROJECTIONS, self.states, strict=True)
+                (states, changed, key, apply(states.get(key) or initial(key), key, fact))
+                for states, changed, keys, initial, apply in self._parts
+                for key in keys(fact)
             ]
         except Exception as error:  # a projection's bug stops this subject, and nobody else
-            self._stopped.add(subject)
+            self.stopped.add(subject)
             self.faults.append(Faulty(fact.position, *subject, f"{type(error).__name__}: {error}"))
             return
-        for states, changed, pairs in zip(self.states, self.changed, moved, strict=True):
-            states.update(pairs)
-            changed.update(key for key, _ in pairs)
+        for states, changed, key, state in moved:
+            states[key] = state
+            changed[key] = state

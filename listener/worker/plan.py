@@ -141,10 +141,11 @@ class Draft:
             self._connection.execute(table.insert(), self._pending[table])
             self._pending[table] = []
 
-    def finish(self, generation: int, binding: Binding, faults: tuple[Fault, ...], mended: bool) -> Plan:
-        """Write it down. `mended`: the live generation has faults that the new one has not."""
+    def finish(self, generation: int, binding: Binding, shared: int, faults: tuple[Fault, ...], mended: bool) -> Plan:
+        """Write it down. `shared`: packages of both; `mended`: the live one has faults that the new one has not."""
         for table in self._pending:
             self._flush(table)
+        self._summary[UNCHANGED] = shared - self._summary[CHANGED]
         summary = {how: self._summary[how] for how in (ADDED, REMOVED, CHANGED, UNCHANGED)}
         documents = dict(sorted(self._documents.items()))
         self._hash.update(_encode([binding, summary, faults, mended]))
@@ -173,13 +174,12 @@ class Draft:
         )
 
 
-def bind(log: Connection, checkpoint: Checkpoint, live: int, generation: Connection, fingerprint: str) -> Binding:
-    """What a plan at the checkpoint of the live generation is about."""
+def bind(log: Connection, checkpoint: Checkpoint, live: int, both: Connection, fingerprint: str) -> Binding:
+    """What a plan at the checkpoint of the live generation, which lies beside, is about."""
     # Segments that began at the checkpoint or later folded none of what is compared.
-    earlier = (
-        select(views.segments).where(views.segments.c.after < checkpoint.position).order_by(views.segments.c.after)
-    )
-    segments = tuple((row.after, row.fingerprint) for row in generation.execute(earlier))
+    table = views.beside(views.segments)
+    earlier = select(table).where(table.c.after < checkpoint.position).order_by(table.c.after)
+    segments = tuple((row.after, row.fingerprint) for row in both.execute(earlier))
     return Binding(
         checkpoint.log_id.hex(),
         checkpoint.position,
@@ -196,13 +196,12 @@ def _in_force(log: Connection, position: int) -> str:
     return found[0].leaf.hex() if found else ""
 
 
-def faults(before: Connection, after: Connection) -> tuple[tuple[Fault, ...], bool]:
-    """The new generation's faults, and whether the live one has any that are gone."""
-    query = select(views.faults)
-    known = {(row.position, row.source, row.subject) for row in before.execute(query)}
+def faults(both: Connection) -> tuple[tuple[Fault, ...], bool]:
+    """The new generation's faults, and whether the live one, which lies beside, has any that are gone."""
+    known = {(row.position, row.source, row.subject) for row in both.execute(select(views.beside(views.faults)))}
     found = [
         Fault(row.position, row.source, row.subject, row.error, (row.position, row.source, row.subject) not in known)
-        for row in after.execute(query)
+        for row in both.execute(select(views.faults))
     ]
     mended = known - {(fault.position, fault.source, fault.subject) for fault in found}
     return tuple(sorted(found, key=lambda fault: (fault.position, fault.subject or ""))), bool(mended)

@@ -2,24 +2,19 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 import structlog
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
-from listener import acts, errors, views
-from listener.interpreter import Interpreter
-from listener.log import event, reader
-from listener.log import schema as log_schema
+from listener import errors, views
+from listener.log import reader
 from listener.log.append import now
 from listener.log.database import Database
-from listener.log.event import Event
-from listener.views import Checkpoint, Views
-from listener.worker.fold import Faulty, Fold
+from listener.views import Views
+from listener.worker import generations, intake
+from listener.worker.fold import Faulty
 
 _log = structlog.get_logger()
-
-BATCH: Final = 500
 
 
 class Projector:
@@ -77,7 +72,7 @@ class Projector:
     def _open(self) -> None:
         """The live generation; a new one if the live one cannot be read, or has another shape."""
         with self._database.writing() as connection:
-            generation = live_generation(connection) or flip(connection, 1)
+            generation = generations.live(connection) or generations.flip(connection, 1)
         self.views = Views(self._folder, generation)
         try:
             if not self._fits():
@@ -96,9 +91,9 @@ class Projector:
         """Leave the live generation as it is, and begin the next one from the first event."""
         old = self.views
         with self._database.writing() as connection:
-            if live_generation(connection) == old.generation:  # else another projector was here first
+            if generations.live(connection) == old.generation:  # else another projector was here first
                 self._begin(connection, old.generation + 1, origin)
-            self.views = Views(self._folder, live_generation(connection) or 1)
+            self.views = Views(self._folder, generations.live(connection) or 1)
         old.close()
         _log.error("views_set_aside", origin=origin, old=old.generation, new=self.views.generation)
         return 1
@@ -108,7 +103,7 @@ class Projector:
         new.discard()
         new.create(reader.log_id(connection), origin)
         new.close()
-        flip(connection, generation)
+        generations.flip(connection, generation)
 
 
 def fold_next(
@@ -120,70 +115,16 @@ def fold_next(
     """
     with generation.reading() as connection:
         before = views.checkpoint(connection)
-    with database.reading() as connection:
-        if only_live and live_generation(connection) != generation.generation:
+    with database.reading() as log:
+        if only_live and generations.live(log) != generation.generation:
             raise errors.Superseded(f"{generation.path} is not shown any more")
-        if not bound(connection, before):
+        if not generations.bound(log, before):
             raise errors.Parted(f"{generation.path} was folded from another log")
-        events = reader.read(connection, before.position, BATCH, until)
+        events = intake.following(log, before, until)
         if not events:
             return 0, ()
-        interpreter = Interpreter(in_force(connection, before.position))
-    with generation.writing() as connection:
-        # Another projector may have folded these since: its checkpoint tells, and this transaction shuts it out.
-        if views.checkpoint(connection) != before:
-            return len(events), ()
-        return len(events), _fold(connection, before, events, interpreter, fingerprint)
-
-
-def _fold(
-    connection: Connection, before: Checkpoint, events: Sequence[Event], interpreter: Interpreter, fingerprint: str
-) -> Sequence[Faulty]:
-    stopped = [(source, subject) for source, subject in connection.execute(views.STOPPED)]
-    fold = Fold(lambda projection, keys: views.load(connection, projection, keys), stopped)
-    fold.take(events, interpreter)
-    for projection, states, changed in zip(views.PROJECTIONS, fold.states, fold.changed, strict=True):
-        views.save(connection, projection, {key: states[key] for key in changed})
-    _note_faults(connection, fold)
-    _note_segment(connection, before.position, fingerprint)
-    views.move(connection, events[-1].position, events[-1].leaf)
-    return fold.faults
-
-
-def _note_segment(connection: Connection, after: int, fingerprint: str) -> None:
-    """Which code folded from where on. Code that changed without a replay makes the generation a mixed one."""
-    newest = select(views.segments.c.fingerprint).order_by(views.segments.c.after.desc()).limit(1)
-    if connection.scalar(newest) != fingerprint:
-        connection.execute(views.segments.insert().values((after, fingerprint)))
-
-
-def _note_faults(connection: Connection, fold: Fold) -> None:
-    for fault in fold.faults:
-        connection.execute(views.faults.insert().values((*fault, 1)))
-    for row in dict.fromkeys(fold.parked):
-        connection.execute(views.parked.insert().values(row))
-
-
-def live_generation(connection: Connection) -> int | None:
-    """Which generation is shown, from the log's database; None before the first."""
-    return connection.scalar(select(log_schema.live.c.generation))
-
-
-def flip(connection: Connection, generation: int) -> int:
-    """Show another generation from the end of this transaction of `Database.writing` on."""
-    table = log_schema.live
-    if connection.execute(table.update().values(generation=generation)).rowcount == 0:
-        connection.execute(table.insert().values(id=1, generation=generation))
-    return generation
-
-
-def bound(connection: Connection, checkpoint: Checkpoint) -> bool:
-    """Whether this is the log that the views were folded from: a restored backup is shorter, or has other events."""
-    if checkpoint.log_id != reader.log_id(connection):
-        return False
-    return checkpoint.position == 0 or reader.leaf(connection, checkpoint.position) == checkpoint.leaf
-
-
-def in_force(connection: Connection, position: int) -> acts.InForce | None:
-    """The newest declaration up to a position."""
-    return acts.newest_in_force(reader.acts(connection, event.DECISION, acts.IN_FORCE_PATH, until=position, last=20))
+        with generation.writing() as connection:
+            # Another projector may have folded these since: its checkpoint tells, and this transaction shuts it out.
+            if views.checkpoint(connection) != before:
+                return len(events), ()
+            return len(events), intake.take_in(log, connection, events, fingerprint)

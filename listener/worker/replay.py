@@ -11,22 +11,21 @@ from sqlalchemy import Connection, func, select
 from listener import acts, errors, views
 from listener.acts import Act, Artifact
 from listener.log import event, reader, schema
-from listener.log.append import append
 from listener.log.database import Database
-from listener.log.event import Draft
 from listener.only import OnlyOne
 from listener.views import Checkpoint, Views
+from listener.worker import generations
 from listener.worker import plan as plans
-from listener.worker.difference import WANTED, differences
+from listener.worker.building import build
+from listener.worker.difference import WANTED, differences, in_both
+from listener.worker.going_live import go_live
+from listener.worker.intake import catch_up
 from listener.worker.plan import Binding, Plan
-from listener.worker.projector import bound, flip, fold_next, in_force, live_generation
-from projections import artifacts, facts
+from listener.worker.projector import fold_next
 
 Progress = Callable[[int, int], None]  # so many more events folded, of how many in all
 
 AGAIN: Final = "'signlog replay --plan' shows what would happen now"
-_HELD_BECAUSE: Final = "only a replay wants it; 'signlog downloads release' lets it go"
-_AT_ONCE: Final = 500  # artifacts that one decision lists
 
 
 class Replay:
@@ -69,46 +68,50 @@ class Replay:
                 live.close()
 
     def _planned(self, live: Views, new: Views, told: Progress) -> Plan:
-        new.discard()
-        with self._database.reading() as connection:
-            new.create(reader.log_id(connection), views.REPLAYED)
         with live.reading() as connection:
             goal = views.checkpoint(connection).position
-        self._fold(new, goal, told)
-        with live.reading() as before:  # from here on the live generation stands still for us, and for nobody else
-            checkpoint = views.checkpoint(before)
-            self._fold(new, checkpoint.position, told)
-            return self._compared(live.generation, checkpoint, before, new)
-
-    def _fold(self, generation: Views, until: int | None, told: Progress = lambda _done, _all: None) -> None:
-        while True:
-            self._assert_room()
-            taken, _faults = fold_next(self._database, generation, self._fingerprint, until)
-            if not taken:
-                return
-            told(taken, until or taken)
-
-    def _compared(self, live: int, checkpoint: Checkpoint, before: Connection, new: Views) -> Plan:
-        with self._database.reading() as log:
-            if live_generation(log) != live:
-                raise errors.ReplayRefused("another generation went live meanwhile; plan again")
-            binding = plans.bind(log, checkpoint, live, before, self._fingerprint)
-        with new.writing() as after:
-            draft = plans.Draft(after)
-            for found in differences(before, after):
+        self._assert_room()
+        build(self._database, new, views.REPLAYED, self._fingerprint, goal, self._told(goal, told))
+        with new.beside(live) as both:
+            # From its first look on the live generation stands still for us, and for nobody else.
+            checkpoint = views.checkpoint(both, views.beside)
+            binding = self._bound(both, checkpoint, live.generation)
+            draft = plans.Draft(both)
+            for found in differences(both):
                 draft.take(found)
-            faults, mended = plans.faults(before, after)
-            return draft.finish(new.generation, binding, faults, mended)
+            return draft.finish(new.generation, binding, in_both(both), *plans.faults(both))
+
+    def _bound(self, both: Connection, checkpoint: Checkpoint, live: int) -> Binding:
+        """Catch up with what is compared, and say what that is."""
+        with self._database.reading() as log:
+            if generations.live(log) != live:
+                raise errors.ReplayRefused("another generation went live meanwhile; plan again")
+            catch_up(log, both, self._fingerprint, checkpoint.position)
+            return plans.bind(log, checkpoint, live, both, self._fingerprint)
+
+    def _told(self, goal: int, told: Progress) -> Callable[[int], None]:
+        """Tell of progress, and see that the disk does not fill up meanwhile."""
+
+        def tell(events: int) -> None:
+            self._assert_room()
+            told(events, goal)
+
+        return tell
 
     def _assert_room(self) -> None:
         free = shutil.disk_usage(self._folder).free
         if free < self._disk_reserve:
             raise errors.DiskReserve(f"{free} bytes are free in {self._folder}, less than disk_reserve; make room")
 
+    def _catch_up(self, generation: Views) -> None:
+        """Fold what came since, up to the head."""
+        while fold_next(self._database, generation, self._fingerprint)[0]:
+            self._assert_room()
+
     def _live(self) -> Views:
         """The live generation, if it is one that this code can compare with."""
         with self._database.reading() as connection:
-            number = live_generation(connection)
+            number = generations.live(connection)
         if number is None:
             raise errors.ReplayRefused("nothing was folded yet; the worker does it: run 'signlog serve'")
         live = self._generation(number)
@@ -128,7 +131,7 @@ class Replay:
                 )
             checkpoint = views.checkpoint(connection)
         with self._database.reading() as connection:
-            if not bound(connection, checkpoint):
+            if not generations.bound(connection, checkpoint):
                 raise errors.ReplayRefused(
                     f"{generation.path} was folded from another log; the worker folds it anew: run 'signlog serve'"
                 )
@@ -139,7 +142,7 @@ class Replay:
     def planned(self) -> tuple[Plan, Views] | None:
         """The plan that waits to be applied, and the generation that keeps it; None without one. Close the views."""
         with self._database.reading() as connection:
-            live = live_generation(connection)
+            live = generations.live(connection)
         if live is None:
             return None
         new = self._generation(live + 1)
@@ -183,7 +186,7 @@ class Replay:
         leaf = reader.leaf(connection, binding.position)
         same_leaf = binding.position == 0 or (leaf is not None and leaf.hex() == binding.leaf)
         if (
-            live_generation(connection) != binding.live
+            generations.live(connection) != binding.live
             or reader.log_id(connection).hex() != binding.log
             or not same_leaf
         ):
@@ -196,7 +199,7 @@ class Replay:
     def _assert_worker_agrees(self) -> None:
         """A worker that was started with other code would fold on with that."""
         with self._database.reading() as connection:
-            started_with = in_force(connection, reader.head(connection))
+            started_with = generations.in_force(connection, reader.head(connection))
         if started_with is not None and started_with.fingerprint == self._fingerprint:
             return
         try:
@@ -210,7 +213,7 @@ class Replay:
 
     def _assert_no_more_faults(self, plan: Plan, new: Views, accept_faults: bool) -> None:
         """Catch up before the append lock is held, and look at what came of it."""
-        self._fold(new, None)
+        self._catch_up(new)
         planned = {(fault.position, fault.subject) for fault in plan.faults}
         with new.reading() as connection:
             now = {(row.position, row.subject) for row in connection.execute(select(views.faults))}
@@ -222,22 +225,8 @@ class Replay:
             )
 
     def _go_live(self, new: Views, live: int, wanted: Sequence[Artifact], digest: str | None, operator: str) -> int:
-        """Show `new` instead of `live`, in one step: nothing can be appended between the look at the head and the flip.
-
-        The decisions stand behind everything that `new` has folded; a download must wait until they are folded too.
-        """
-        while True:
-            self._fold(new, None)
-            with self._database.writing() as connection:
-                if live_generation(connection) != live:
-                    raise errors.ReplayRefused(f"another generation went live meanwhile; {AGAIN}")
-                if not _at_head(connection, new):
-                    continue
-                held = _still_open(new, wanted)
-                went_live = Act(acts.LIVE, generation=new.generation, previous=live, digest=digest)
-                append(connection, [*_holds(held, operator), acts.decision(went_live, operator, acts.LIVE_PATH)])
-                flip(connection, new.generation)
-                return len(held)
+        went_live = Act(acts.LIVE, generation=new.generation, previous=live, digest=digest)
+        return go_live(self._database, new, self._catch_up, wanted, went_live, operator)
 
     def roll_back(self, operator: str) -> int:
         """Show the generation that the last replay replaced; its number.
@@ -258,7 +247,7 @@ class Replay:
 
     def _previous(self) -> tuple[int, int]:
         with self._database.reading() as connection:
-            live = live_generation(connection)
+            live = generations.live(connection)
             decided = reader.acts(connection, event.DECISION, acts.LIVE_PATH, last=1)
         act = acts.read(decided[0]) if decided else Act()
         if live is None or act.generation != live or act.previous is None or act.digest is None:
@@ -282,7 +271,7 @@ class Replay:
     def purge(self) -> list[int]:
         """Remove every generation but the live one, and with them plans and the way back; their numbers."""
         with self._alone(), self._database.writing() as connection:
-            live = live_generation(connection)
+            live = generations.live(connection)
             found = sorted(_numbers(self._folder) - {live})
             for number in found:
                 self._generation(number).discard()
@@ -296,29 +285,6 @@ class Replay:
             except errors.ConfigurationError:
                 raise errors.ReplayRefused("another replay is under way; wait until it is done") from None
             yield
-
-
-def _at_head(connection: Connection, generation: Views) -> bool:
-    with generation.reading() as reading:
-        checkpoint = views.checkpoint(reading)
-    return checkpoint.position == reader.head(connection) and bound(connection, checkpoint)
-
-
-def _still_open(generation: Views, wanted: Sequence[Artifact]) -> list[Artifact]:
-    """Those that would be fetched now: what happened since the plan may have settled some."""
-    with generation.reading() as connection:
-        states = views.load(connection, artifacts, [_key(artifact) for artifact in wanted])
-    return [artifact for artifact in wanted if states[_key(artifact)].state in (artifacts.WANTED, artifacts.FAILED)]
-
-
-def _key(artifact: Artifact) -> tuple[str, str, str]:
-    return artifact.source, artifact.subject, artifact.name
-
-
-def _holds(held: Sequence[Artifact], operator: str) -> list[Draft]:
-    pages = [tuple(held[start : start + _AT_ONCE]) for start in range(0, len(held), _AT_ONCE)]
-    drafts = [Act(facts.HELD, artifacts=page, reason=_HELD_BECAUSE) for page in pages]
-    return [acts.decision(act, operator, acts.HELD_PATH) for act in drafts]
 
 
 def _accepting(digest: str) -> str:

@@ -1,0 +1,68 @@
+"""States as rows of a generation: read and written many at once."""
+
+import functools
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Connection, Table
+
+from listener import errors
+from listener.log.database import marks
+from listener.views import Projection
+from projections.facts import Key
+
+_AT_ONCE: Final = 100  # in one statement: fewer cost more for each, more are too many values for one
+
+
+def load(connection: Connection, projection: Projection, keys: Sequence[Key]) -> dict[Key, Any]:
+    """The states of these keys, as far as there are any. Raises ViewsError for one that cannot be read."""
+    width = len(projection.TABLE.primary_key.columns)
+    found: dict[Key, Any] = {}
+    for page in _paged(keys):
+        query = _lookup(projection.TABLE, _marks(connection, width, len(page)))
+        for row in connection.exec_driver_sql(query, _flat(page)):
+            found[tuple(row[:width])] = _loaded(projection, row)
+    return found
+
+
+def _loaded(projection: Projection, row: Sequence[Any]) -> Any:
+    try:
+        return projection.load(row)
+    except msgspec.MsgspecError as error:  # other code wrote it, or the disk
+        raise errors.ViewsError(f"a row of {projection.TABLE.name} cannot be read: {error}") from error
+
+
+def save(connection: Connection, projection: Projection, states: Mapping[Key, Any]) -> None:
+    """Write these states over what was there."""
+    rows = [projection.row(key, state) for key, state in states.items()]
+    for page in _paged(rows):
+        insert = _insert(projection.TABLE, _marks(connection, len(page[0]), len(page)))
+        connection.exec_driver_sql(insert, _flat(page))
+
+
+def _paged(rows: Sequence[Sequence[Any]]) -> Iterable[Sequence[Sequence[Any]]]:
+    return (rows[start : start + _AT_ONCE] for start in range(0, len(rows), _AT_ONCE))
+
+
+def _flat(rows: Sequence[Sequence[Any]]) -> tuple[Any, ...]:
+    return tuple(itertools.chain.from_iterable(rows))
+
+
+def _marks(connection: Connection, width: int, rows: int) -> str:
+    return ", ".join([marks(connection, width)] * rows)
+
+
+@functools.cache
+def _lookup(table: Table, keys: str) -> str:
+    names = ", ".join(column.name for column in table.primary_key)
+    return f"SELECT * FROM {table.name} WHERE ({names}) IN (VALUES {keys})"
+
+
+@functools.cache
+def _insert(table: Table, rows: str) -> str:
+    """What to do about a row of the same key is said in the words that SQLite and PostgreSQL share."""
+    key = ", ".join(column.name for column in table.primary_key)
+    others = ", ".join(f"{column.name} = excluded.{column.name}" for column in table.c if not column.primary_key)
+    return f"INSERT INTO {table.name} VALUES {rows} ON CONFLICT ({key}) DO UPDATE SET {others}"

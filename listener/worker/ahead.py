@@ -1,0 +1,107 @@
+"""Reading ahead: a process of its own makes facts of events, while this one folds those that came before.
+
+`python -m listener.worker.ahead LOG UNTIL` writes pieces to its standard output, each behind its length. It is never
+far ahead: the pipe is short, and whoever folds is slower.
+"""
+
+import contextlib
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Final
+
+import msgspec
+from sqlalchemy import Connection, Engine
+
+from listener import errors
+from listener.interpreter import Interpreter
+from listener.log import reader
+from listener.log.database import Database, read_only
+from listener.worker.fold import Faulty
+from projections.facts import Fact
+
+EVENTS: Final = 2_000  # of a piece
+WORTH_A_PROCESS: Final = 20_000  # events: fewer are read before another process has begun
+_LENGTH: Final = struct.Struct("<I")
+
+
+class Piece(msgspec.Struct, array_like=True, gc=False):
+    """What some events say, and which could not be read. `last` is the position of the last of them."""
+
+    last: int
+    events: int
+    facts: list[Fact]
+    faults: list[Faulty]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Piece).decode
+
+
+def pieces(database: Database, until: int) -> Iterator[Piece]:
+    """What all events up to a position say, in order. Raises LogError if the other process ends before its time."""
+    return _there(database.path, until) if until >= WORTH_A_PROCESS else _here(database.engine, until)
+
+
+def _here(log: Engine, until: int) -> Iterator[Piece]:
+    after, interpreter = 0, Interpreter()
+    while after < until:
+        with log.begin() as connection:  # a short transaction: a long one would make the write-ahead log grow
+            piece = _read(connection, after, until, interpreter)
+        if piece is None:
+            return
+        yield piece
+        after = piece.last
+
+
+def _there(log: Path, until: int) -> Iterator[Piece]:
+    command = [sys.executable, "-m", "listener.worker.ahead", str(log), str(until)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as process:  # noqa: S603  ourselves
+        assert process.stdout is not None  # noqa: S101  it was asked for
+        try:
+            last = 0
+            while last < until:
+                piece = _receive(process.stdout)
+                yield piece
+                last = piece.last
+        finally:
+            process.kill()
+
+
+def _receive(stream: IO[bytes]) -> Piece:
+    head = stream.read(_LENGTH.size)
+    body = stream.read(_LENGTH.unpack(head)[0]) if len(head) == _LENGTH.size else b""
+    try:
+        return _decode(body)
+    except msgspec.DecodeError:
+        raise errors.LogError("the process that reads the log ended before its time; see what it said above") from None
+
+
+def _read(log: Connection, after: int, until: int, interpreter: Interpreter) -> Piece | None:
+    """The next piece behind a position; None if there is none."""
+    events = reader.contents(log, after, EVENTS, until)
+    if not events:
+        return None
+    found: list[Fact] = []
+    faults: list[Faulty] = []
+    for event in events:
+        try:
+            found += interpreter.facts(event)
+        except errors.Fault as fault:
+            faults.append(Faulty(event.position, event.source, None, str(fault)))
+    return Piece(events[-1].position, len(events), found, faults)
+
+
+def _main(log: Path, until: int) -> None:
+    """Until all was sent, or nobody listens any more."""
+    with contextlib.suppress(BrokenPipeError), open(1, "wb", closefd=False) as pipe:
+        for piece in _here(read_only(log), until):
+            body = _encode(piece)
+            pipe.write(_LENGTH.pack(len(body)) + body)
+            pipe.flush()
+
+
+if __name__ == "__main__":
+    _main(Path(sys.argv[1]), int(sys.argv[2]))

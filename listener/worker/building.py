@@ -1,0 +1,53 @@
+"""Building a whole generation, from the first event on: in memory as far as it goes, and durable only at the end."""
+
+from collections.abc import Callable
+from typing import Final
+
+from sqlalchemy import Connection
+
+from listener import rows
+from listener.log import reader
+from listener.log.database import Database
+from listener.views import Views
+from listener.worker import ahead, intake
+from listener.worker.fold import Fold
+
+Told = Callable[[int], None]  # so many more events were folded
+
+MOST_STATES: Final = 60_000  # of one projection, in memory: about 2 kB each
+
+
+def build(database: Database, generation: Views, origin: str, fingerprint: str, until: int, told: Told) -> None:
+    """Make the generation of all events up to a position; nobody may look at it before this returns.
+
+    What was killed half way is of no use, and is thrown away by whoever builds next.
+    """
+    with database.reading() as log:
+        log_id = reader.log_id(log)
+    with generation.building(log_id, origin) as connection:
+        fold, last = Fold(), 0
+        for piece in ahead.pieces(database, until):
+            fold.faults += piece.faults
+            fold.take_facts(piece.facts)
+            _make_room(connection, fold)
+            last = piece.last
+            told(piece.events)
+        _save_all(connection, fold)
+        intake.note(connection, fold)
+        if last:
+            with database.reading() as log:
+                intake.arrive(log, connection, 0, last, fingerprint)
+
+
+def _make_room(connection: Connection, fold: Fold) -> None:
+    """Write down what no later fact touches, and everything once it is too much to be held."""
+    if max(map(len, fold.states)) > MOST_STATES:
+        _save_all(connection, fold)
+        fold.load = lambda projection, keys: rows.load(connection, projection, keys)
+
+
+def _save_all(connection: Connection, fold: Fold) -> None:
+    intake.save(connection, fold)
+    for states, changed in zip(fold.states, fold.changed, strict=True):
+        states.clear()
+        changed.clear()

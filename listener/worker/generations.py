@@ -1,0 +1,32 @@
+"""Which generation of the views is shown, and whether it belongs to this log."""
+
+from sqlalchemy import Connection, select
+
+from listener import acts
+from listener.log import event, reader, schema
+from listener.views import Checkpoint
+
+
+def live(log: Connection) -> int | None:
+    """Which generation is shown, from the log's database; None before the first."""
+    return log.scalar(select(schema.live.c.generation))
+
+
+def flip(log: Connection, generation: int) -> int:
+    """Show another generation from the end of this transaction of `Database.writing` on."""
+    table = schema.live
+    if log.execute(table.update().values(generation=generation)).rowcount == 0:
+        log.execute(table.insert().values(id=1, generation=generation))
+    return generation
+
+
+def bound(log: Connection, checkpoint: Checkpoint) -> bool:
+    """Whether this is the log that the views were folded from: a restored backup is shorter, or has other events."""
+    if checkpoint.log_id != reader.log_id(log):
+        return False
+    return checkpoint.position == 0 or reader.leaf(log, checkpoint.position) == checkpoint.leaf
+
+
+def in_force(log: Connection, position: int) -> acts.InForce | None:
+    """The newest declaration up to a position."""
+    return acts.newest_in_force(reader.acts(log, event.DECISION, acts.IN_FORCE_PATH, until=position, last=20))
