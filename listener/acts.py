@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterable
 from typing import Final, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import msgspec
 
@@ -20,6 +20,8 @@ ACCEPTED: Final = "accept"
 RETRY_PATH: Final = "/artifacts"  # where decisions about several artifacts are filed
 QUARANTINE_PATH: Final = "/quarantine"
 HELD_PATH: Final = "/held"  # what a replay wanted, and who let it go
+ERASED_PATH: Final = "/erased"
+HOLDS_PATH: Final = "/holds"
 LIVE: Final = "live"
 LIVE_PATH: Final = "/live"  # which generation of the views was shown from when on
 
@@ -47,6 +49,7 @@ class Act(msgspec.Struct, frozen=True, omit_defaults=True):
     path: str | None = None
     operator: str | None = None
     artifacts: tuple[Artifact, ...] = ()
+    positions: tuple[int, ...] = ()
     generation: int | None = None
     previous: int | None = None
     digest: str | None = None
@@ -82,6 +85,17 @@ _in_force = msgspec.json.Decoder(InForce)
 def path(artifact: Artifact) -> str:
     """Where the acts about an artifact are filed; distinct artifacts have distinct paths."""
     return "/artifacts/" + "/".join(quote(part, safe="") for part in (artifact.source, artifact.subject, artifact.name))
+
+
+def about(filed: str, source: str, subject: str) -> str:
+    """Where decisions about a whole subject are filed."""
+    return "/".join((filed, quote(source, safe=""), quote(subject, safe="")))
+
+
+def is_about(path: str) -> tuple[str, str]:
+    """The subject that a decision filed by `about` is about."""
+    source, subject = path.split("/")[-2:]
+    return unquote(source), unquote(subject)
 
 
 def outcome(artifact: Artifact, provider: str, act: Act) -> Draft:
@@ -127,14 +141,15 @@ def _read(found: Readable, decoder: msgspec.json.Decoder[_Body]) -> _Body:
 
 
 def interpret(found: Readable) -> list[Fact]:
-    """What an act says of artifacts."""
+    """What an act says of artifacts, or of a whole subject: then the name of the artifact is empty."""
     act = read(found)
-    if act.source is not None and act.subject is not None and act.name is not None:
-        return [_fact(found, act, Artifact(act.source, act.subject, act.name))]
+    name = "" if act.name is None and act.action in _OF_A_SUBJECT else act.name
+    if act.source is not None and act.subject is not None and name is not None:
+        return [_fact(found, act, Artifact(act.source, act.subject, name))]
     return [_fact(found, act, artifact) for artifact in act.artifacts]
 
 
-_WHAT: Final = {facts.STORED, facts.FAILED, facts.ABANDONED, facts.RETRY, facts.HELD, facts.RELEASED}
+_OF_A_SUBJECT: Final = frozenset({facts.ERASED, facts.ON_HOLD, facts.LIFTED})
 
 
 def _fact(found: Readable, act: Act, artifact: Artifact) -> Fact:
@@ -144,7 +159,7 @@ def _fact(found: Readable, act: Act, artifact: Artifact) -> Fact:
         source=artifact.source,
         provider=found.provider,
         subject=artifact.subject,
-        what=act.action if act.action in _WHAT else facts.OTHER,
+        what=act.action if act.action in facts.OURS else facts.OTHER,
         name=act.action,
         message=act.reason,
         artifact=artifact.name,

@@ -24,6 +24,7 @@ from listener.settings import Settings, Source
 if TYPE_CHECKING:
     from listener.door.gate import Gate
     from listener.worker.downloads import Account, Downloads
+    from listener.worker.erasure import Erasure
     from listener.worker.projector import Projector
     from listener.worker.replay import Replay
 
@@ -220,6 +221,22 @@ def replay(settings: Settings, database: Database) -> "Replay":
 
     worker, only_one = OnlyOne(settings.folder), OnlyOne(settings.folder, "replay")
     return Replay(database, settings.folder, fingerprint.fingerprint(), worker, only_one, settings.disk_reserve)
+
+
+@contextlib.contextmanager
+def erasure(settings: Settings, database: Database) -> "Iterator[Erasure]":
+    """What erases, with the code as it is."""
+    from listener.worker.erasure import Erasure, Locks
+    from listener.worker.filestore import FileStore
+    from listener.worker.renewal import Renewal
+
+    ours = fingerprint.fingerprint()
+    locks = Locks(OnlyOne(settings.folder), OnlyOne(settings.folder, "replay"))
+    renewal = Renewal(database, settings.folder, ours, settings.disk_reserve)
+    store = FileStore(settings.documents_folder, settings.disk_reserve)
+    providers = {name: source.provider for name, source in settings.sources.items()}
+    with quarantine(settings) as kept:
+        yield Erasure(database, ours, locks, renewal, kept, store, providers)
 
 
 def _accounts(settings: Settings) -> dict[str, "Account"]:

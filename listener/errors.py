@@ -9,6 +9,7 @@ SignlogError
 │   └── UnsuitableDatabase  the file, its SQLite or its pragmas are not what durability needs
 ├── Fault                   an event that a provider or a projection could not take in
 ├── ReplayRefused           what was planned is not what would happen now: plan again
+├── ErasureRefused          a legal hold, or something under way, is in the way of an erasure
 ├── ViewsError              the views are missing or damaged
 │   └── Parted              they were folded from another log
 ├── Superseded              somebody else holds the claim now: stop, change nothing
@@ -63,6 +64,10 @@ class Parted(ViewsError):  # noqa: N818
 
 class ReplayRefused(SignlogError):  # noqa: N818
     """What was decided on is not what would happen now; the message says what to type."""
+
+
+class ErasureRefused(SignlogError):  # noqa: N818
+    """Nothing was erased, or not all of it yet; the message says why, and what to do."""
 
 
 class Superseded(SignlogError):  # noqa: N818

@@ -123,6 +123,7 @@ def told(tree: ast.Module, _code: str) -> list[str]:
 
 
 EVERYWHERE = ("listener/*", "projections/*")
+OPENING_VIEWS = ("projector", "renewal", "replay")
 RULES = [
     Rule(
         "the meaning imports nothing of the machine, and one projection never imports another",
@@ -205,6 +206,7 @@ RULES = [
         ("listener/desk/past.py",),
         only(
             "listener.acts",
+            "listener.concerning",
             "listener.desk",
             "listener.errors",
             "listener.interpreter",
@@ -237,13 +239,15 @@ RULES = [
     Rule(
         "only bootstrap builds what holds a file, a lock or a key",
         (*EVERYWHERE, "!listener/bootstrap.py"),
-        never_calls("Database", "Quarantine", "Gate", "Projector", "Downloads", "Claims", "FileStore", "OnlyOne"),
+        never_calls(
+            "Database", "Quarantine", "Gate", "Projector", "Downloads", "Claims", "FileStore", "OnlyOne", "Erasure"
+        ),
         "found = database.Database(folder)",
     ),
     # Which generation is live may change while they run: only the log's database tells.
     Rule(
         "views are opened where the live generation is known",
-        (*EVERYWHERE, "!listener/desk/reading.py", "!listener/worker/projector.py", "!listener/worker/replay.py"),
+        (*EVERYWHERE, "!listener/desk/reading.py", *(f"!listener/worker/{name}.py" for name in OPENING_VIEWS)),
         never_calls("Views"),
         "found = Views(folder, 1)",
     ),

@@ -39,8 +39,9 @@ def help_of(tmp_path: Path, words: tuple[str, ...]) -> str:
 def test_there_are_the_commands_of_this_version() -> None:
     """Each in its place."""
     assert {" ".join(words) for words in COMMANDS if words} == {
-        "serve", "demo", "events", "show", "status", "timeline", "explain", "health", "downloads", "downloads list",
-        "downloads retry", "downloads release", "replay", "faults", "faults list", "faults show",
+        "serve", "demo", "events", "show", "status", "timeline", "explain", "erase", "hold", "health",
+        "downloads", "downloads list", "downloads retry", "downloads release",
+        "replay", "faults", "faults list", "faults show",
         "quarantine", "quarantine list", "quarantine show", "quarantine accept", "quarantine drop",
     }  # fmt: skip
 
@@ -122,6 +123,8 @@ READING = [
     ["status"],
     ["timeline", "onespan", "x"],
     ["explain", "onespan", "x", "stage"],
+    ["erase", "onespan", "x", "--reason", "x"],
+    ["hold"],
     ["health"],
     ["downloads"],
     ["downloads", "retry", "--reason", "x"],

@@ -19,6 +19,7 @@ from listener.settings import Settings
 from listener.settings_layers import Form
 from tests.site import Site, callback, environment, stored, until
 from tests.test_cli_asking import AS_OF, EXPLAINED
+from tests.test_cli_erase import ERASED, HOLD
 from tests.test_cli_health import KEYS
 from tests.test_cli_reading import ARTIFACT, EVENT, FACT, REFUSED, SUBJECT, WHOLE
 
@@ -149,6 +150,8 @@ SHAPES = {
     "status": SUBJECT,
     "timeline": FACT,
     "explain": EXPLAINED,
+    "erase": ERASED,
+    "hold": HOLD,
     "health": KEYS,
     "downloads list": {"source", "subject", *ARTIFACT},
     "quarantine list": REFUSED,

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from listener import __version__
-from listener.cli import demo, downloads, events, faults, health, quarantine, replay, serve, status, timeline
+from listener.cli import demo, downloads, erase, events, faults, health, quarantine, replay, serve, status, timeline
 from listener.cli.options import ID_FRIENDLY
 
 app = typer.Typer(
@@ -46,6 +46,8 @@ app.command("timeline", context_settings=ID_FRIENDLY)(timeline.timeline)
 app.command("explain", context_settings=ID_FRIENDLY)(timeline.explain)
 app.command("health")(health.health)
 app.command("replay")(replay.replay)
+app.command("erase", context_settings=ID_FRIENDLY)(erase.erase)
+app.command("hold", context_settings=ID_FRIENDLY)(erase.hold)
 app.add_typer(downloads.app, name="downloads")
 app.add_typer(faults.app, name="faults")
 app.add_typer(quarantine.app, name="quarantine")

@@ -14,7 +14,7 @@ from listener.desk.past import Moment, Past
 from listener.desk.reading import Reading, reading
 from listener.log import clock, event, reader
 from listener.log.database import Database
-from projections import timeline
+from projections import facts, timeline
 
 _timeline: Final = timeline.TABLE
 _FOLDED: Final = 50  # subjects, for one page
@@ -98,16 +98,19 @@ def page(at: Reading, wanted: status.Filter, when: Moment, count: int, before: i
 def _moved(at: Reading, source: str | None, until: int, top: int) -> tuple[list[tuple[str, str, int]], int | None]:
     """Subjects whose last event up to `until` stands at `top` or a bounded way below, and where to go on from.
 
-    What is about documents moves no subject. Of all else an event speaks of one subject only: no position stands here
-    twice.
+    What we did and decided moves no subject. All else speaks of one subject each: no position stands here twice.
     """
     later = _timeline.alias()
-    of_subject = (later.c.source == _timeline.c.source, later.c.subject == _timeline.c.subject, later.c.artifact == "")
+    of_subject = (
+        later.c.source == _timeline.c.source,
+        later.c.subject == _timeline.c.subject,
+        later.c.what.not_in(facts.OURS),
+    )
     moved_on = exists().where(*of_subject, later.c.position > _timeline.c.position, later.c.position <= until)
     lowest = top - LOOK_AT
     query = (
         select(_timeline.c.source, _timeline.c.subject, _timeline.c.position)
-        .where(_timeline.c.position.between(lowest + 1, top), _timeline.c.artifact == "", ~moved_on)
+        .where(_timeline.c.position.between(lowest + 1, top), _timeline.c.what.not_in(facts.OURS), ~moved_on)
         .order_by(_timeline.c.position.desc())
         .limit(_FOLDED)
     )

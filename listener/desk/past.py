@@ -1,30 +1,25 @@
 """Subjects as they were: their events, folded again with the code as it is, up to a position or a time."""
 
-import heapq
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
-from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import select, tuple_, union
-
-from listener import acts, errors, views
+from listener import acts, concerning, errors
 from listener.acts import InForce
+from listener.concerning import Subject
 from listener.desk import downloads, status
 from listener.desk.pages import Line
 from listener.desk.reading import Reading
 from listener.interpreter import Interpreter
-from listener.log import event, reader
+from listener.log import event
 from listener.log.event import Event
-from listener.views import PROJECTIONS, Projection
+from listener.views import PROJECTIONS
 from listener.worker.fold import Fold
 from projections import artifacts, packages, timeline
 from projections.facts import Key
 
 _PACKAGES, _TIMELINE, _ARTIFACTS = (PROJECTIONS.index(module) for module in (packages, timeline, artifacts))
 _AT_ONCE: Final = 500
-
-Subject = tuple[str, str]
 
 
 class Moment(NamedTuple):
@@ -39,7 +34,7 @@ class Past:
 
     def __init__(self, in_force: InForce | None) -> None:
         self._interpreter = Interpreter(in_force)
-        self._fold = Fold(_nothing)
+        self._fold = Fold()
 
     def take(self, events: Sequence[Event]) -> None:
         """Fold the next ones."""
@@ -72,10 +67,6 @@ class Past:
         return [(key, state) for key, state in self._fold.states[projection].items() if key[:2] == (source, subject)]
 
 
-def _nothing(_projection: Projection, _keys: Sequence[Key]) -> Mapping[Key, Any]:
-    return {}
-
-
 def folded(at: Reading, subjects: Sequence[Subject], moment: Moment) -> Past:
     """Some subjects as they stood at that moment."""
     past, events = begun(at, subjects, moment)
@@ -85,33 +76,20 @@ def folded(at: Reading, subjects: Sequence[Subject], moment: Moment) -> Past:
 
 
 def begun(at: Reading, subjects: Sequence[Subject], moment: Moment) -> tuple[Past, Iterator[Event]]:
-    """Before the first of their events, and what is to be folded, in order: what was declared to be in force, too."""
-    positions = _positions(at, subjects, moment.position)
-    first, last = (positions[0], positions[-1]) if positions else (0, 0)
-    before = reader.acts(at.log, event.DECISION, acts.IN_FORCE_PATH, until=first, last=20)
-    declared = reader.acts(at.log, event.DECISION, acts.IN_FORCE_PATH, until=last, after=first)[::-1]
-    events = (found for found in _read(at, positions) if happened(found, moment.occurred_at))
-    return Past(acts.newest_in_force(before)), heapq.merge(declared, events, key=attrgetter("position"))
+    """Before the first of their events, and what is to be folded, in order."""
+    found = concerning.positions(at.views, subjects, moment.position)
+    events = concerning.events(at.log, found)
+    if moment.occurred_at is not None:
+        events = (each for each in events if _is_declaration(each) or happened(each, moment.occurred_at))
+    return Past(concerning.before(at.log, found)), events
 
 
-def _positions(at: Reading, subjects: Sequence[Subject], until: int) -> list[int]:
-    """Of all their events, as far as they were folded: what waits behind a fault speaks of a subject, too."""
-    tables = (timeline.TABLE.c, views.parked.c, views.faults.c)
-    each = [
-        select(of.position).where(tuple_(of.source, of.subject).in_(subjects), of.position <= until) for of in tables
-    ]
-    return sorted(at.views.scalars(union(*each)))
+def _is_declaration(found: Event) -> bool:
+    return found.path == acts.IN_FORCE_PATH and found.kind == event.DECISION
 
 
-def _read(at: Reading, positions: Sequence[int]) -> Iterator[Event]:
-    for start in range(0, len(positions), _AT_ONCE):
-        yield from reader.at(at.log, positions[start : start + _AT_ONCE])
-
-
-def happened(found: Event, occurred_at: int | None) -> bool:
+def happened(found: Event, occurred_at: int) -> bool:
     """Whether what it says had happened by then. What carries no time of the provider is known since we heard of it."""
-    if occurred_at is None:
-        return True
     try:
         said = Interpreter().facts(found)
     except errors.Fault:

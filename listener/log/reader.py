@@ -70,11 +70,10 @@ def one(connection: Connection, position: int) -> Event | None:
 
 def at(connection: Connection, positions: Sequence[int]) -> list[Event]:
     """The events at these positions, in order."""
-    found: list[Event] = []
-    for start in range(0, len(positions), _AT_ONCE):
-        page = sorted(positions)[start : start + _AT_ONCE]
-        query = select(_events).where(_events.c.position.in_(page)).order_by(_events.c.position)
-        found += [Event(*row) for row in connection.execute(query)]
+    found, ordered = list[Event](), sorted(positions)
+    for start in range(0, len(ordered), _AT_ONCE):
+        page = _events.c.position.in_(ordered[start : start + _AT_ONCE])
+        found += [Event(*row) for row in connection.execute(select(_events).where(page).order_by(_events.c.position))]
     return found
 
 
@@ -101,3 +100,12 @@ def acts(
     if until is not None:
         query = query.where(_events.c.position <= until)
     return [Event(*row) for row in connection.execute(query.order_by(_events.c.position.desc()).limit(last))]
+
+
+def filed(connection: Connection, kind: str, below: str, until: int | None = None) -> list[tuple[int, str]]:
+    """Positions and paths of all acts of a kind that are filed below a path, in order; from the index alone."""
+    within = (_events.c.path > f"{below}/", _events.c.path < f"{below}0")  # "0" is the letter behind "/"
+    query = select(_events.c.position, _events.c.path).where(_ACTS, _events.c.kind == kind, *within)
+    if until is not None:
+        query = query.where(_events.c.position <= until)
+    return sorted((position, path) for position, path in connection.execute(query))

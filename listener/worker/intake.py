@@ -5,7 +5,7 @@ from typing import Final
 
 from sqlalchemy import Connection, select
 
-from listener import rows, views
+from listener import erased, rows, views
 from listener.interpreter import Interpreter
 from listener.log import reader
 from listener.log.event import Content
@@ -25,7 +25,7 @@ def take_in(log: Connection, generation: Connection, events: Sequence[Content], 
     """Take in the events that follow the checkpoint, in a transaction of the generation; what could not be taken in."""
     after = events[0].position - 1
     fold = Fold(lambda projection, keys: rows.load(generation, projection, keys), stopped(generation))
-    fold.take(events, Interpreter(generations.in_force(log, after)))
+    fold.take(events, Interpreter(generations.in_force(log, after), lambda: erased.subjects(log, after)))
     save(generation, fold)
     note(generation, fold)
     arrive(log, generation, after, events[-1].position, fingerprint)
