@@ -22,6 +22,8 @@ QUARANTINE_PATH: Final = "/quarantine"
 HELD_PATH: Final = "/held"  # what a replay wanted, and who let it go
 ERASED_PATH: Final = "/erased"
 HOLDS_PATH: Final = "/holds"
+FAULTS_PATH: Final = "/faults"  # what to do about events that could not be taken in
+SKIP: Final = "skip"  # leave them out for good
 LIVE: Final = "live"
 LIVE_PATH: Final = "/live"  # which generation of the views was shown from when on
 

@@ -7,10 +7,11 @@ from typing import Final
 
 from sqlalchemy import Connection, select, tuple_, union
 
-from listener import acts, views
+from listener import acts, errors, skipped, views
 from listener.acts import InForce
+from listener.interpreter import Interpreter
 from listener.log import event, reader
-from listener.log.event import Event
+from listener.log.event import Event, Readable
 from projections import timeline
 
 Subject = tuple[str, str]
@@ -18,13 +19,26 @@ Subject = tuple[str, str]
 _AT_ONCE: Final = 500
 
 
-def positions(generation: Connection, subjects: Sequence[Subject], until: int) -> list[int]:
-    """Of all their events, as far as they were folded: what waits behind a fault speaks of a subject, too."""
+def positions(log: Connection, generation: Connection, subjects: Sequence[Subject], until: int) -> list[int]:
+    """Of all their events, as far as they were folded: also what waits behind a fault, or was left out."""
     tables = (timeline.TABLE.c, views.parked.c, views.faults.c)
     each = [
         select(of.position).where(tuple_(of.source, of.subject).in_(subjects), of.position <= until) for of in tables
     ]
-    return sorted(generation.scalars(union(*each)))
+    found = set(generation.scalars(union(*each)))
+    left_out = sorted(position for position in skipped.positions(log) - found if position <= until)
+    found.update(each.position for each in reader.contents_at(log, left_out) if speaks_of(each) & {*subjects})
+    return sorted(found)
+
+
+def speaks_of(found: Readable) -> set[Subject]:
+    """Whom an event speaks of, as far as it can be read; a decision only says what is to be done."""
+    if found.kind == event.DECISION:
+        return set()
+    try:
+        return {(fact.source, fact.subject) for fact in Interpreter().facts(found)}
+    except errors.Fault:
+        return set()
 
 
 def before(log: Connection, found: Sequence[int]) -> InForce | None:

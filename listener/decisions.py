@@ -12,7 +12,7 @@ from listener.quarantine import Kept, Quarantine
 from listener.settings import Source
 from projections import facts
 
-_AT_ONCE = 500  # artifacts that one decision lists
+_AT_ONCE = 500  # artifacts or events that one decision lists
 
 
 def retry(database: Database, artifacts: Sequence[Artifact], operator: str, reason: str) -> list[int]:
@@ -25,11 +25,33 @@ def release(database: Database, artifacts: Sequence[Artifact], operator: str, re
     return _decide(database, facts.RELEASED, acts.HELD_PATH, artifacts, operator, reason)
 
 
+def retry_faults(database: Database, positions: Sequence[int], operator: str, reason: str | None) -> list[int]:
+    """Try these events again, which could not be taken in; the positions of the decisions."""
+    return _about_faults(database, facts.RETRY, positions, operator, reason)
+
+
+def skip(database: Database, positions: Sequence[int], operator: str, reason: str) -> list[int]:
+    """Leave these events out for good, which could not be taken in; the positions of the decisions."""
+    return _about_faults(database, acts.SKIP, positions, operator, reason)
+
+
+def _about_faults(
+    database: Database, action: str, positions: Sequence[int], operator: str, reason: str | None
+) -> list[int]:
+    pages = [tuple(positions[start : start + _AT_ONCE]) for start in range(0, len(positions), _AT_ONCE)]
+    decided = [Act(action, positions=page, reason=reason) for page in pages]
+    return _append(database, [acts.decision(act, operator, acts.FAULTS_PATH) for act in decided])
+
+
 def _decide(
     database: Database, action: str, filed: str, artifacts: Sequence[Artifact], operator: str, reason: str
 ) -> list[int]:
     pages = [tuple(artifacts[start : start + _AT_ONCE]) for start in range(0, len(artifacts), _AT_ONCE)]
     drafts = [acts.decision(Act(action, artifacts=page, reason=reason), operator, filed) for page in pages]
+    return _append(database, drafts)
+
+
+def _append(database: Database, drafts: Sequence[Draft]) -> list[int]:
     with database.writing() as connection:
         return [appended.position for appended in append(connection, drafts)]
 

@@ -35,7 +35,7 @@ class Interpreter:
             return []
         if found.kind not in (event.OUTCOME, event.DECISION):
             return [self._wanting(fact) if fact.stage == facts.COMPLETED else fact for fact in _interpret(found)]
-        if found.path == acts.IN_FORCE_PATH:
+        if found.kind == event.DECISION and found.path == acts.IN_FORCE_PATH:
             self.in_force = acts.read_in_force(found)
             return []
         said = acts.interpret(found)

@@ -4,7 +4,7 @@ import ipaddress
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -87,6 +87,7 @@ class Settings(Section, frozen=True):
     origin: str | None = None
     checkpoint_key: str | None = None
     sources: dict[str, Source] = {}
+    replay: Literal["ask", "auto"] = "ask"
 
     @property
     def folder(self) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
 from sqlalchemy import (
+    Boolean,
     Column,
     Connection,
     ExceptionContext,
@@ -67,7 +68,8 @@ _checkpoint = Table(
 segments = Table(
     "segments",
     _metadata,
-    Column("after", Integer, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("after", Integer, nullable=False),
     Column("fingerprint", Text, nullable=False),
 )
 faults = Table(
@@ -78,6 +80,7 @@ faults = Table(
     Column("subject", Text, primary_key=True, nullable=True),  # null: nobody can tell of whom the event speaks
     Column("error", Text, nullable=False),
     Column("attempts", Integer, nullable=False),
+    Column("tried_with", Text, nullable=False),  # the fingerprint of the code
 )
 parked = Table(
     "parked",
@@ -86,17 +89,29 @@ parked = Table(
     Column("subject", Text, primary_key=True),
     Column("position", Integer, primary_key=True),
 )
+# What was about to be taken in, if the worker died of it.
+trying = Table(
+    "trying",
+    _metadata,
+    Column("id", Integer, primary_key=True),
+    Column("after", Integer, nullable=False),
+    Column("until", Integer, nullable=False),
+    Column("deaths", Integer, nullable=False),
+    Column("interpreted", Boolean, nullable=False),
+    Column("tried_with", Text, nullable=False),
+)
 heartbeat = Table(
     "heartbeat",
     _metadata,
     Column("id", Integer, primary_key=True),
     Column("at", Integer, nullable=False),
 )
+NEWEST_CODE: Final = select(segments.c.fingerprint).order_by(segments.c.number.desc()).limit(1)
 # Subjects with a fault: whatever comes after it waits.
 STOPPED: Final = select(parked.c.source, parked.c.subject).union(
     select(faults.c.source, faults.c.subject).where(faults.c.subject.is_not(None))
 )
-_TABLES: Final = (_checkpoint, segments, faults, parked, heartbeat, *(known.TABLE for known in PROJECTIONS))
+_TABLES: Final = (_checkpoint, segments, faults, parked, trying, heartbeat, *(known.TABLE for known in PROJECTIONS))
 
 # What is lost in a power cut is folded again; the log it is folded from is never at risk here.
 _PRAGMAS: Final = {"journal_mode": "wal", "synchronous": 1, "journal_size_limit": 64 * 1024 * 1024}
@@ -108,6 +123,7 @@ FIRST: Final = "first"  # why a generation was made: the first one …
 PARTED: Final = "parted"  # … the log is not the one that the last generation was folded from …
 RESHAPED: Final = "reshaped"  # … the tables have another shape now …
 DAMAGED: Final = "damaged"  # … the last generation could not be read any more …
+LOST: Final = "lost"  # … or was not there …
 REPLAYED: Final = "replayed"  # … or somebody asked for it
 _CORRUPT, _NOT_A_DATABASE = 11, 26  # https://sqlite.org/rescode.html
 
@@ -157,7 +173,8 @@ class Views:
 
     def _tell_damage(self, context: ExceptionContext) -> None:
         error = context.original_exception
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in (_CORRUPT, _NOT_A_DATABASE):
+        damaged = getattr(error, "sqlite_errorcode", 0) & 0xFF in (_CORRUPT, _NOT_A_DATABASE)
+        if damaged or str(error).startswith(("no such table", "no such column")):
             raise errors.ViewsError(f"{self.path} is damaged ({error}); the worker folds it anew") from error
 
     def create(self, log_id: bytes, origin: str) -> None:
@@ -255,6 +272,11 @@ def move(connection: Connection, position: int, leaf: bytes) -> None:
     moved = _checkpoint.update().where(_checkpoint.c.position < position).values(position=position, leaf=leaf)
     if connection.execute(moved).rowcount != 1:
         raise errors.ViewsError(f"the checkpoint would not move forward to {position}")
+
+
+def folded_by(connection: Connection) -> set[str]:
+    """The fingerprints of all code that folded a part of the generation."""
+    return set(connection.scalars(select(segments.c.fingerprint)))
 
 
 def beat(connection: Connection, at: int) -> None:

@@ -20,7 +20,8 @@ from listener.log.database import Database
 from listener.log.event import Draft, Event
 from listener.quarantine import Quarantine
 from listener.settings import Settings, Source
-from listener.views import PROJECTIONS, Views
+from listener.views import FIRST, PROJECTIONS, Views
+from listener.worker import generations
 from listener.worker.downloads import Downloads
 from listener.worker.projector import Projector
 from projections import artifacts, facts
@@ -69,9 +70,22 @@ def until(condition: Callable[[], object], pause: float = 0.005) -> None:
 def tables(views: Views) -> list[list[str]]:
     """All rows of all projections, and how far they are: what two equal generations share."""
     with views.reading() as connection:
-        wanted = [known.TABLE.name for known in PROJECTIONS] + ["faults", "parked"]
-        queries = [f"SELECT * FROM {table}" for table in wanted] + ["SELECT log_id, position, leaf FROM checkpoint"]
+        whole = [known.TABLE.name for known in PROJECTIONS] + ["parked"]
+        queries = [f"SELECT * FROM {table}" for table in whole] + [
+            "SELECT position, source, subject, error FROM faults",  # not how often they were tried
+            "SELECT log_id, position, leaf FROM checkpoint",
+        ]
         return [sorted(map(repr, connection.exec_driver_sql(query))) for query in queries]
+
+
+def fresh(database: Database, folder: Path, code: str) -> Projector:
+    """A projector with views in another folder than the log's, which begin with nothing."""
+    folder.mkdir(exist_ok=True)
+    with database.reading() as connection:
+        views = Views(folder, generations.live(connection) or 1)
+        if not views.path.exists():
+            views.create(reader.log_id(connection), FIRST)
+    return Projector(database, folder, code)
 
 
 class Log:
@@ -224,9 +238,9 @@ def history() -> list[Draft]:
     ]
 
 
-def in_force(*wanted: str) -> Draft:
-    """A declaration of which documents are wanted of the source."""
-    return acts.in_force(InForce(acts.IN_FORCE, "0", "0", "0", {SOURCE: SourceInForce("onespan", wanted)}))
+def in_force(*wanted: str, code: str = "0") -> Draft:
+    """A declaration of which documents are wanted of the source, and of the fingerprint of the code."""
+    return acts.in_force(InForce(acts.IN_FORCE, "0", code, "0", {SOURCE: SourceInForce("onespan", wanted)}))
 
 
 def failed(name: str = ZIP, **fields: Any) -> Draft:

@@ -32,9 +32,9 @@ from listener.demo.wire import Asked
 from listener.log import event, reader
 from listener.log.database import Database
 from listener.log.event import Event, content_hash, entry_of, leaf_hash
-from listener.worker.projector import Projector
 from projections import facts
 from tests.rig import BOTH, EVIDENCE, NOON, ZIP, paths, tables, until
+from tests.rig import fresh as begun
 from tests.serving import KEY, Serving
 
 CLIENTS: Final = 4
@@ -279,8 +279,7 @@ class Survival:
 
     def assert_views(self) -> None:
         """The views that lived through it are those of a projector that folds the log in peace."""
-        (self.data / "fresh").mkdir()
-        fresh = Projector(self.database, self.data / "fresh", "code")
+        fresh = begun(self.database, self.data / "fresh", "code")
         with capture_logs():
             fresh.catch_up()
         with self.live().reading() as connection:

@@ -123,7 +123,7 @@ def told(tree: ast.Module, _code: str) -> list[str]:
 
 
 EVERYWHERE = ("listener/*", "projections/*")
-OPENING_VIEWS = ("projector", "renewal", "replay")
+OPENING = ("projector", "rebuilding", "renewal", "replay")  # rooms of the worker that open views
 RULES = [
     Rule(
         "the meaning imports nothing of the machine, and one projection never imports another",
@@ -202,17 +202,18 @@ RULES = [
         "from listener.worker.projector import Projector",
     ),
     Rule(
-        "what was so before is folded in one place, by the worker's fold, and by nothing else of the worker's",
+        "what was so before is folded in one place, as the worker does it, and by nothing else of the worker's",
         ("listener/desk/past.py",),
         only(
             "listener.acts",
             "listener.concerning",
             "listener.desk",
             "listener.errors",
+            "listener.fingerprint",
             "listener.interpreter",
             "listener.log",
             "listener.views",
-            "listener.worker.fold",
+            "listener.worker.anew",
             "projections",
         ),
         "from listener.worker.projector import Projector",
@@ -247,7 +248,7 @@ RULES = [
     # Which generation is live may change while they run: only the log's database tells.
     Rule(
         "views are opened where the live generation is known",
-        (*EVERYWHERE, "!listener/desk/reading.py", *(f"!listener/worker/{name}.py" for name in OPENING_VIEWS)),
+        (*EVERYWHERE, "!listener/desk/reading.py", *(f"!listener/worker/{name}.py" for name in OPENING)),
         never_calls("Views"),
         "found = Views(folder, 1)",
     ),

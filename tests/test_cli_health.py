@@ -226,7 +226,10 @@ def test_an_event_could_not_be_taken_in(tmp_path: Path) -> None:
     """The sentence shows the first; an authentic callback is stored whatever it holds."""
     nonsense = Draft(event.CALLBACK, "onespan", "onespan", b"nonsense", "[]", "POST", "/callbacks/onespan")
     site = Site(tmp_path).filled(nonsense, nonsense)
-    assert alarm(site) == "events that could not be taken in: 2; the first: 'signlog show 2'"
+    assert alarm(site) == (
+        "events that could not be taken in: 2; the first: 'signlog faults show 2'. Mend the code and restart "
+        "'signlog serve'; or leave one out: 'signlog faults skip N --reason …'"
+    )
     assert site.run("health", "--json").json["faults"] == 2
 
 

@@ -41,7 +41,7 @@ def test_there_are_the_commands_of_this_version() -> None:
     assert {" ".join(words) for words in COMMANDS if words} == {
         "serve", "demo", "events", "show", "status", "timeline", "explain", "erase", "hold", "health",
         "downloads", "downloads list", "downloads retry", "downloads release",
-        "replay", "faults", "faults list", "faults show",
+        "replay", "faults", "faults list", "faults show", "faults retry", "faults skip",
         "quarantine", "quarantine list", "quarantine show", "quarantine accept", "quarantine drop",
     }  # fmt: skip
 

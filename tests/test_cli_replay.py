@@ -10,6 +10,7 @@ from listener import bootstrap
 from listener.cli.replay import telling
 from listener.log import event, reader
 from listener.worker.projector import Projector
+from tests.rig import until
 from tests.site import ONESPAN, SIGNLOG, Site, callback, environment, shapes
 from tests.test_worker_replay import wrong_handler
 
@@ -186,3 +187,44 @@ def test_the_most_telling_examples_are_of_different_kinds() -> None:
     assert found[:3] == [("status", "SENT"), ("status", "DRAFT"), ("signers", "{'a': 1}")]
     assert len(found) == 10
     assert ("timeline", "x") not in found
+
+
+def test_one_subject_is_replayed_alone(site: Site) -> None:
+    """What this code makes of it is shown, nothing is applied, and no plan is left behind; exit 0 either way."""
+    before = sorted(path.name for path in site.data.iterdir())
+    found = site.run("replay", "--subject", "onespan", "-c", "--json").json
+    assert [(change["field"], change["before"], change["after"]) for change in found["changes"]][:2] == [
+        ("status", "SENT", "COMPLETED"),
+        ("stage", "in_progress", "completed"),
+    ]
+    assert {document["how"] for document in found["documents"]} == {"wanted"}
+    for other in ("b", "never heard of"):
+        done = site.run("replay", "--subject", "onespan", other)
+        assert (done.code, done.out, "the same" in done.err) == (0, "", True)
+    assert {*before, "signlog-replay.lock"} >= {path.name for path in site.data.iterdir()}
+    assert site.run("replay", "--apply", "0" * 64).code == 1
+
+
+def test_yes_asks_nothing(site: Site) -> None:
+    """Planned and applied in one; once more, there is nothing to change."""
+    assert site.run("replay", "--yes", "--json").json["held"] == 4
+    assert site.run("status", "onespan", "a", "--json").json["stage"] == "completed"
+    assert site.run("replay", "--plan", "--json").json["different"] is False
+
+
+@pytest.mark.parametrize("replay", ["ask", "auto"])
+def test_a_worker_with_other_code_replays_if_it_may(site: Site, replay: str) -> None:
+    """By itself only where that is configured; its documents are held then."""
+    site.configure(f'replay = "{replay}"\n{ONESPAN}')
+    with subprocess.Popen([SIGNLOG, "serve", "--worker"], cwd=site.folder, env=environment()) as worker:
+        try:
+            if replay == "auto":
+                until(lambda: stages(site)["a"] == "completed")
+                until(lambda: site.run("downloads", "list", "--state", "held", "--json").lines)
+            else:
+                site.append(callback("PACKAGE_CREATE", "new"))
+                until(lambda: "new" in stages(site))
+                assert site.run("health", "--json").json["replay_pending"]
+                assert stages(site)["a"] == "in_progress"
+        finally:
+            worker.terminate()

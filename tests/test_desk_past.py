@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pytest
 
-from listener import acts, errors, fingerprint, times
+from listener import acts, decisions, errors, fingerprint, times
 from listener.acts import InForce, SourceInForce
 from listener.desk import as_of, explain, status
 from listener.desk.pages import Line
@@ -15,6 +15,7 @@ from listener.desk.reading import Reading, reading
 from listener.log import event, reader
 from listener.log.append import append
 from listener.log.event import Draft
+from listener.worker.projector import Projector
 from projections import course
 from tests import rig
 from tests.rig import EVIDENCE, SOURCE, Worker
@@ -126,13 +127,75 @@ def test_a_fault_is_told_with_what_it_stopped(lived: Lived, at: Reading) -> None
     assert found["last_position"] < fault["position"]
 
 
-def test_mended_code_answers_behind_the_fault(lived: Lived, at: Reading, monkeypatch: pytest.MonkeyPatch) -> None:
+def faulty(tmp_path: Path, code: str) -> Site:
+    """A package whose fourth change of status was too much for this code, and what came behind it."""
+    site = Site(tmp_path)
+    stages = ("ACTIVATE", "DEACTIVATE", "ACTIVATE", "EXPIRE", "ACTIVATE")
+    names = [callback(f"PACKAGE_{stage}", at=f"2026-11-20T09:0{at}:00Z") for at, stage in enumerate(stages)]
+    site.append(*names, callback("SIGNER_COMPLETE", at="2026-11-20T09:30:00Z", sessionUser="s"))
+    folded_by(site, code)
+    return site
+
+
+def folded_by(site: Site, code: str) -> None:
+    """Fold what there is with this code."""
+    with pytest.MonkeyPatch.context() as patched, site.opened() as database:
+        patched.setattr(course, "MOST_STEPS", 3)
+        projector = Projector(database, site.data, code)
+        projector.catch_up()
+        projector.close()
+
+
+def now_and_then(site: Site, position: int) -> tuple[Line | None, Line | None]:
+    """What the views show of it, and how it stood at a position."""
+    with site.looked_at() as at:
+        return status.one(at, "onespan", ID), as_of.one(at, "onespan", ID, as_of.moment(at, str(position)))
+
+
+def test_mended_code_answers_behind_the_fault(tmp_path: Path) -> None:
     """Also for what waits: the answer is of the code as it is now."""
-    monkeypatch.setattr(course, "MOST_STEPS", 1000)
-    found = as_of.one(at, SOURCE, "flooded", Moment(lived.moments[-1]))
+    shown, found = now_and_then(faulty(tmp_path, "old"), 7)
+    assert shown is not None
     assert found is not None
-    assert found["as_of"]["faults"] == []
-    assert found["last_position"] > lived.said[lived.moments[-1]][SOURCE, "flooded"]["last_position"]
+    assert (shown["last_position"], shown["signers"]) == (4, [])
+    assert (found["last_position"], found["as_of"]["faults"]) == (7, [])
+    assert found["signers"][0]["completed"] is True
+
+
+def test_what_this_code_failed_at_is_not_tried_again(tmp_path: Path) -> None:
+    """It may be the death of whoever tries: it is a fault, as it is shown, though it would be none now."""
+    shown, found = now_and_then(faulty(tmp_path, fingerprint.fingerprint()), 7)
+    assert shown is not None
+    assert found is not None
+    assert found.pop("as_of")["faults"] == [{"position": 5, "error": found_error(tmp_path)}]
+    assert found == shown
+
+
+def found_error(tmp_path: Path) -> str:
+    """What the views say is wrong."""
+    with Site(tmp_path).looked_at() as at:
+        error: str = at.views.exec_driver_sql("SELECT error FROM faults").scalar_one()
+    return error
+
+
+def test_a_decision_to_skip_is_obeyed_from_where_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the views obey it: in front of it the fault stops the package, behind it what waits is taken in."""
+    monkeypatch.setattr(course, "MOST_STEPS", 3)
+    code = fingerprint.fingerprint()
+    site = faulty(tmp_path, code)
+    for skipped in (5, 6):  # the second one is a fault only when the first is none any more
+        with site.opened() as database:
+            decisions.skip(database, [skipped], "operator", "a test")
+        folded_by(site, code)
+    shown, found = now_and_then(site, 9)
+    assert shown is not None
+    assert found is not None
+    assert found.pop("as_of")["faults"] == []
+    assert found == shown
+    assert found["signers"][0]["completed"] is True
+    _, before = now_and_then(site, 7)
+    assert before is not None
+    assert (before["signers"], before["as_of"]["faults"][0]["position"]) == ([], 5)
 
 
 # What is explained

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from listener import bootstrap, fingerprint
-from listener.desk import events, search
+from listener import bootstrap, decisions, fingerprint
+from listener.desk import events, faults, search
 from listener.desk.events import Filter
 from listener.desk.pages import Line
+from listener.desk.reading import reading
 from listener.desk.search import Search, Span
 from listener.interpreter import Interpreter
 from listener.log import event, reader
@@ -27,7 +28,14 @@ NAMES = ("PACKAGE_COMPLETE", "PACKAGE_ACTIVATE", "document/ready", "retry", "in 
 TEXTS = ("PACKAGE_", "Грешен", "flooded", "no such text", '"', "")
 
 
-@pytest.fixture(scope="module", params=["not folded", "half folded", "folded"])
+def fold(database: Database, folder: Path) -> None:
+    """Let the views catch up."""
+    projector = Projector(database, folder, fingerprint.fingerprint())
+    projector.catch_up()
+    projector.close()
+
+
+@pytest.fixture(scope="module", params=["not folded", "half folded", "folded", "folded, without what was skipped"])
 def asked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Database, Path]]:
     """A log with a bit of everything, of which the views have folded a part; a fault, and facts that wait behind it."""
     found = rig.settings(tmp_path_factory.mktemp("asked"), sources={})
@@ -35,15 +43,20 @@ def asked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         patched.setattr(course, "MOST_STEPS", 5)
         rig.add(database, rig.in_force(*rig.BOTH), *rig.history()[:60])
         if request.param != "not folded":
-            projector = Projector(database, found.folder, fingerprint.fingerprint())
-            projector.catch_up()
-            projector.close()
+            fold(database, found.folder)
         rig.add(database, *rig.history()[60:])
-        if request.param == "folded":
-            projector = Projector(database, found.folder, fingerprint.fingerprint())
-            projector.catch_up()
-            projector.close()
+        if request.param.startswith("folded"):
+            fold(database, found.folder)
+        while request.param.endswith("skipped") and (left := faults_of(database, found.folder)):
+            decisions.skip(database, left, "somebody", "why")
+            fold(database, found.folder)
         yield database, found.folder
+
+
+def faults_of(database: Database, folder: Path) -> list[int]:
+    """The positions of those that are there."""
+    with reading(database, folder) as at:
+        return [fault["position"] for fault in faults.several(at)]
 
 
 @pytest.fixture(autouse=True)

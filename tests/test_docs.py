@@ -20,6 +20,7 @@ from listener.settings_layers import Form
 from tests.site import Site, callback, environment, stored, until
 from tests.test_cli_asking import AS_OF, EXPLAINED
 from tests.test_cli_erase import ERASED, HOLD
+from tests.test_cli_faults import COLUMNS as FAULT
 from tests.test_cli_health import KEYS
 from tests.test_cli_reading import ARTIFACT, EVENT, FACT, REFUSED, SUBJECT, WHOLE
 
@@ -153,6 +154,7 @@ SHAPES = {
     "erase": ERASED,
     "hold": HOLD,
     "health": KEYS,
+    "faults list": FAULT,
     "downloads list": {"source", "subject", *ARTIFACT},
     "quarantine list": REFUSED,
     "quarantine show": {"peer", "headers", "body"},

@@ -123,8 +123,9 @@ def test_an_unreadable_declaration_is_a_fault_and_changes_nothing() -> None:
 
 
 def test_only_a_decision_declares() -> None:
-    """A callback posted to a path of that name does not."""
+    """A callback posted to a path of that name does not, nor does anything else."""
     interpreter = Interpreter()
+    assert interpreter.facts(declaration(here=BOTH)._replace(kind=event.OUTCOME)) == []
     body = declaration(here=BOTH).body or b""
     forged = Draft(event.CALLBACK, "here", "onespan", body, path=acts.IN_FORCE_PATH)
     with pytest.raises(errors.Fault, match="no packageId"):

@@ -15,39 +15,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from listener import times
 from listener.log import event
 from listener.providers import evrotrust, onespan
 from projections import course, facts, packages
 from projections.course import CONTRADICTED, NO, YES
 from projections.facts import Fact
 from projections.packages import Document, Signer, State
-
-ID: Final = "LWsUTvGgE4WpOvaQPT16idnxNj8="
-START: Final = 1_795_341_600_000_000  # 2026-11-22T10:00:00Z
-MS: Final = 1000
-MINUTE: Final = 60_000 * MS
-LATE: Final = START + 24 * 60 * MINUTE  # when everything has happened
-
-STAGES: Final = {
-    "": "in_progress",
-    "DRAFT": "draft",
-    "SENT": "in_progress",
-    "COMPLETED": "completed",
-    "ARCHIVED": "completed",
-    "DECLINED": "declined",
-    "OPTED_OUT": "declined",
-    "EXPIRED": "expired",
-}
-
+from tests.lives import ID, LATE, MINUTE, MS, NEXT, STAGES, START, End, Life, after, arrivals, body, lives
 
 # Callbacks and answers, as the log would give them
-
-
-def body(name: str, at: int | None = None, **fields: Any) -> bytes:
-    """A callback's body; `at` is the provider's clock in microseconds."""
-    clock = {} if at is None else {"createdDate": times.written(at)}
-    return json.dumps({"name": name, "packageId": ID, **fields, **clock}).encode()
 
 
 def heard(content: bytes, position: int, recorded_at: int) -> Fact:
@@ -90,15 +66,6 @@ def fold(found: Sequence[Fact]) -> State:
 def told(*names: str) -> list[Fact]:
     """One callback after the other, a minute apart, each heard at once."""
     return [heard(body(name, START + at * MINUTE), at + 1, START + at * MINUTE) for at, name in enumerate(names)]
-
-
-class End(NamedTuple):
-    """Where a package stands, without anything that says how we came to know."""
-
-    status: str
-    stage: str
-    trashed: bool = False
-    confirmed: str = NO
 
 
 def end(found: Sequence[Fact]) -> End:
@@ -206,111 +173,6 @@ def test_whatever_is_heard_before_the_creation_is_in_progress() -> None:
     sent = heard(body("PACKAGE_ACTIVATE", START + MS), 3, LATE)
     assert end([signed]) == End("SENT", "in_progress")
     assert end([signed, created, sent]) == End("SENT", "in_progress")
-
-
-# Lives
-
-
-class Life(NamedTuple):
-    """A package's life: callbacks as (clock, body), where it stood since when, and who did what."""
-
-    said: tuple[tuple[int, bytes], ...]
-    stood: tuple[tuple[int, End], ...]
-    signers: dict[str, Signer]
-    documents: dict[str, Document]
-
-    @property
-    def end(self) -> End:
-        """Where it stands at last."""
-        return self.at(LATE)
-
-    def at(self, time: int) -> End:
-        """Where it stood at a time."""
-        return [stood for since, stood in self.stood if since <= time or since == START][-1]
-
-
-NEXT: Final = {
-    "DRAFT": {"PACKAGE_ACTIVATE": "SENT"},
-    "SENT": {
-        "PACKAGE_DEACTIVATE": "DRAFT",
-        "PACKAGE_COMPLETE": "COMPLETED",
-        "PACKAGE_DECLINE": "DECLINED",
-        "PACKAGE_OPT_OUT": "OPTED_OUT",
-        "PACKAGE_EXPIRE": "EXPIRED",
-    },
-    "COMPLETED": {"PACKAGE_ARCHIVE": "ARCHIVED"},
-    "ARCHIVED": {"PACKAGE_RESTORE": "COMPLETED"},
-    "EXPIRED": {"PACKAGE_DEACTIVATE": "DRAFT", "PACKAGE_ACTIVATE": "SENT"},
-    "DECLINED": {"PACKAGE_DEACTIVATE": "DRAFT"},
-    "OPTED_OUT": {"PACKAGE_DEACTIVATE": "DRAFT"},
-}
-ALWAYS: Final = {"PACKAGE_TRASH", "PACKAGE_DELETE"}
-
-
-def possible(stands: End) -> list[str]:
-    """What can happen to a package that stands there (sheet: the life cycle)."""
-    if stands.stage == "deleted":
-        return ["PACKAGE_ACTIVATE"]
-    if stands.trashed:
-        return ["PACKAGE_RESTORE", "PACKAGE_DELETE"]
-    return sorted(NEXT[stands.status].keys() | ALWAYS)
-
-
-def after(stands: End, name: str) -> End:
-    """Where it stands then."""
-    if name == "PACKAGE_TRASH":
-        return stands._replace(trashed=True)
-    if name == "PACKAGE_RESTORE" and stands.trashed:
-        return stands._replace(trashed=False)
-    if name == "PACKAGE_DELETE":
-        return stands._replace(stage="deleted")
-    status = "SENT" if stands.stage == "deleted" else NEXT[stands.status][name]
-    return stands._replace(status=status, stage=STAGES[status])
-
-
-@st.composite
-def lives(draw: st.DrawFn) -> Life:
-    """A life of some steps, each some milliseconds after the one before, with signers at work in between."""
-    at, stands = START, End("DRAFT", "draft")
-    said, stood = [(at, body("PACKAGE_CREATE", at))], [(at, stands)]
-    signers: dict[str, Signer] = {}
-    documents: dict[str, Document] = {}
-    for _ in range(draw(st.integers(0, 10))):
-        at += draw(st.sampled_from([1, 7, 60_000])) * MS
-        if stands == End("SENT", "in_progress") and draw(st.booleans()):
-            said.append((at, draw(deeds(at, signers, documents))))
-            continue
-        name = draw(st.sampled_from(possible(stands)))
-        stands = after(stands, name)
-        said.append((at, body(name, at, sessionUser="sender")))
-        stood.append((at, stands))
-    return Life(tuple(said), tuple(stood), signers, documents)
-
-
-@st.composite
-def deeds(draw: st.DrawFn, at: int, signers: dict[str, Signer], documents: dict[str, Document]) -> bytes:
-    """Something that a signer does, noted with signers and documents."""
-    by, paper = draw(st.sampled_from(["ana", "boris"])), draw(st.sampled_from(["lease", "annex"]))
-    name = draw(st.sampled_from(["DOCUMENT_VIEWED", "DOCUMENT_SIGNED", "SIGNER_COMPLETE", "KBA_FAILURE", "consent"]))
-    signer, document = signers.get(by, Signer()), documents.get(paper, Document())
-    signers[by] = signer
-    if name == "consent":
-        return body("DOCUMENT_SIGNED", at, sessionUser=by, documentId="default-consent")
-    if name == "SIGNER_COMPLETE":
-        signers[by] = msgspec.structs.replace(signer, completed=True)
-    if name == "DOCUMENT_SIGNED":
-        signers[by] = msgspec.structs.replace(signer, documents=tuple(sorted({*signer.documents, paper})))
-        documents[paper] = msgspec.structs.replace(document, signed=True)
-    if name == "DOCUMENT_VIEWED":
-        documents[paper] = msgspec.structs.replace(document, viewed=True)
-    return body(name, at, sessionUser=by, documentId=paper if name.startswith("DOCUMENT") else None)
-
-
-@st.composite
-def arrivals(draw: st.DrawFn, number: int) -> list[int]:
-    """Which of so many callbacks arrives when: each at least once, in any order, some repeatedly."""
-    repeated = draw(st.lists(st.integers(0, number - 1), max_size=5))
-    return draw(st.permutations([*range(number), *repeated]))
 
 
 class Case(NamedTuple):

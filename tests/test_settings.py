@@ -73,6 +73,7 @@ KEYS = [
     ("sources.onespan.vendor_number", '"v"', "v", "v"),
     ("sources.onespan.private_keys", '["p"]', "p", ("p",)),
     ("sources.onespan.artifacts", "[]", "[]", ()),
+    ("replay", '"auto"', "auto", "auto"),
 ]
 # What lets a source in while another of its keys is looked at.
 LETS_IN = ("callback_keys", "allow", "path_secret", "unauthenticated")

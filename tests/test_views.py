@@ -116,7 +116,7 @@ def move_and_note(made: Views, faults: int) -> None:
     with made.writing() as connection:
         views.move(connection, 5, b"leaf")
         for _ in range(faults):
-            connection.execute(views.faults.insert().values((1, "onespan", "a", "x", 1)))
+            connection.execute(views.faults.insert().values((1, "onespan", "a", "x", 1, "code")))
 
 
 def test_a_write_that_fails_leaves_nothing(made: Views) -> None:
@@ -133,7 +133,7 @@ def test_one_event_may_be_a_fault_of_several_subjects(made: Views) -> None:
     """A decision names many; also an event of nobody stands beside them."""
     with made.writing() as connection:
         for subject in ("a", "b", None):
-            connection.execute(views.faults.insert().values((1, "onespan", subject, "x", 1)))
+            connection.execute(views.faults.insert().values((1, "onespan", subject, "x", 1, "code")))
         connection.execute(views.parked.insert().values(("onespan", "c", 2)))
     with made.reading() as connection:
         stopped = sorted(tuple(row) for row in connection.execute(views.STOPPED))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy import text
 
-from listener import acts, bootstrap, errors, fingerprint, holds
+from listener import acts, bootstrap, decisions, errors, fingerprint, holds
 from listener.acts import Artifact
 from listener.desk import status
 from listener.log import erase as erased_log
@@ -26,9 +26,9 @@ from listener.log.event import Draft, Event
 from listener.only import OnlyOne
 from listener.views import Views
 from listener.worker.blanking import Order, blank_subject
+from listener.worker.catching_up import fold_next
 from listener.worker.claims import Claims
 from listener.worker.erasure import Erased, Erasure
-from listener.worker.projector import fold_next
 from projections import course
 from tests import logbook, rig
 from tests.rig import holds as found_in
@@ -276,6 +276,30 @@ def test_what_waits_behind_a_fault_is_erased_as_well(tmp_path: Path, monkeypatch
     with site.looked_at() as at:
         assert at.views.execute(text("SELECT count(*) FROM parked")).scalar_one() == 0
         assert at.views.execute(text("SELECT count(*) FROM faults")).scalar_one() == 0
+
+
+def test_what_was_left_out_is_erased_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody decided to skip a fault: the views tell nothing of that event any more."""
+    monkeypatch.setattr(course, "MOST_STEPS", 1)
+    site = Site(tmp_path, ONESPAN)
+    site.filled(callback("PACKAGE_CREATE"), callback("PACKAGE_DECLINE", message=SECRETS[0]))
+    with site.opened() as database:
+        decisions.skip(database, [3], "operator", "a test")
+    site.fold()
+    with site.looked_at() as at:
+        assert at.views.execute(text("SELECT count(*) FROM faults")).scalar_one() == 0
+    assert erase(site).positions == (2, 3)
+    assert found_in(site.data, SECRETS) == []
+
+
+def test_what_a_replay_of_one_package_left_behind_is_removed(tmp_path: Path) -> None:
+    """Whoever was killed there left a folder with views in it."""
+    site = site_of(tmp_path)
+    scratch = site.data / "replay-x"
+    scratch.mkdir()
+    (scratch / "signlog-views-9.db").write_text(SECRETS[0])
+    erase(site)
+    assert not scratch.exists()
 
 
 # Races

@@ -24,8 +24,9 @@ from listener.providers import onespan
 from listener.views import Views
 from listener.worker import ahead, generations, going_live
 from listener.worker import plan as plans
+from listener.worker.catching_up import fold_next
 from listener.worker.plan import Plan
-from listener.worker.projector import Projector, fold_next
+from listener.worker.projector import Projector
 from listener.worker.replay import Replay
 from projections import artifacts, course, packages, timeline
 from tests.rig import (

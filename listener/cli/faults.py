@@ -1,23 +1,31 @@
-"""signlog faults: list, show."""
+"""signlog faults: list, show, retry, skip."""
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 import typer
 
 from listener import errors
 from listener.cli import options, output
-from listener.cli.options import Config, Json
+from listener.cli.options import Config, Json, Reason
 
-_COLUMNS = ("position", "source", "subject", "waiting", "error", "attempts")
+_COLUMNS = ("position", "source", "subject", "waiting", "error", "attempts", "this_code")
+_NEXT = (
+    "When the code is mended, restart 'signlog serve': each is tried again. 'signlog faults retry' tries them now, "
+    "'signlog faults skip N --reason …' leaves one out."
+)
+_DECIDED = "The worker does it now; 'signlog faults' shows what is left."
 
 _ON_A_SCREEN = 50
 
-_HELP = """List events that could not be taken in. Or show those of one.
+_HELP = """List events that could not be taken in. Or try them again, or leave them out.
 
 Example: signlog faults
 """
 
 app = typer.Typer(cls=options.ListFirst, help=_HELP)
+
+Why = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why; it is kept in the log.")]
 
 
 @app.command("list")
@@ -29,8 +37,7 @@ def list_(
 ) -> None:
     """List events that no projection could take in.
 
-    What comes later about the same subject waits behind them; everything else goes on. When the code is mended,
-    'signlog replay' takes them in.
+    What comes later about the same subject waits behind them; everything else goes on.
 
     Example: signlog faults list
     """
@@ -42,10 +49,12 @@ def list_(
             rows = desk.several(at, after, limit or (None if json else _ON_A_SCREEN))
         if json:
             output.json_value(rows)
-        else:
-            output.table(rows, _COLUMNS, "There are no faults." if not after else f"There are none behind {after}.")
-            if limit is None and len(rows) >= _ON_A_SCREEN:
-                output.note(f"There may be more; go on with --after {rows[-1]['position']}, or see all with --json.")
+            return
+        output.table(rows, _COLUMNS, "There are no faults." if not after else f"There are none behind {after}.")
+        if limit is None and len(rows) >= _ON_A_SCREEN:
+            output.note(f"There may be more; go on with --after {rows[-1]['position']}, or see all with --json.")
+        if rows:
+            output.note(_NEXT)
 
 
 @app.command("show")
@@ -63,7 +72,7 @@ def show(
         from listener.desk.reading import reading
 
         with reading(database, found.folder) as at:
-            rows = desk.of(at, position)
+            rows = desk.of(at, [position])
         if not rows:
             raise errors.NotFoundError(f"{position} has no fault; 'signlog faults' lists those that have")
         if json:
@@ -71,4 +80,71 @@ def show(
             return
         for row in rows:
             output.fields(row)
-        output.note(f"'signlog show {position}' shows the event. When the code is mended: signlog replay")
+        output.note(f"'signlog show {position}' shows the event. {_NEXT}")
+
+
+@app.command("retry")
+def retry(
+    positions: Annotated[
+        list[int] | None, typer.Argument(metavar="[POSITION]…", min=1, help="Of the events; without any, all of them.")
+    ] = None,
+    reason: Why = None,
+    json: Json = False,
+    config: Config = None,
+) -> None:
+    """Try faults again now, and then what waits behind them.
+
+    The decision lists each event, and is kept in the log. After a change of the code nobody need type this: the worker
+    tries each fault again when it starts.
+
+    Example: signlog faults retry 17
+    """
+    with options.opened(config) as (found, database):
+        from listener import decisions
+        from listener.desk import faults as desk
+        from listener.desk.reading import reading
+
+        with reading(database, found.folder) as at:
+            rows = desk.named(at, positions) if positions else desk.several(at)
+        if not rows:
+            raise errors.NotFoundError("nothing to try again: there are no faults")
+        decided = decisions.retry_faults(database, _positions(rows), options.operator(), reason)
+        _told(decided, rows, json)
+
+
+@app.command("skip")
+def skip(
+    positions: Annotated[list[int], typer.Argument(metavar="POSITION…", min=1, help="Of the events.")],
+    reason: Reason,
+    json: Json = False,
+    config: Config = None,
+) -> None:
+    """Leave events out for good, and take in what waits behind them.
+
+    The decision lists each event; it and its reason are kept in the log, and every replay obeys it. An event that a
+    replay with other code takes in is not left out there.
+
+    Example: signlog faults skip 17 --reason 'a test of the provider'
+    """
+    with options.opened(config) as (found, database):
+        from listener import decisions
+        from listener.desk import faults as desk
+        from listener.desk.reading import reading
+
+        with reading(database, found.folder) as at:
+            rows = desk.named(at, positions)
+        decided = decisions.skip(database, _positions(rows), options.operator(), reason)
+        _told(decided, rows, json)
+
+
+def _positions(rows: Sequence[Mapping[str, Any]]) -> list[int]:
+    return sorted({row["position"] for row in rows})
+
+
+def _told(decided: list[int], rows: Sequence[Mapping[str, Any]], json: bool) -> None:
+    named = [{key: row[key] for key in ("position", "source", "subject")} for row in rows]
+    if json:
+        output.json_value({"positions": decided, "faults": named})
+    else:
+        output.table(named, ("position", "source", "subject"))
+        output.note(_DECIDED)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json as encoding
+import os
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from listener.worker.replay import Progress, Replay
 
 _EXAMPLES = 10
+_GIVES_WAY = 10  # to the door, whatever is under way here
 _LONGEST = 60  # of a value in a table; --json and --subject show it whole
 
 
@@ -24,11 +26,13 @@ def replay(
     apply: Annotated[
         str | None, typer.Option("--apply", metavar="DIGEST", help="Do what the plan of this digest shows.")
     ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Plan and apply without a question.")] = False,
     accept_faults: Annotated[bool, typer.Option("--accept-faults", help="Even with new faults.")] = False,
     rollback: Annotated[bool, typer.Option("--rollback", help="Go back to what the last replay replaced.")] = False,
     purge: Annotated[bool, typer.Option("--purge", help="Remove what is not live: plans, and the way back.")] = False,
     subject: Annotated[
-        tuple[str, str] | None, typer.Option(metavar="SOURCE ID", help="Show one subject of the plan in full.")
+        tuple[str, str] | None,
+        typer.Option(metavar="SOURCE ID", help="Replay one subject, shown in full; with --plan, its part."),
     ] = None,
     json: Json = False,
     config: Config = None,
@@ -39,10 +43,11 @@ def replay(
 
     Example: signlog replay --plan
     """
-    _one_thing(plan, apply is not None, rollback, purge, json)
+    _one_thing(subject is not None and not plan, plan, apply is not None, rollback, purge, yes, json)
     with options.opened(config) as (found, database):
         from listener import bootstrap
 
+        os.nice(_GIVES_WAY)
         known = bootstrap.replay(found, database)
         if apply is not None:
             _apply(known, apply, accept_faults, json)
@@ -50,15 +55,20 @@ def replay(
             _roll_back(known, json)
         elif purge:
             _purge(known, json)
+        elif subject is not None and not plan:
+            _one(known, subject, json)
+        elif yes:
+            _at_once(known, accept_faults, json)
         else:
             _walk(known, subject, plan, accept_faults, json)
 
 
-def _one_thing(plan: bool, apply: bool, rollback: bool, purge: bool, json: bool) -> None:
-    if sum((plan, apply, rollback, purge)) > 1:
-        raise typer.BadParameter("one of --plan, --apply, --rollback and --purge at a time")
-    if json and not (plan or apply or rollback or purge):
-        raise typer.BadParameter("--json goes with --plan, --apply, --rollback or --purge: a question needs a person")
+def _one_thing(*said: bool) -> None:
+    *things, json = said
+    if sum(things) > 1:
+        raise typer.BadParameter("one of --plan, --apply, --rollback, --purge, --yes and --subject (but with --plan)")
+    if json and not any(things):
+        raise typer.BadParameter("--json goes with --plan, --yes, --apply …: a question needs a person")
 
 
 def _walk(known: "Replay", subject: tuple[str, str] | None, plan: bool, accept_faults: bool, json: bool) -> None:
@@ -68,6 +78,25 @@ def _walk(known: "Replay", subject: tuple[str, str] | None, plan: bool, accept_f
         _decide(known, report, accept_faults)
     elif not json:
         _say_what_next(report)
+
+
+def _one(known: "Replay", subject: tuple[str, str], json: bool) -> None:
+    """Replay one subject; nothing changes."""
+    with _progress() as told:
+        found = known.of_subject(*subject, told)
+    changes = [change._asdict() for change in found.changes] if found else []
+    if json:
+        documents = [{"name": name, "how": how} for how, name in found.documents] if found else []
+        output.json_value({"source": subject[0], "id": subject[1], "changes": changes, "documents": documents})
+    else:
+        _whole(changes, "This code makes the same of it as is shown.")
+
+
+def _at_once(known: "Replay", accept_faults: bool, json: bool) -> None:
+    report = _planned(known, None)
+    if not json:
+        _show(report, False, False)
+    _apply(known, report["digest"], accept_faults, json)
 
 
 def _planned(known: "Replay", subject: tuple[str, str] | None) -> dict[str, Any]:
@@ -137,13 +166,19 @@ def _progress() -> Iterator["Progress"]:
         "folding",
         progress.BarColumn(),
         progress.MofNCompleteColumn(),
+        progress.TextColumn("{task.fields[rate]}"),
         progress.TimeRemainingColumn(),
         console=Console(stderr=True),
         transient=True,
     )
     with bar:
-        task = bar.add_task("")
-        yield lambda more, whole: bar.update(task, advance=more, total=whole)
+        task = bar.add_task("", rate="")
+
+        def tell(more: int, whole: int) -> None:
+            speed = bar.tasks[0].speed
+            bar.update(task, advance=more, total=whole, rate=f"{speed:,.0f}/s" if speed else "")
+
+        yield tell
 
 
 def _show(report: dict[str, Any], whole: bool, json: bool) -> None:
@@ -151,7 +186,7 @@ def _show(report: dict[str, Any], whole: bool, json: bool) -> None:
         output.json_value(report)
         return
     if whole:
-        _whole(report["changes"])
+        _whole(report["changes"], "The plan changes nothing of it.")
         return
     output.fields(_summary(report))
     if report["transitions"]:
@@ -216,9 +251,9 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else encoding.dumps(value, ensure_ascii=False)
 
 
-def _whole(changes: list[dict[str, Any]]) -> None:
+def _whole(changes: list[dict[str, Any]], unchanged: str) -> None:
     if not changes:
-        output.note("The plan changes nothing of it.")
+        output.note(unchanged)
     for change in changes:
         output.fields({"field": change["field"], "before": _text(change["before"]), "after": _text(change["after"])})
         output.line()

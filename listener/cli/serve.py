@@ -1,9 +1,12 @@
 """signlog serve."""
 
+import contextlib
 import os
 import socket
+import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,7 +49,7 @@ def serve(
         if door:
             _door(found, config, socket_fd, parent_fd)
         elif worker:
-            _worker(found, parent_fd)
+            _worker(found, config, parent_fd)
         else:
             _supervise(found, config)
 
@@ -98,7 +101,7 @@ def _door(found: "Settings", config: Path | None, socket_fd: int | None, parent_
         server.serve(bootstrap.door(found, database), sock, parent_fd=parent_fd)
 
 
-def _worker(found: "Settings", parent_fd: int | None) -> None:
+def _worker(found: "Settings", config: Path | None, parent_fd: int | None) -> None:
     import signal
 
     from listener import bootstrap, parent
@@ -111,5 +114,24 @@ def _worker(found: "Settings", parent_fd: int | None) -> None:
         parent.alive(parent_fd, stop.set)
     else:
         output.note(f"signlog works on the log in {found.folder}")
-    with bootstrap.log(found) as database, bootstrap.worker(found, database) as (projector, downloads):
+    with (
+        bootstrap.log(found) as database,
+        bootstrap.worker(found, database) as (projector, downloads),
+        _replaying(found.replay == "auto" and projector.mixed, config),
+    ):
         loop.run(projector, downloads, stop)
+
+
+@contextlib.contextmanager
+def _replaying(wanted: bool, config: Path | None) -> Iterator[None]:
+    """Meanwhile, where it is configured and the code changed, `signlog replay --yes` in a process of its own."""
+    if not wanted:
+        yield
+        return
+    named = ["--config", str(config)] if config is not None else []
+    command = [sys.executable, "-m", "listener", "replay", "--yes", "--json", *named]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as replay:  # noqa: S603
+        try:
+            yield
+        finally:
+            replay.terminate()

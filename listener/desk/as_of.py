@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import Connection, exists, func, select
 
 from listener import __version__, acts, errors, fingerprint, times, views
-from listener.desk import pages, past, status
+from listener.desk import pages, status
 from listener.desk.pages import LOOK_AT, Line, Page
 from listener.desk.past import Moment, Past
 from listener.desk.reading import Reading, reading
@@ -35,7 +35,7 @@ def moment(at: Reading, known: str | None = None, so: str | None = None) -> Mome
 
 def one(at: Reading, source: str, subject: str, when: Moment) -> Line | None:
     """A subject as it stood, and under `as_of` what that goes by; None if nothing was known of it."""
-    folded = past.folded(at, [(source, subject)], when)
+    folded = Past(at, [(source, subject)], when).whole()
     return _shown(folded, source, subject, told(at, when))
 
 
@@ -84,7 +84,7 @@ def page(at: Reading, wanted: status.Filter, when: Moment, count: int, before: i
     """Subjects as they stood, those first that had last moved. A page folds a bounded number of them."""
     top = when.position if before is None else min(before - 1, when.position)
     moved, more = _moved(at, wanted.source, when.position, top)
-    folded = past.folded(at, [(source, subject) for source, subject, _ in moved], when)
+    folded = Past(at, [(source, subject) for source, subject, _ in moved], when).whole()
     going_by, lines = told(at, when), list[Line]()
     for source, subject, position in moved:
         found = _shown(folded, source, subject, going_by)

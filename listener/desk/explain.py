@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from listener import errors, times
-from listener.desk import past
 from listener.desk.pages import Line
-from listener.desk.past import Moment
+from listener.desk.past import Moment, Past
 from listener.desk.reading import Reading
 from listener.log.event import Event
 
@@ -18,10 +17,9 @@ def explain(at: Reading, source: str, subject: str, field: str, when: Moment) ->
 
     Raises NotFoundError for a field that the subject does not have, with those that it has.
     """
-    folding, events = past.begun(at, [(source, subject)], when)
+    folding = Past(at, [(source, subject)], when)
     value, by, told, fields = None, None, None, dict[str, Any]()
-    for found in events:
-        folding.take([found])
+    for found in folding.turns():
         shown = folding.shown(source, subject)
         fields = fields_of(shown) if shown else {}
         if fields.get(field) != value:

@@ -85,7 +85,10 @@ def _views(at: Reading, settings: Settings, alarms: list[str]) -> dict[str, Any]
     if pending:
         alarms.append("other code than today's folded a part of the views; 'signlog replay' shows what that changes")
     if faults:
-        alarms.append(f"events that could not be taken in: {len(faults)}; the first: 'signlog show {faults[0]}'")
+        alarms.append(
+            f"events that could not be taken in: {len(faults)}; the first: 'signlog faults show {faults[0]}'. "
+            "Mend the code and restart 'signlog serve'; or leave one out: 'signlog faults skip N --reason …'"
+        )
     if contradicted:
         source, subject = contradicted[0]
         alarms.append(
@@ -174,8 +177,7 @@ def _lacking(source: str, settings: Settings) -> str | None:
 
 def _mixed(at: Reading) -> bool:
     """Whether other code than today's folded a part of the live generation."""
-    folded = set(at.views.scalars(select(views.segments.c.fingerprint)))
-    return bool(folded - {fingerprint.fingerprint()})
+    return bool(views.folded_by(at.views) - {fingerprint.fingerprint()})
 
 
 def _source(log: Connection, name: str, settings: Settings) -> dict[str, Any]:

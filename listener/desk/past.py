@@ -1,11 +1,9 @@
 """Subjects as they were: their events, folded again with the code as it is, up to a position or a time."""
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
-from typing import Any, Final, NamedTuple
+from typing import NamedTuple, Self
 
-from listener import acts, concerning, errors
-from listener.acts import InForce
+from listener import acts, errors, fingerprint
 from listener.concerning import Subject
 from listener.desk import downloads, status
 from listener.desk.pages import Line
@@ -14,12 +12,10 @@ from listener.interpreter import Interpreter
 from listener.log import event
 from listener.log.event import Event
 from listener.views import PROJECTIONS
-from listener.worker.fold import Fold
+from listener.worker.anew import Anew
 from projections import artifacts, packages, timeline
-from projections.facts import Key
 
 _PACKAGES, _TIMELINE, _ARTIFACTS = (PROJECTIONS.index(module) for module in (packages, timeline, artifacts))
-_AT_ONCE: Final = 500
 
 
 class Moment(NamedTuple):
@@ -30,27 +26,37 @@ class Moment(NamedTuple):
 
 
 class Past:
-    """Some subjects while they are folded in memory. The only room of the desk that knows how to fold."""
+    """Some subjects while they are folded up to a moment. The only room of the desk that knows how to fold."""
 
-    def __init__(self, in_force: InForce | None) -> None:
-        self._interpreter = Interpreter(in_force)
-        self._fold = Fold()
+    def __init__(self, at: Reading, subjects: Sequence[Subject], moment: Moment) -> None:
+        self._anew = Anew(at.log, at.views, subjects, moment.position, fingerprint.fingerprint())
+        self._occurred_at = moment.occurred_at
 
-    def take(self, events: Sequence[Event]) -> None:
-        """Fold the next ones."""
-        self._fold.take(events, self._interpreter)
+    def whole(self) -> Self:
+        """All of it folded."""
+        for _ in self.turns():
+            pass
+        return self
+
+    def turns(self) -> Iterator[Event]:
+        """Fold event by event; each is given when it is folded."""
+        for found in self._anew.events():
+            if self._occurred_at is None or _is_declaration(found) or happened(found, self._occurred_at):
+                self._anew.take(found)
+                yield found
 
     def shown(self, source: str, subject: str) -> Line | None:
         """A subject as it stands now, with its documents; None while nothing is known of it."""
-        state = self._fold.states[_PACKAGES].get((source, subject))
-        known = [(str(key[2]), known) for key, known in self._of(_ARTIFACTS, source, subject)]
-        known.sort(key=lambda pair: (pair[1].last_position, pair[0]))
-        kept = [downloads.shown(name, known) for name, known in known]
+        state = self._anew.fold.states[_PACKAGES].get((source, subject))
+        known = self._anew.fold.states[_ARTIFACTS].items()
+        named = [(str(key[2]), artifact) for key, artifact in known if key[:2] == (source, subject)]
+        named.sort(key=lambda pair: (pair[1].last_position, pair[0]))
+        kept = [downloads.shown(name, artifact) for name, artifact in named]
         return None if state is None else status.shown(source, subject, state, kept)
 
     def told(self, source: str, subject: str, position: int) -> tuple[str, str] | None:
         """Name and text of what the event there says of a subject."""
-        for (at, *of, _artifact), said in self._fold.states[_TIMELINE].items():
+        for (at, *of, _artifact), said in self._anew.fold.states[_TIMELINE].items():
             if (at, *of) == (position, source, subject):
                 return said.name, said.text
         return None
@@ -59,29 +65,9 @@ class Past:
         """Its events that could not be taken in: nothing behind the first of them was."""
         return [
             {"position": fault.position, "error": fault.error}
-            for fault in self._fold.faults
+            for fault in self._anew.fold.faults
             if (fault.source, fault.subject) == (source, subject)
         ]
-
-    def _of(self, projection: int, source: str, subject: str) -> list[tuple[Key, Any]]:
-        return [(key, state) for key, state in self._fold.states[projection].items() if key[:2] == (source, subject)]
-
-
-def folded(at: Reading, subjects: Sequence[Subject], moment: Moment) -> Past:
-    """Some subjects as they stood at that moment."""
-    past, events = begun(at, subjects, moment)
-    while page := list(islice(events, _AT_ONCE)):
-        past.take(page)
-    return past
-
-
-def begun(at: Reading, subjects: Sequence[Subject], moment: Moment) -> tuple[Past, Iterator[Event]]:
-    """Before the first of their events, and what is to be folded, in order."""
-    found = concerning.positions(at.views, subjects, moment.position)
-    events = concerning.events(at.log, found)
-    if moment.occurred_at is not None:
-        events = (each for each in events if _is_declaration(each) or happened(each, moment.occurred_at))
-    return Past(concerning.before(at.log, found)), events
 
 
 def _is_declaration(found: Event) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Select, func, select, text
 
-from listener import errors, views
+from listener import errors, skipped, views
 from listener.desk import events
 from listener.desk.events import Filter
 from listener.desk.pages import LOOK_AT, Line
@@ -142,8 +142,8 @@ def _candidates(log: Connection, at: Reading | None, wanted: Filter, span: Span)
 
 
 def _of_subject(at: Reading, subject: str, span: Span) -> Found:
-    """By the views: what was told of it, what waits behind a fault, and the fault."""
-    found: set[int] = set()
+    """By the views: what was told of it, what waits behind a fault, and the fault; and what was left out."""
+    found = set(skipped.positions(at.log))
     for table in (_timeline, _faults, _parked):
         for source in _sources(at.views):
             query = select(table.position).where(table.source == source, table.subject == subject)
@@ -160,9 +160,9 @@ def _sources(connection: Connection) -> Iterator[str]:
 
 
 def _named(at: Reading, wanted: Filter, span: Span) -> Found:
-    """What tells a fact of that name; what a fault stopped, so that nobody told; and decisions: some are no facts."""
+    """What tells a fact of that name, what nobody told because of a fault, and decisions: some of them are no facts."""
     near = span.near
-    found = set(_by_people(at.log, event.DECISION, near))
+    found = {*_by_people(at.log, event.DECISION, near), *skipped.positions(at.log)}
     for of, named in ((_timeline, (_timeline.name == wanted.name,)), (_faults, ()), (_parked, ())):
         query = select(of.position).where(*named).distinct()
         found.update(at.views.scalars(_ordered(query, of.position, near, _READ)))
@@ -201,5 +201,6 @@ def _ordered(query: Select[Any], position: Any, span: Span, count: int | None) -
 
 def _first(positions: Iterable[int], span: Span) -> Found:
     """As many as are read for one page."""
-    ordered = sorted(positions, reverse=span.newest_first)[:_READ]
+    within = {position for position in positions if span.first <= position <= span.last}
+    ordered = sorted(within, reverse=span.newest_first)[:_READ]
     return Found(ordered, ordered[-1] if len(ordered) == _READ else span.end)

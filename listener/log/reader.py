@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, select, text
+from sqlalchemy import ColumnElement, Connection, func, select, text
 
 from listener.log import schema
 from listener.log.database import Database
@@ -49,6 +49,12 @@ def contents(connection: Connection, after: int, limit: int, until: int | None =
         query = query.where(_events.c.position <= until)
     # As the driver gives them: to make a Row of each before would cost as much again.
     return [Content(*row) for row in connection.execute(query).cursor.fetchall()]
+
+
+def contents_at(connection: Connection, positions: Sequence[int]) -> list[Content]:
+    """What is to be interpreted of these events, in order; a few hundred at a time."""
+    query = _CONTENTS.where(_events.c.position.in_(positions)).order_by(_events.c.position)
+    return [Content(*row) for row in connection.execute(query)]
 
 
 _CONTENTS = select(*(_events.c[name] for name in Content._fields))
@@ -109,3 +115,10 @@ def filed(connection: Connection, kind: str, below: str, until: int | None = Non
     if until is not None:
         query = query.where(_events.c.position <= until)
     return sorted((position, path) for position, path in connection.execute(query))
+
+
+def next_act(connection: Connection, kind: str, path: str, after: int) -> int | None:
+    """The position of the first event behind a position that `acts` would give."""
+    found = select(func.min(_events.c.position)).where(_ACTS, _events.c.kind == kind, _events.c.path == path)
+    position: int | None = connection.scalar(found.where(_events.c.position > after))
+    return position

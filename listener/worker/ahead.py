@@ -19,6 +19,7 @@ from listener import errors
 from listener.interpreter import Interpreter
 from listener.log import reader
 from listener.log.database import Database, read_only
+from listener.worker import revisiting
 from listener.worker.fold import Faulty
 from projections.facts import Fact
 
@@ -28,10 +29,14 @@ _LENGTH: Final = struct.Struct("<I")
 
 
 class Piece(msgspec.Struct, array_like=True, gc=False):
-    """What some events say, and which could not be read. `last` is the position of the last of them."""
+    """What some events say, and which could not be read. `last` is the position of the last of them.
+
+    A decision about faults is the last of its piece: it `decides` what becomes of those before.
+    """
 
     last: int
     events: int
+    decides: bool
     facts: list[Fact]
     faults: list[Faulty]
 
@@ -81,7 +86,7 @@ def _receive(stream: IO[bytes]) -> Piece:
 
 def _read(log: Connection, after: int, until: int, interpreter: Interpreter) -> Piece | None:
     """The next piece behind a position; None if there is none."""
-    events = reader.contents(log, after, EVENTS, until)
+    events = reader.contents(log, after, EVENTS, revisiting.stretch(log, after, until))
     if not events:
         return None
     found: list[Fact] = []
@@ -91,7 +96,7 @@ def _read(log: Connection, after: int, until: int, interpreter: Interpreter) -> 
             found += interpreter.facts(event)
         except errors.Fault as fault:
             faults.append(Faulty(event.position, event.source, None, str(fault)))
-    return Piece(events[-1].position, len(events), found, faults)
+    return Piece(events[-1].position, len(events), revisiting.decides(events[-1]), found, faults)
 
 
 def _main(log: Path, until: int) -> None:

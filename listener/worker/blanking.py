@@ -8,7 +8,6 @@ from sqlalchemy import Connection, func, select
 from listener import acts, concerning, erased, errors, holds, times, views
 from listener.acts import Act
 from listener.concerning import Subject
-from listener.interpreter import Interpreter
 from listener.log import erase, event, reader, schema
 from listener.log.append import append, now
 from listener.log.database import Database
@@ -44,7 +43,7 @@ def blank_subject(database: Database, live: Views | None, subject: Subject, orde
     found, head = _speaking_of(database, live, subject)
     with database.writing() as log:
         _assert_free(log, subject)
-        found += [each.position for each in _behind(log, head) if subject in _subjects(each)]
+        found += [each.position for each in _behind(log, head) if subject in concerning.speaks_of(each)]
         open_ones = sorted(set(found) - erase.blank(log, found))
         if not open_ones:
             return Blanked(_decided_before(log, subject), (), (subject,))
@@ -62,7 +61,7 @@ def blank_strays(database: Database, positions: Sequence[int], order: Order) -> 
         decisions = [each.position for each in found if each.kind == event.DECISION]
         if decisions:
             raise errors.ErasureRefused(f"event {decisions[0]} is a decision: what was decided is never erased")
-        subjects = {subject for each in found for subject in _subjects(each)}
+        subjects = {subject for each in found for subject in concerning.speaks_of(each)}
         for subject in subjects:
             _assert_free(log, subject)
         open_ones = tuple(each.position for each in found if each.body is not None)
@@ -82,9 +81,9 @@ def _speaking_of(database: Database, live: Views | None, subject: Subject) -> tu
     """Positions, and how far the log was looked at: by the views as far as they know, else event by event."""
     found, known = list[int](), 0
     if live is not None:
-        with live.reading() as generation:
+        with live.reading() as generation, database.reading() as log:
             known = views.checkpoint(generation).position
-            found = concerning.positions(generation, [subject], known)
+            found = concerning.positions(log, generation, [subject], known)
     with database.reading() as log:
         found = [each.position for each in reader.at(log, found) if each.kind != event.DECISION]
     while True:
@@ -92,7 +91,7 @@ def _speaking_of(database: Database, live: Views | None, subject: Subject) -> tu
             page = reader.contents(log, known, _AT_ONCE)
         if not page:
             return found, known
-        found += [each.position for each in page if subject in _subjects(each)]
+        found += [each.position for each in page if subject in concerning.speaks_of(each)]
         known = page[-1].position
 
 
@@ -100,16 +99,6 @@ def _behind(log: Connection, position: int) -> Iterator[Readable]:
     while page := reader.contents(log, position, _AT_ONCE):
         yield from page
         position = page[-1].position
-
-
-def _subjects(found: Readable) -> set[Subject]:
-    """Whom an event speaks of, as far as it can be read; decisions are about subjects, and are kept."""
-    if found.kind == event.DECISION:
-        return set()
-    try:
-        return {(fact.source, fact.subject) for fact in Interpreter().facts(found)}
-    except errors.Fault:
-        return set()
 
 
 def _assert_free(log: Connection, subject: Subject) -> None:

@@ -9,18 +9,28 @@ from listener import rows
 from listener.log import reader
 from listener.log.database import Database
 from listener.views import Views
-from listener.worker import ahead, intake
-from listener.worker.fold import Fold
+from listener.worker import ahead, faults, intake, revisiting
+from listener.worker.ahead import Piece
+from listener.worker.fold import Fold, Subject
 
 Told = Callable[[int], None]  # so many more events were folded
 
 MOST_STATES: Final = 60_000  # of one projection, in memory: about 2 kB each
 
 
-def build(database: Database, generation: Views, origin: str, fingerprint: str, until: int, told: Told) -> None:
-    """Make the generation of all events up to a position; nobody may look at it before this returns.
+def build(
+    database: Database,
+    generation: Views,
+    origin: str,
+    fingerprint: str,
+    until: int,
+    told: Told = lambda _events: None,
+    only: Subject | None = None,
+) -> None:
+    """Make the generation of all events up to a position, or `only` one subject's part of it.
 
-    What was killed half way is of no use, and is thrown away by whoever builds next.
+    Nobody may look at it before this returns. What was killed half way is of no use, and is thrown away by whoever
+    builds next.
     """
     with database.reading() as log:
         log_id = reader.log_id(log)
@@ -28,15 +38,24 @@ def build(database: Database, generation: Views, origin: str, fingerprint: str, 
         fold, last = Fold(), 0
         for piece in ahead.pieces(database, until):
             fold.faults += piece.faults
-            fold.take_facts(piece.facts)
+            fold.take_facts(piece.facts, only)
+            faults.note(connection, fold, fingerprint)
+            if piece.decides:
+                _obey(database, connection, fold, piece, fingerprint)
             _make_room(connection, fold)
             last = piece.last
             told(piece.events)
         _save_all(connection, fold)
-        intake.note(connection, fold)
         if last:
             with database.reading() as log:
                 intake.arrive(log, connection, 0, last, fingerprint)
+
+
+def _obey(database: Database, connection: Connection, fold: Fold, piece: Piece, fingerprint: str) -> None:
+    """Do what a decision says about faults; they are noted, and the states stay in memory."""
+    with database.reading() as log:
+        [decided] = reader.contents_at(log, [piece.last])
+        revisiting.obey(log, connection, fold, decided, fingerprint)
 
 
 def _make_room(connection: Connection, fold: Fold) -> None:

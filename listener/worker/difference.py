@@ -84,6 +84,16 @@ def differences(both: Connection) -> Iterator[Difference]:
             raise errors.ViewsError(f"a row of {subject} in {source} cannot be read: {error}") from error
 
 
+def difference(both: Connection, source: str, subject: str) -> Difference | None:
+    """What they say differently of one subject; None if nothing."""
+    _begin(both)
+    both.execute(_differing.insert().values((source, subject)))
+    old, new = (next(_subjects(both, tables), None) for tables in (_BEFORE, _AFTER))
+    nothing: Rows = tuple([] for _ in PROJECTIONS)
+    before, after = old[1] if old else nothing, new[1] if new else nothing
+    return None if before == after else _difference(source, subject, before, after)
+
+
 def in_both(both: Connection) -> int:
     """How many packages both generations know."""
     before, after = _BEFORE[_PACKAGES], _AFTER[_PACKAGES]
@@ -95,13 +105,18 @@ def _find(both: Connection) -> None:
 
     The database compares: to carry every row of both into Python took longer than to build one.
     """
-    _differing.drop(both, checkfirst=True)
-    _differing.create(both)
+    _begin(both)
+    found = 0  # only subjects that are new to it are counted
     for before, after in zip(_BEFORE, _AFTER, strict=True):
-        found = _add(both, _not_so_in(before, after))
+        found += _add(both, _not_so_in(before, after))
         # Where every row has its equal and there are as many, there is nothing more to look for.
         if found or _count(both, before) != _count(both, after):
-            _add(both, _lacking_in(after, before))
+            found += _add(both, _lacking_in(after, before))
+
+
+def _begin(both: Connection) -> None:
+    _differing.drop(both, checkfirst=True)
+    _differing.create(both)
 
 
 def _add(both: Connection, subjects: Select[Any]) -> int:

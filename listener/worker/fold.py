@@ -21,6 +21,7 @@ class Faulty(NamedTuple):
     source: str
     subject: str | None
     error: str
+    attempts: int = 1
 
 
 def nothing(_projection: Projection, _keys: Sequence[Key]) -> Mapping[Key, Any]:
@@ -46,13 +47,27 @@ class Fold:
     def take(self, events: Sequence[Readable], interpreter: Interpreter, only: Subject | None = None) -> None:
         """Interpret the events and apply what they say, of everybody or `only` of one subject."""
         found = [fact for event in events for fact in self._interpret(event, interpreter)]
-        self.take_facts(found if only is None else [fact for fact in found if (fact.source, fact.subject) == only])
+        self.take_facts(found, only)
 
-    def take_facts(self, found: Sequence[Fact]) -> None:
-        """Apply what some events say."""
+    def take_facts(self, found: Sequence[Fact], only: Subject | None = None) -> None:
+        """Apply what some events say, of everybody or `only` of one subject."""
+        if only is not None:
+            found = [fact for fact in found if (fact.source, fact.subject) == only]
         self._load(found)
         for fact in found:
             self._apply(fact)
+
+    def leave_out(self, event: Readable, of: Iterable[Subject], error: str, attempts: int = 1) -> None:
+        """Take nothing of an event in: it is a fault of these subjects, or of nobody who could be named."""
+        subjects = list(dict.fromkeys(of))
+        for subject in subjects:
+            if subject in self.stopped:
+                self.parked.append((*subject, event.position))
+            else:
+                self.stopped.add(subject)
+                self.faults.append(Faulty(event.position, *subject, error, attempts))
+        if not subjects:
+            self.faults.append(Faulty(event.position, event.source, None, error, attempts))
 
     def _interpret(self, event: Readable, interpreter: Interpreter) -> Sequence[Fact]:
         try:

@@ -1,10 +1,15 @@
 """Which generation of the views is shown, and whether it belongs to this log."""
 
+from pathlib import Path
+from typing import Final
+
 from sqlalchemy import Connection, select
 
 from listener import acts
 from listener.log import event, reader, schema
 from listener.views import Checkpoint
+
+SCRATCH: Final = "replay-"  # how folders begin in which a generation is built that nobody will be shown
 
 
 def live(log: Connection) -> int | None:
@@ -30,3 +35,14 @@ def bound(log: Connection, checkpoint: Checkpoint) -> bool:
 def in_force(log: Connection, position: int) -> acts.InForce | None:
     """The newest declaration up to a position."""
     return acts.newest_in_force(reader.acts(log, event.DECISION, acts.IN_FORCE_PATH, until=position, last=20))
+
+
+def first_in_force(log: Connection) -> acts.InForce | None:
+    """The oldest declaration of the log."""
+    return acts.newest_in_force(reversed(reader.acts(log, event.DECISION, acts.IN_FORCE_PATH)))
+
+
+def numbers(folder: Path) -> set[int]:
+    """The generations whose files are there, shown or not."""
+    stems = [path.stem.removeprefix("signlog-views-") for path in folder.glob("signlog-views-*.db")]
+    return {int(stem) for stem in stems if stem.isdecimal()}

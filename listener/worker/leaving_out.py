@@ -9,13 +9,12 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, Table, func, select, tuple_
 
-from listener import concerning, views
+from listener import views
 from listener.concerning import Subject
-from listener.interpreter import Interpreter
 from listener.log.database import Database
 from listener.views import Views
-from listener.worker import intake
-from listener.worker.fold import Fold
+from listener.worker import faults, intake
+from listener.worker.anew import Anew
 from projections import packages, timeline
 
 _TABLES: Final = (
@@ -23,11 +22,19 @@ _TABLES: Final = (
     views.heartbeat,
     views.faults,
     views.parked,
+    views.trying,
     *(projection.TABLE for projection in views.PROJECTIONS),
 )
 
 
-def copy(database: Database, old: Views, new: Views, subjects: Collection[Subject], positions: Collection[int]) -> None:
+def copy(
+    database: Database,
+    old: Views,
+    new: Views,
+    subjects: Collection[Subject],
+    positions: Collection[int],
+    fingerprint: str,
+) -> None:
     """Make `new` of what `old` shows, but for these subjects, whoever else these events speak of, and their faults.
 
     Nobody may look at `new` before this returns. A projector may go on with `old` meanwhile, with whatever it read of
@@ -42,7 +49,7 @@ def copy(database: Database, old: Views, new: Views, subjects: Collection[Subjec
             kept = select(views.beside(table)).where(*_kept(views.beside(table), gone, positions))
             connection.execute(table.insert().from_select(table.c.keys(), kept))
         for subject in gone:
-            _fold(database, old, connection, subject, before.position)
+            _fold(database, old, connection, subject, before.position, fingerprint)
         if before.position:
             views.move(connection, before.position, before.leaf)
 
@@ -63,13 +70,11 @@ def _kept(table: Table, gone: Collection[Subject], positions: Collection[int]) -
         yield table.c.position.not_in(positions)
 
 
-def _fold(database: Database, old: Views, new: Connection, subject: Subject, until: int) -> None:
+def _fold(database: Database, old: Views, new: Connection, subject: Subject, until: int, fingerprint: str) -> None:
     """Decisions about it are kept, and it may have been called back about since."""
-    with old.reading() as shown:
-        found = concerning.positions(shown, [subject], until)
-    fold = Fold()
-    with database.reading() as log:
-        fold.take(list(concerning.events(log, found)), Interpreter(concerning.before(log, found)), only=subject)
-    fold.faults = [fault for fault in fold.faults if (fault.source, fault.subject) == subject]
-    intake.save(new, fold)
-    intake.note(new, fold)
+    with database.reading() as log, old.reading() as shown:
+        anew = Anew(log, shown, [subject], until, fingerprint)
+        for found in anew.events():
+            anew.take(found, only=subject)
+    intake.save(new, anew.fold)
+    faults.note(new, anew.fold, fingerprint)

@@ -176,10 +176,8 @@ class Draft:
 
 def bind(log: Connection, checkpoint: Checkpoint, live: int, both: Connection, fingerprint: str) -> Binding:
     """What a plan at the checkpoint of the live generation, which lies beside, is about."""
-    # Segments that began at the checkpoint or later folded none of what is compared.
     table = views.beside(views.segments)
-    earlier = select(table).where(table.c.after < checkpoint.position).order_by(table.c.after)
-    segments = tuple((row.after, row.fingerprint) for row in both.execute(earlier))
+    segments = tuple((row.after, row.fingerprint) for row in both.execute(select(table).order_by(table.c.number)))
     return Binding(
         checkpoint.log_id.hex(),
         checkpoint.position,

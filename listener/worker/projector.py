@@ -1,6 +1,5 @@
 """Keeps the live generation of the views up to date with the log."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
@@ -11,8 +10,10 @@ from listener.log import reader
 from listener.log.append import now
 from listener.log.database import Database
 from listener.views import Views
-from listener.worker import generations, intake
-from listener.worker.fold import Faulty
+from listener.worker import generations
+from listener.worker.catching_up import fold_next
+from listener.worker.rebuilding import rebuild
+from listener.worker.tries import Tries
 
 _log = structlog.get_logger()
 
@@ -24,6 +25,7 @@ class Projector:
         self._database = database
         self._folder = folder
         self._fingerprint = fingerprint
+        self._tries: Tries | None = None
         self._open()
 
     def catch_up(self) -> int:
@@ -38,6 +40,12 @@ class Projector:
         with self.views.writing() as connection:
             views.beat(connection, now())
 
+    @property
+    def mixed(self) -> bool:
+        """Whether other code than ours folded a part of what is shown."""
+        with self.views.reading() as connection:
+            return bool(views.folded_by(connection) - {self._fingerprint})
+
     def close(self) -> None:
         """Let go of the views."""
         self.views.close()
@@ -45,19 +53,24 @@ class Projector:
     def fold_some(self) -> int:
         """Fold the next events, if there are any; how many."""
         try:
-            taken, faults = fold_next(self._database, self.views, self._fingerprint, only_live=True)
+            taken, faults = fold_next(self._database, self.views, self._fingerprint, tries=self._live_tries())
         except errors.Superseded:  # somebody applied a replay, or took one back
             return self._switch()
         except errors.Parted:
-            return self._set_aside(views.PARTED)
+            return self._rebuild(views.PARTED)
         for fault in faults:
             _log.error("fault", **fault._asdict())
         return taken
 
+    def _live_tries(self) -> Tries:
+        if self._tries is None or self._tries.generation is not self.views:
+            self._tries = Tries(self.views, self._fingerprint)
+        return self._tries
+
     def mend(self, error: errors.ViewsError) -> None:
-        """Throw views away that cannot be read, and begin the next generation: they are no more than an opinion."""
+        """Throw views away that cannot be read, and build them anew: they are no more than an opinion."""
         damaged = self.views
-        self._set_aside(views.DAMAGED)
+        self._rebuild(views.DAMAGED)
         damaged.discard()
         _log.error("views_damaged", generation=damaged.generation, error=str(error))
 
@@ -70,61 +83,41 @@ class Projector:
         return 1
 
     def _open(self) -> None:
-        """The live generation; a new one if the live one cannot be read, or has another shape."""
+        """The live generation; another one if it is lost, cannot be read, or has another shape."""
         with self._database.writing() as connection:
-            generation = generations.live(connection) or generations.flip(connection, 1)
-        self.views = Views(self._folder, generation)
+            shown = generations.live(connection) or self._begin(connection)
+        self.views = Views(self._folder, shown)
         try:
-            if not self._fits():
-                self._set_aside(views.RESHAPED)
+            origin = self._unfit()
         except errors.ViewsError as error:
             self.mend(error)
+        else:
+            if origin is not None:
+                self._rebuild(origin)
 
-    def _fits(self) -> bool:
-        with self._database.reading() as connection:
-            log_id = reader.log_id(connection)
-        self.views.create(log_id, views.FIRST)
+    def _begin(self, connection: Connection) -> int:
+        """The first generation. Shown only when it is there: what is shown and is not there was lost."""
+        first = Views(self._folder, 1)
+        if not first.path.exists():  # else somebody was killed here, or another log's views lie there
+            first.create(reader.log_id(connection), views.FIRST)
+            first.close()
+        return generations.flip(connection, 1)
+
+    def _unfit(self) -> str | None:
+        """Why the live generation cannot be gone on with, if so."""
+        if not self.views.path.exists():
+            return views.LOST
         with self.views.reading() as connection:
-            return views.made_of(connection) == views.shape()
+            return None if views.made_of(connection) == views.shape() else views.RESHAPED
 
-    def _set_aside(self, origin: str) -> int:
-        """Leave the live generation as it is, and begin the next one from the first event."""
+    def _rebuild(self, origin: str) -> int:
+        """Build another generation from the first event on, then show it. The one that was shown stays as it is."""
         old = self.views
-        with self._database.writing() as connection:
-            if generations.live(connection) == old.generation:  # else another projector was here first
-                self._begin(connection, old.generation + 1, origin)
-            self.views = Views(self._folder, generations.live(connection) or 1)
+        _log.error("views_rebuilding", origin=origin, old=old.generation)
+        try:
+            self.views = rebuild(self._database, self._folder, self._fingerprint, origin)
+        except errors.ReplayRefused:  # another generation went live meanwhile
+            return self._switch()
         old.close()
-        _log.error("views_set_aside", origin=origin, old=old.generation, new=self.views.generation)
+        _log.error("views_rebuilt", origin=origin, old=old.generation, new=self.views.generation)
         return 1
-
-    def _begin(self, connection: Connection, generation: int, origin: str) -> None:
-        new = Views(self._folder, generation)
-        new.discard()
-        new.create(reader.log_id(connection), origin)
-        new.close()
-        generations.flip(connection, generation)
-
-
-def fold_next(
-    database: Database, generation: Views, fingerprint: str, until: int | None = None, only_live: bool = False
-) -> tuple[int, Sequence[Faulty]]:
-    """Fold the next events into any generation, none behind `until`; how many, and what could not be taken in.
-
-    Raises Parted if the generation was folded from another log, and with `only_live` Superseded if another is shown.
-    """
-    with generation.reading() as connection:
-        before = views.checkpoint(connection)
-    with database.reading() as log:
-        if only_live and generations.live(log) != generation.generation:
-            raise errors.Superseded(f"{generation.path} is not shown any more")
-        if not generations.bound(log, before):
-            raise errors.Parted(f"{generation.path} was folded from another log")
-        events = intake.following(log, before, until)
-        if not events:
-            return 0, ()
-        with generation.writing() as connection:
-            # Another projector may have folded these since: its checkpoint tells, and this transaction shuts it out.
-            if views.checkpoint(connection) != before:
-                return len(events), ()
-            return len(events), intake.take_in(log, connection, events, fingerprint)

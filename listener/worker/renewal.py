@@ -15,9 +15,9 @@ from listener.log.append import now
 from listener.log.database import Database
 from listener.views import Views
 from listener.worker import generations, leaving_out
+from listener.worker.catching_up import fold_next
 from listener.worker.going_live import go_live
 from listener.worker.patience import until
-from listener.worker.projector import fold_next
 
 _TRIES: Final = 5
 
@@ -75,18 +75,20 @@ class Renewal:
         since = now()
         if worker_runs and live is not None:
             until(lambda: self._has_beaten(since), "the worker has not taken up the new views")
+        for scratch in self._folder.glob(f"{generations.SCRATCH}*"):
+            shutil.rmtree(scratch, ignore_errors=True)
         with self._database.writing() as log:
-            for number in _numbers(self._folder) - {generations.live(log)}:
+            for number in generations.numbers(self._folder) - {generations.live(log)}:
                 Views(self._folder, number).discard()
 
     def _is_replaced(
         self, live: Views, subjects: Collection[Subject], positions: Collection[int], operator: str
     ) -> bool:
         """Whether a copy is shown now; not if another generation was shown in the meantime."""
-        new = Views(self._folder, max(_numbers(self._folder)) + 1)
+        new = Views(self._folder, max(generations.numbers(self._folder)) + 1)
         went_live = Act(acts.LIVE, generation=new.generation, previous=live.generation, reason="something was erased")
         try:
-            leaving_out.copy(self._database, live, new, subjects, positions)
+            leaving_out.copy(self._database, live, new, subjects, positions, self._fingerprint)
             go_live(self._database, new, self._catch_up, (), went_live, operator)
         except errors.ReplayRefused:
             new.discard()
@@ -110,8 +112,3 @@ class Renewal:
             with live.reading() as shown:
                 beat = shown.scalar(select(views.heartbeat.c.at))
         return beat is not None and beat > since
-
-
-def _numbers(folder: Path) -> set[int]:
-    stems = [path.stem.removeprefix("signlog-views-") for path in folder.glob("signlog-views-*.db")]
-    return {int(stem) for stem in stems if stem.isdecimal()}

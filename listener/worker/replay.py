@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -17,11 +18,11 @@ from listener.views import Checkpoint, Views
 from listener.worker import generations
 from listener.worker import plan as plans
 from listener.worker.building import build
-from listener.worker.difference import WANTED, differences, in_both
+from listener.worker.catching_up import fold_next
+from listener.worker.difference import WANTED, Difference, difference, differences, in_both
 from listener.worker.going_live import go_live
 from listener.worker.intake import catch_up
 from listener.worker.plan import Binding, Plan
-from listener.worker.projector import fold_next
 
 Progress = Callable[[int, int], None]  # so many more events folded, of how many in all
 
@@ -67,9 +68,26 @@ class Replay:
                 new.close()
                 live.close()
 
+    def of_subject(self, source: str, id: str, told: Progress = lambda _done, _all: None) -> Difference | None:
+        """What this code makes of one subject, compared with what is shown of it; None if it is the same.
+
+        Nothing live changes, and there is no plan to apply: a part of the views cannot go live alone. Raises as `plan`.
+        """
+        live = self._live()
+        with (
+            contextlib.closing(live),
+            tempfile.TemporaryDirectory(dir=self._folder, prefix=generations.SCRATCH) as scratch,
+        ):
+            goal = _position(live)
+            new = Views(Path(scratch), live.generation + 1)
+            tell = self._told(goal, told)
+            build(self._database, new, views.REPLAYED, self._fingerprint, goal, tell, (source, id))
+            with contextlib.closing(new), new.beside(live) as both:
+                self._bound(both, views.checkpoint(both, views.beside), live.generation)
+                return difference(both, source, id)
+
     def _planned(self, live: Views, new: Views, told: Progress) -> Plan:
-        with live.reading() as connection:
-            goal = views.checkpoint(connection).position
+        goal = _position(live)
         self._assert_room()
         build(self._database, new, views.REPLAYED, self._fingerprint, goal, self._told(goal, told))
         with new.beside(live) as both:
@@ -259,9 +277,8 @@ class Replay:
         return live, act.previous
 
     def _assert_folded_by_us(self, old: Views) -> None:
-        newest = select(views.segments.c.fingerprint).order_by(views.segments.c.after.desc()).limit(1)
         with old.reading() as connection:
-            folded_by = connection.scalar(newest)
+            folded_by = connection.scalar(views.NEWEST_CODE)
         if folded_by is not None and folded_by != self._fingerprint:
             raise errors.ReplayRefused(
                 f"generation {old.generation} was folded by other code than this; deploy that first, "
@@ -272,7 +289,7 @@ class Replay:
         """Remove every generation but the live one, and with them plans and the way back; their numbers."""
         with self._alone(), self._database.writing() as connection:
             live = generations.live(connection)
-            found = sorted(_numbers(self._folder) - {live})
+            found = sorted(generations.numbers(self._folder) - {live})
             for number in found:
                 self._generation(number).discard()
         return found
@@ -287,10 +304,10 @@ class Replay:
             yield
 
 
+def _position(generation: Views) -> int:
+    with generation.reading() as connection:
+        return views.checkpoint(connection).position
+
+
 def _accepting(digest: str) -> str:
     return f"signlog replay --apply {digest} --accept-faults"
-
-
-def _numbers(folder: Path) -> set[int]:
-    stems = [path.stem.removeprefix("signlog-views-") for path in folder.glob("signlog-views-*.db")]
-    return {int(stem) for stem in stems if stem.isdecimal()}

@@ -21,7 +21,7 @@ ROUNDS = 3
 def run() -> None:
     """Print the figures; the middle one of ROUNDS rounds, taken in turn so that noise hits all alike."""
     Path(FOLDER).mkdir(exist_ok=True)
-    print(f"median fdatasync {_fdatasync_ms():.2f} ms")
+    print(f"median fdatasync {fdatasync_ms():.2f} ms")
     rates: dict[str, list[dict[str, Any]]] = {"bare": [], "commit_per_request": [], "door": []}
     for _ in range(ROUNDS):
         for name, found in rates.items():
@@ -35,7 +35,8 @@ def run() -> None:
     print(f"door / commit per request {door / middle['commit_per_request']['per_second']:.1f}  (promised: 8)")
 
 
-def _fdatasync_ms() -> float:
+def fdatasync_ms() -> float:
+    """What a durable write of a page costs on this disk: the middle one of 200."""
     with tempfile.NamedTemporaryFile(dir=FOLDER) as file:
         times = []
         for _ in range(200):
@@ -75,12 +76,22 @@ def _start(name: str, port: int, folder: str) -> "subprocess.Popen[bytes]":
 
 
 def start_signlog(port: int, folder: str, *arguments: str) -> "subprocess.Popen[bytes]":
-    """signlog serve with throw-away data and one OneSpan source."""
+    """signlog serve with throw-away data and one OneSpan source that wants no documents."""
+    return serve(configure(port, folder, "artifacts = []"), *arguments)
+
+
+def configure(port: int, folder: str, source: str = "") -> Path:
+    """The configuration, written into the folder that will also hold the data; `source` adds to the OneSpan source."""
     config = Path(folder) / "signlog.toml"
     config.write_text(
         f'data = "{folder}/data"\ndisk_reserve = 0\ndoor.port = {port}\n'
-        f'[sources.onespan]\ncallback_keys = ["{KEY}"]\nartifacts = []\n'
+        f'[sources.onespan]\ncallback_keys = ["{KEY}"]\n{source}\n'
     )
+    return config
+
+
+def serve(config: Path, *arguments: str) -> "subprocess.Popen[bytes]":
+    """signlog serve, whatever it says thrown away."""
     command: Sequence[str] = [sys.executable, "-m", "listener", "serve", "--config", str(config), *arguments]
     return subprocess.Popen(command, stderr=subprocess.DEVNULL)
 

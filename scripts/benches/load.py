@@ -20,7 +20,11 @@ def request(path: str) -> bytes:
         b'"sessionUser":"30ba8506-9819-46aa-a22d-c0114ba34cd0","packageId":"LWsUTvGgE4WpOvaQPT16idnxNj8=",'
         b'"message":null,"documentId":"d1","createdDate":"2020-08-21T14:12:34.544Z"'
     )
-    body += b" " * (BODY_BYTES - len(body) - 1) + b"}"
+    return post(path, body + b" " * (BODY_BYTES - len(body) - 1) + b"}")
+
+
+def post(path: str, body: bytes) -> bytes:
+    """The bytes of the request that brings this body."""
     head = (
         f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic {KEY}\r\n"
         "Content-Type: application/json; charset=utf-8\r\nAccept-Encoding: gzip,deflate\r\nUser-Agent: \r\n"

@@ -1,0 +1,57 @@
+"""Views that nobody planned: built anew where those shown are lost, damaged, reshaped or parted from the log."""
+
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, select
+
+from listener import acts
+from listener.acts import Act, Artifact
+from listener.log import event, reader
+from listener.log.database import Database
+from listener.views import Views
+from listener.worker import generations
+from listener.worker.building import build
+from listener.worker.catching_up import fold_next
+from listener.worker.going_live import go_live
+from projections import artifacts
+
+_US: Final = "signlog"  # who decides that what cannot be read is not shown any more
+
+
+def rebuild(database: Database, folder: Path, fingerprint: str, origin: str) -> Views:
+    """A new generation of all events, shown instead of the live one; `origin` says why.
+
+    There is nothing to compare it with. So what it wants and is not stored is held, unless its code is approved.
+    Raises ReplayRefused if another generation went live meanwhile.
+    """
+    with database.reading() as log:
+        shown, head = generations.live(log), reader.head(log)
+    new = Views(folder, max({shown or 0} | generations.numbers(folder)) + 1)
+    build(database, new, origin, fingerprint, head)
+
+    def catch_up(generation: Views) -> None:
+        while fold_next(database, generation, fingerprint)[0]:
+            pass
+
+    catch_up(new)
+    with database.reading() as log:
+        wanted = [] if _approved(log) == fingerprint else _open(new)
+    went_live = Act(acts.LIVE, generation=new.generation, previous=shown, reason=origin)
+    go_live(database, new, catch_up, wanted, went_live, _US)
+    return new
+
+
+def _approved(log: Connection) -> str | None:
+    """The code that was in force when somebody last decided what is shown; before that, the first there was."""
+    decided = reader.acts(log, event.DECISION, acts.LIVE_PATH, last=1)
+    found = generations.in_force(log, decided[0].position) if decided else generations.first_in_force(log)
+    return None if found is None else found.fingerprint
+
+
+def _open(generation: Views) -> list[Artifact]:
+    table = artifacts.TABLE
+    key = (table.c.source, table.c.subject, table.c.name)
+    with generation.reading() as connection:
+        rows = connection.execute(select(*key).where(table.c.state.in_(artifacts.OPEN)).order_by(*key))
+        return [Artifact(*row) for row in rows]
