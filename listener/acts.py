@@ -11,14 +11,17 @@ from listener import errors
 from listener.log import event
 from listener.log.event import Draft, Readable
 from projections import facts
-from projections.facts import Fact, Stored
+from projections.facts import Expected, Fact, Stored
 
 SIGNLOG: Final = "signlog"  # the source and provider of acts that belong to none
 IN_FORCE: Final = "in force"
 IN_FORCE_PATH: Final = "/in-force"
 ACCEPTED: Final = "accept"
+IMPORTED: Final = "import"
 RETRY_PATH: Final = "/artifacts"  # where decisions about several artifacts are filed
 QUARANTINE_PATH: Final = "/quarantine"
+IMPORT_PATH: Final = "/imports"
+EXPECTED_PATH: Final = "/expected/"  # where it is filed what somebody expects, each subject for itself
 HELD_PATH: Final = "/held"  # what a replay wanted, and who let it go
 ERASED_PATH: Final = "/erased"
 HOLDS_PATH: Final = "/holds"
@@ -55,6 +58,7 @@ class Act(msgspec.Struct, frozen=True, omit_defaults=True):
     generation: int | None = None
     previous: int | None = None
     digest: str | None = None
+    expected: Expected | None = None
 
 
 class InForce(msgspec.Struct, frozen=True):
@@ -112,6 +116,15 @@ def decision(act: Act, operator: str, filed: str) -> Draft:
     return Draft(event.DECISION, SIGNLOG, SIGNLOG, _encode(named), path=filed, credential=f"operator:{operator}")
 
 
+def expectation(
+    source: str, provider: str, subject: str, expected: Expected, operator: str, reason: str | None
+) -> Draft:
+    """What somebody told us of a subject, as an event to append: it belongs to the source."""
+    act = Act(facts.EXPECTED, source, subject, reason=reason, operator=operator, expected=expected)
+    filed = EXPECTED_PATH + "/".join(quote(part, safe="") for part in (source, subject))
+    return Draft(event.DECISION, source, provider, _encode(act), path=filed, credential=f"operator:{operator}")
+
+
 def in_force(declared: InForce) -> Draft:
     """A declaration of what is in force, as an event to append."""
     return Draft(event.DECISION, SIGNLOG, SIGNLOG, _encode(declared), path=IN_FORCE_PATH)
@@ -143,8 +156,10 @@ def _read(found: Readable, decoder: msgspec.json.Decoder[_Body]) -> _Body:
 
 
 def interpret(found: Readable) -> list[Fact]:
-    """What an act says of artifacts, or of a whole subject: then the name of the artifact is empty."""
+    """What an act says of artifacts, or of a subject: where that was erased or is on hold, the artifact has no name."""
     act = read(found)
+    if act.expected is not None and act.subject is not None:
+        return [_expected(found, act.subject, act.expected, act.reason)]
     name = "" if act.name is None and act.action in _OF_A_SUBJECT else act.name
     if act.source is not None and act.subject is not None and name is not None:
         return [_fact(found, act, Artifact(act.source, act.subject, name))]
@@ -168,6 +183,20 @@ def _fact(found: Readable, act: Act, artifact: Artifact) -> Fact:
         attempt=act.attempt,
         next_at=act.next_at,
         stored=_stored(act) if act.action == facts.STORED else None,
+    )
+
+
+def _expected(found: Readable, subject: str, expected: Expected, reason: str | None) -> Fact:
+    return Fact(
+        position=found.position,
+        recorded_at=found.recorded_at,
+        source=found.source,
+        provider=found.provider,
+        subject=subject,
+        what=facts.EXPECTED,
+        name=facts.EXPECTED,
+        message=" ".join(filter(None, (expected.reference, expected.kind, reason))) or None,
+        expected=expected,
     )
 
 

@@ -4,9 +4,14 @@ They are no part of the meaning: how we ask may change without a replay.
 """
 
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol, cast
+from pathlib import Path
+from typing import Final, NamedTuple, Protocol, cast
+
+CLIENT_APP: Final = "client_app"  # how tokens are got with client_id and client_secret
+OAUTH2: Final = "oauth2"
+AUTHS: Final = (CLIENT_APP, OAUTH2)
 
 
 class Access(NamedTuple):
@@ -18,10 +23,28 @@ class Access(NamedTuple):
     client_secret: str | None = None
     vendor_number: str | None = None
     private_keys: tuple[str, ...] = ()
+    private_key_passphrases: tuple[str, ...] = ()
+    auth: str | None = None
+    sender: str | None = None
 
     def __repr__(self) -> str:
         """Without the secrets."""
         return f"Access(url={self.url!r})"
+
+
+class Known(NamedTuple):
+    """What the log knows of a subject that helps to ask for it, and to open what comes.
+
+    `certain`: somebody told us the kind; else it is a guess.
+    """
+
+    kind: str | None = None
+    certain: bool = False
+    thread: str | None = None
+    key: str | None = None
+
+
+NOTHING: Final = Known()
 
 
 class Observation(NamedTuple):
@@ -41,14 +64,62 @@ class Stream(NamedTuple):
     length: int | None
 
 
+class Registration(NamedTuple):
+    """Where a provider calls back, what key it shows there (the provider may tell it masked), and about what events."""
+
+    url: str
+    key: str
+    events: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        """Without the key."""
+        return f"Registration(url={self.url!r}, events={self.events!r})"
+
+
+class Material(NamedTuple):
+    """A stored document that another one is made of, and a folder for what lies between."""
+
+    path: Path
+    scratch: Path
+
+
+class Recipe(NamedTuple):
+    """How an artifact is made of another one of its subject, once that is stored."""
+
+    of: str  # that one
+    needs: str  # the key of the configuration that it takes
+    check: Callable[[Access], None]  # raises ConfigurationError for a value that cannot be right
+    make: Callable[[Material, Access, Known], AbstractContextManager[Stream]]  # raises ProviderError
+
+    def possible(self, access: Access) -> bool:
+        """Whether what it takes is configured."""
+        return bool(getattr(access, self.needs))
+
+
 class Api(Protocol):
     """A provider's API for one source. All of it raises ProviderError."""
 
-    def ask(self, subject: str) -> Observation:
+    def ask(self, subject: str, known: Known = NOTHING) -> Observation:
         """Where does the subject stand?"""
 
-    def fetch(self, subject: str, artifact: str) -> AbstractContextManager[Stream]:
-        """One of its documents."""
+    def fetch(self, subject: str, artifact: str, answer: Observation) -> AbstractContextManager[Stream]:
+        """One of its documents; `answer` said that it is complete."""
+
+    def close(self) -> None:
+        """Let go of the connections."""
+
+
+class Registry(Protocol):
+    """An API at which callbacks are registered, once for an account. Elsewhere each request names their address.
+
+    All of it raises ProviderError.
+    """
+
+    def registered(self) -> Registration:
+        """What is registered now; empty where nothing is."""
+
+    def register(self, wanted: Registration) -> None:
+        """Replace what is registered, all of it. No key registers none."""
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -57,13 +128,19 @@ class Api(Protocol):
 class Speaker(Protocol):
     """A module of `listener/apis/`."""
 
-    SPEAKS: bool  # whether this version can ask it and fetch from it
     ARTIFACTS: Mapping[str, str]  # what it can be asked for: name → what it is
     DEFAULT_ARTIFACTS: tuple[str, ...]
+    RECIPES: Mapping[str, Recipe]  # those of them that are made of another one
     DEFAULT_URL: str | None
+    URLS: Mapping[str, str]  # what `api_url` may be called by name: name → address
+    EVENTS: Sequence[str]  # what callbacks can be registered for, in its words; none where each request names them
+    TAKES: tuple[str, ...]  # the keys of the configuration, beside api_url, that have an effect on it
 
     def missing(self, access: Access) -> str | None:
-        """The key of the configuration that is needed still to ask it, say `api_key`; None when it can be asked."""
+        """The key of the configuration that is needed still to ask it; None when it can be asked.
+
+        `api_key` where nothing is there yet, another one where half of it is.
+        """
 
     def connect(self, access: Access) -> Api:
         """The API, for one source."""

@@ -4,15 +4,16 @@ import contextlib
 import os
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
+import msgspec
 from starlette.types import ASGIApp
 
-from listener import __version__, acts, api, errors, fingerprint, provider
+from listener import __version__, acts, api, errors, files, fingerprint, provider
 from listener.acts import InForce, SourceInForce
-from listener.api import Access
+from listener.api import Access, Recipe, Registry
 from listener.log import event, reader
 from listener.log.append import append
 from listener.log.database import Database
@@ -22,9 +23,13 @@ from listener.quarantine import Quarantine
 from listener.settings import Settings, Source
 
 if TYPE_CHECKING:
+    from listener.backup import Backup
     from listener.door.gate import Gate
-    from listener.worker.downloads import Account, Downloads
-    from listener.worker.erasure import Erasure
+    from listener.log.tree import Tree
+    from listener.restore import Restore
+    from listener.signing.signer import Signer
+    from listener.worker.downloads import Downloads
+    from listener.worker.due import Account
     from listener.worker.projector import Projector
     from listener.worker.replay import Replay
 
@@ -39,6 +44,22 @@ def check(settings: Settings) -> None:
         wanted_artifacts(name, source)
     _make("data", settings.folder)
     _make("documents", settings.documents_folder)
+
+
+def check_private_keys(settings: Settings) -> None:
+    """Read the keys that stored documents are opened with. Raises ConfigurationError. Not for the door's process."""
+    for name, source in settings.sources.items():
+        access = access_to(name, source)
+        if access is not None:
+            _check_recipes(name, access, api.named(source.provider).RECIPES.values())
+
+
+def _check_recipes(name: str, access: Access, recipes: Iterable[Recipe]) -> None:
+    for recipe in recipes:
+        try:
+            recipe.check(access)
+        except errors.ConfigurationError as error:
+            raise errors.ConfigurationError(f"sources.{name}.{recipe.needs}: {error}") from None
 
 
 def _make(key: str, folder: Path) -> None:
@@ -103,17 +124,21 @@ def _declaration(settings: Settings) -> InForce:
 
 
 def wanted_artifacts(name: str, source: Source) -> tuple[str, ...]:
-    """What to fetch for a source. Raises ConfigurationError for what its provider does not have."""
+    """What to fetch for a source, and what that is made of. Raises ConfigurationError for what there is not."""
     known = api.named(source.provider)
     if source.artifacts is None:
         return known.DEFAULT_ARTIFACTS
+    wanted = []
     for artifact in source.artifacts:
         if artifact not in known.ARTIFACTS:
             raise errors.ConfigurationError(
                 f"sources.{name}.artifacts: {source.provider} has no {artifact!r}; "
                 f"write some of: {', '.join(known.ARTIFACTS)}"
             )
-    return tuple(dict.fromkeys(source.artifacts))
+        if artifact in known.RECIPES:
+            wanted.append(known.RECIPES[artifact].of)
+        wanted.append(artifact)
+    return tuple(dict.fromkeys(wanted))
 
 
 def secret(settings: Settings) -> bytes:
@@ -121,22 +146,8 @@ def secret(settings: Settings) -> bytes:
     path = settings.folder / "secret"
     if not path.exists():
         with contextlib.suppress(FileExistsError):
-            _create_whole(path, secrets.token_bytes(_SECRET_BYTES))
+            files.create(path, secrets.token_bytes(_SECRET_BYTES))
     return path.read_bytes()
-
-
-def _create_whole(path: Path, content: bytes) -> None:
-    """Make a file that appears whole or not at all. Raises FileExistsError if it is there."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(descriptor)
-        os.link(temporary, path)
-    finally:
-        temporary.unlink()
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -168,7 +179,8 @@ def gates(settings: Settings) -> "dict[str, Gate]":
 
     key, sources = secret(settings), settings.sources
     return {
-        name: Gate(source, provider.named(source.provider), key, sources.values()) for name, source in sources.items()
+        name: Gate(name, source, provider.named(source.provider), key, sources.values())
+        for name, source in sources.items()
     }
 
 
@@ -215,6 +227,51 @@ def worker(settings: Settings, database: Database) -> Iterator[tuple["Projector"
         )
 
 
+@contextlib.contextmanager
+def tree(settings: Settings) -> "Iterator[Tree]":
+    """The tree beside the log."""
+    from listener.log.tree import Tree
+
+    found = Tree(settings.folder)
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+@contextlib.contextmanager
+def signer(settings: Settings, database: Database) -> "Iterator[Signer]":
+    """What signs heads of the log, with the key that only its owner may read."""
+    from listener.signing.keyfile import KeyFile
+    from listener.signing.signer import Signer
+
+    with tree(settings) as found:
+        yield Signer(database, found, KeyFile(settings.key_file), settings.copy_file, settings.origin)
+
+
+def backup(settings: Settings, database: Database, found: "Tree") -> "Backup":
+    """What copies the log while it runs."""
+    from listener.backup import Backup
+
+    return Backup(database, found, settings.documents_folder, settings.disk_reserve)
+
+
+@contextlib.contextmanager
+def restore(settings: Settings) -> "Iterator[Restore]":
+    """What puts a backup into an empty place, while nobody can start a server there."""
+    from listener.restore import Restore
+
+    @contextlib.contextmanager
+    def opened(folder: Path) -> "Iterator[tuple[Database, Signer]]":
+        there = msgspec.structs.replace(settings, data=str(folder))
+        with log(there) as database, signer(there, database) as found:
+            yield database, found
+
+    check(settings)
+    with OnlyOne(settings.folder, "server"), OnlyOne(settings.folder):
+        yield Restore(settings.folder, settings.documents_folder, settings.disk_reserve, opened)
+
+
 def replay(settings: Settings, database: Database) -> "Replay":
     """What plans, applies and takes back a replay, with the code as it is."""
     from listener.worker.replay import Replay
@@ -223,46 +280,49 @@ def replay(settings: Settings, database: Database) -> "Replay":
     return Replay(database, settings.folder, fingerprint.fingerprint(), worker, only_one, settings.disk_reserve)
 
 
-@contextlib.contextmanager
-def erasure(settings: Settings, database: Database) -> "Iterator[Erasure]":
-    """What erases, with the code as it is."""
-    from listener.worker.erasure import Erasure, Locks
-    from listener.worker.filestore import FileStore
-    from listener.worker.renewal import Renewal
-
-    ours = fingerprint.fingerprint()
-    locks = Locks(OnlyOne(settings.folder), OnlyOne(settings.folder, "replay"))
-    renewal = Renewal(database, settings.folder, ours, settings.disk_reserve)
-    store = FileStore(settings.documents_folder, settings.disk_reserve)
-    providers = {name: source.provider for name, source in settings.sources.items()}
-    with quarantine(settings) as kept:
-        yield Erasure(database, ours, locks, renewal, kept, store, providers)
-
-
 def _accounts(settings: Settings) -> dict[str, "Account"]:
     """The sources whose provider's API we have access to."""
-    from listener.worker.downloads import Account
+    from listener.worker.due import Account
 
     accounts = {}
     for name, source in settings.sources.items():
         access = access_to(name, source)
         if access is not None:
-            accounts[name] = Account(source.provider, api.named(source.provider).connect(access))
+            speaker = api.named(source.provider)
+            accounts[name] = Account(source.provider, speaker.connect(access), access, speaker.RECIPES)
     return accounts
 
 
-def access_to(name: str, source: Source) -> Access | None:
-    """How to reach a source's API, None without a key. Raises ConfigurationError for half of it."""
+@contextlib.contextmanager
+def registry(settings: Settings, name: str) -> Iterator[Registry]:
+    """Where the callbacks of a source are registered. Raises NotFoundError, ConfigurationError."""
+    source = settings.sources.get(name)
+    if source is None:
+        raise errors.NotFoundError(f"there is no source {name}; configured: {', '.join(settings.sources) or 'none'}")
     speaker = api.named(source.provider)
-    url = source.api_url or speaker.DEFAULT_URL
-    access = Access(
-        url or "", source.api_key, source.client_id, source.client_secret, source.vendor_number, source.private_keys
-    )
-    if not speaker.SPEAKS or speaker.missing(access):
+    if not speaker.EVENTS:
+        raise errors.NotFoundError(f"{source.provider} registers nothing: each request of yours names the address")
+    access = access_to(name, source)
+    if access is None:
+        raise errors.ConfigurationError(f"sources.{name}.api_key: required to ask {source.provider}; or set a client")
+    found = cast(Registry, speaker.connect(access))
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+def access_to(name: str, source: Source) -> Access | None:
+    """How to reach a source's API, None where there is none. Raises ConfigurationError for half of it."""
+    speaker, access = api.named(source.provider), source.access
+    lacking = speaker.missing(access)
+    if lacking == "api_key":
         return None
-    if url is None:
+    if lacking is not None:
+        raise errors.ConfigurationError(f"sources.{name}.{lacking}: required beside what is set for access to the API")
+    if not access.url:
         raise errors.ConfigurationError(
-            f"sources.{name}.api_url: required with api_key; write the address that you sign in at, "
-            "such as 'https://apps.esignlive.eu'"
+            f"sources.{name}.api_url: required for access to the API; write one of: {', '.join(speaker.URLS)}; "
+            "or the address that you sign in at, such as 'https://apps.esignlive.eu'"
         )
     return access

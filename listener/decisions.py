@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from listener import acts
 from listener.acts import Act, Artifact
 from listener.log import event
-from listener.log.append import append
+from listener.log.append import BULK_ROWS, append
 from listener.log.database import Database
 from listener.log.event import Draft
 from listener.quarantine import Kept, Quarantine
 from listener.settings import Source
 from projections import facts
+from projections.facts import Expected
 
 _AT_ONCE = 500  # artifacts or events that one decision lists
 
@@ -23,6 +24,14 @@ def retry(database: Database, artifacts: Sequence[Artifact], operator: str, reas
 def release(database: Database, artifacts: Sequence[Artifact], operator: str, reason: str) -> list[int]:
     """Let go what a replay held; the positions of the decisions, which list each artifact."""
     return _decide(database, facts.RELEASED, acts.HELD_PATH, artifacts, operator, reason)
+
+
+def expect(
+    database: Database, source: str, provider: str, subject: str, expected: Expected, operator: str, reason: str | None
+) -> int:
+    """Say what is known of a subject that no callback tells; the position of the decision."""
+    (position,) = _append(database, [acts.expectation(source, provider, subject, expected, operator, reason)])
+    return position
 
 
 def retry_faults(database: Database, positions: Sequence[int], operator: str, reason: str | None) -> list[int]:
@@ -80,3 +89,14 @@ def accept(
         appended = append(connection, [acts.decision(act, operator, acts.QUARANTINE_PATH), draft])
     quarantine.drop(kept.id)
     return appended[-1].position
+
+
+def take_in(database: Database, drafts: Sequence[Draft], act: Act, operator: str) -> list[int]:
+    """Import callbacks; their positions. In front of each hundred stands the decision that says who, why and whence."""
+    positions: list[int] = []
+    for start in range(0, len(drafts), BULK_ROWS - 1):
+        page = drafts[start : start + BULK_ROWS - 1]
+        with database.writing() as connection:
+            appended = append(connection, [acts.decision(act, operator, acts.IMPORT_PATH), *page])
+        positions += [one.position for one in appended[1:]]
+    return positions

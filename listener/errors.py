@@ -6,7 +6,11 @@ SignlogError
 ├── LogError                the log cannot do it now
 │   ├── LogUnavailable      not stored: the sender hears 503 and may try again
 │   ├── Overloaded          the queue in front of the log is full: 503 as well
-│   └── UnsuitableDatabase  the file, its SQLite or its pragmas are not what durability needs
+│   ├── UnsuitableDatabase  the file, its SQLite or its pragmas are not what durability needs
+│   └── TreeDamaged         the tree beside the log cannot be read: it is made anew
+├── NotANote                what should be a signed note is none, or its signature is wrong
+├── SigningStopped          the log or the key is not what was signed with: a person must decide
+├── CopyRefused             a backup would not be whole, or would lie upon something else
 ├── Fault                   an event that a provider or a projection could not take in
 ├── ReplayRefused           what was planned is not what would happen now: plan again
 ├── ErasureRefused          a legal hold, or something under way, is in the way of an erasure
@@ -18,6 +22,7 @@ SignlogError
     ├── Unauthorized        it refused our key: an alarm, not a retry loop
     ├── NotAccessible       403 or 404: asked again a few times, then abandoned
     ├── NotReady            not complete yet
+    ├── Hopeless            it cannot be opened: no further try changes that, a person must
     └── Unusable            no answer, a refusal to serve now, or bytes that are no document
 """
 
@@ -48,6 +53,22 @@ class Overloaded(LogError):  # noqa: N818
 
 class UnsuitableDatabase(LogError):  # noqa: N818
     """The database cannot promise that what was acknowledged stays."""
+
+
+class TreeDamaged(LogError):  # noqa: N818
+    """The file of the tree cannot be read; it is worked out from the log again."""
+
+
+class NotANote(SignlogError):  # noqa: N818
+    """The text is no signed note, or one of its signatures is wrong."""
+
+
+class SigningStopped(SignlogError):  # noqa: N818
+    """No head of the log is signed until a person has decided; the message says what to type."""
+
+
+class CopyRefused(SignlogError):  # noqa: N818
+    """A backup or a restored log would not be whole, or something is in its way: nothing was written."""
 
 
 class Fault(SignlogError):  # noqa: N818
@@ -96,6 +117,10 @@ class NotAccessible(ProviderError):  # noqa: N818
 
 class NotReady(ProviderError):  # noqa: N818
     """The provider says that it is not complete yet."""
+
+
+class Hopeless(ProviderError):  # noqa: N818
+    """What came cannot be opened: trying again changes nothing until a person did something about it."""
 
 
 class Unusable(ProviderError):  # noqa: N818

@@ -4,9 +4,10 @@ How it is asked is a module of the same name in `listener/apis/`.
 """
 
 import functools
+import hashlib
 import importlib
 import pkgutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar, cast
 
 import msgspec
@@ -23,6 +24,7 @@ class Provider(Protocol):
 
     NOUN: str  # what is signed, in the provider's word
     SENDS_KEY: bool  # whether its callbacks carry a key of ours
+    KINDS: Mapping[str, str]  # the ways in which something is signed, where they differ for us: name → what it is
 
     def presented(self, headers: Sequence[tuple[bytes, bytes]]) -> bytes | None:
         """The key that a callback shows, from its headers (lower-case names)."""
@@ -61,6 +63,27 @@ def as_json(body: bytes, decode: Callable[[bytes], _Shape]) -> _Shape:
         raise errors.Fault(f"not a JSON object: {error}") from None
     except (ValueError, RecursionError) as error:
         raise errors.Fault(f"not JSON: {error}") from None
+
+
+class Whole(msgspec.Struct, frozen=True):
+    """An answer of an API, of which only a part may be kept: its size in bytes, its SHA-256 in hex."""
+
+    size: int
+    sha256: str
+
+    @classmethod
+    def of(cls, answer: bytes) -> "Whole":
+        """What stands for these bytes."""
+        return cls(len(answer), hashlib.sha256(answer).hexdigest())
+
+
+def answer_of(found: Readable, shape: type[_Shape]) -> tuple[_Shape, int]:
+    """The kept part of an answer, and the status code that it came with. Raises Fault if it cannot be read."""
+    try:
+        headers = msgspec.json.decode(found.headers or "[]", type=list[tuple[str, str]])
+        return msgspec.json.decode(found.body or b"", type=shape), int(dict(headers)[":status"])
+    except (KeyError, ValueError, RecursionError) as error:
+        raise errors.Fault(f"an unreadable answer: {error!r}") from None
 
 
 _object = msgspec.json.Decoder(dict[str, Any]).decode

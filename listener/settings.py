@@ -9,14 +9,21 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from listener import settings_layers, settings_rules
+from listener import api, settings_layers, settings_rules
+from listener.api import Access
 from listener.settings_layers import Form
 
 SECRETS: Final = frozenset(
-    {"token", "callback_keys", "path_secret", "api_key", "client_secret", "private_keys", "database_url"}
+    {
+        *("token", "callback_keys", "callback_client_secrets", "path_secret", "database_url"),
+        *("api_key", "client_secret", "private_key_passphrases"),
+    }
 )
-# Names that the configuration already has, for parts that this version does not have yet.
-_WITHOUT_EFFECT: Final = ("client_id", "client_secret", "vendor_number", "private_keys")
+_HIDDEN: Final = SECRETS | {"private_keys"}  # paths; but somebody may write a key there
+_ACCESS: Final = (
+    *("api_key", "client_id", "client_secret", "api_auth", "api_sender"),
+    *("vendor_number", "private_keys", "private_key_passphrases"),
+)
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 # More than this at once would find no room in front of the log.
@@ -29,7 +36,7 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         pairs = [(name, getattr(self, name)) for name in self.__struct_fields__]
-        return [(name, "…" if name in SECRETS and value else value) for name, value in pairs]
+        return [(name, "…" if name in _HIDDEN and value else value) for name, value in pairs]
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
@@ -56,6 +63,9 @@ class Source(Section, frozen=True):
 
     provider: str = ""
     callback_keys: tuple[str, ...] = ()
+    callback_header: str | None = None
+    callback_client_id: str | None = None
+    callback_client_secrets: tuple[str, ...] = ()
     allow: tuple[str, ...] = ()
     path_secret: str | None = None
     unauthenticated: bool = False
@@ -63,14 +73,34 @@ class Source(Section, frozen=True):
     api_key: str | None = None
     client_id: str | None = None
     client_secret: str | None = None
+    api_auth: str | None = None
+    api_sender: str | None = None
     vendor_number: str | None = None
     private_keys: tuple[str, ...] = ()
+    private_key_passphrases: tuple[str, ...] = ()
     artifacts: tuple[str, ...] | None = None
 
     @property
     def networks(self) -> tuple[Network, ...]:
         """The addresses that callbacks may come from."""
         return tuple(ipaddress.ip_network(cidr) for cidr in self.allow)
+
+    @property
+    def access(self) -> Access:
+        """How to reach the provider's API, as far as it is configured. Some addresses have a name."""
+        known = api.named(self.provider)
+        url = known.DEFAULT_URL if self.api_url is None else known.URLS.get(self.api_url, self.api_url)
+        return Access(
+            url or "",
+            self.api_key,
+            self.client_id,
+            self.client_secret,
+            self.vendor_number,
+            self.private_keys,
+            self.private_key_passphrases,
+            self.api_auth,
+            self.api_sender,
+        )
 
 
 class Settings(Section, frozen=True):
@@ -86,6 +116,7 @@ class Settings(Section, frozen=True):
     trusted_proxies: tuple[str, ...] = ()
     origin: str | None = None
     checkpoint_key: str | None = None
+    checkpoint_copy: str | None = None
     sources: dict[str, Source] = {}
     replay: Literal["ask", "auto"] = "ask"
 
@@ -100,16 +131,26 @@ class Settings(Section, frozen=True):
         return Path(self.documents) if self.documents else self.folder / "documents"
 
     @property
+    def key_file(self) -> Path:
+        """The private key of signed heads."""
+        return Path(self.checkpoint_key) if self.checkpoint_key else self.folder / "checkpoint.key"
+
+    @property
+    def copy_file(self) -> Path | None:
+        """Where the newest signed head is put, outside the log."""
+        return Path(self.checkpoint_copy) if self.checkpoint_copy else None
+
+    @property
     def proxies(self) -> tuple[Network, ...]:
         """The proxies whose X-Forwarded-For is believed."""
         return tuple(ipaddress.ip_network(cidr) for cidr in self.trusted_proxies)
 
     def without_effect(self) -> list[str]:
-        """Keys that are set for parts that this version does not have yet."""
-        found = [key for key in ("origin", "checkpoint_key") if getattr(self, key) is not None]
-        found += ["desk"] if self.desk != Desk() else []
+        """Keys that are set for parts that this version, or the provider of the source, does not have."""
+        found = ["desk"] if self.desk != Desk() else []
         for name, source in self.sources.items():
-            found += [f"sources.{name}.{key}" for key in _WITHOUT_EFFECT if getattr(source, key)]
+            unknown = [key for key in _ACCESS if key not in api.named(source.provider).TAKES]
+            found += [f"sources.{name}.{key}" for key in unknown if getattr(source, key)]
         return found
 
 

@@ -5,17 +5,28 @@ No message shows a value, for it might be a secret in the wrong place.
 
 import ipaddress
 import re
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from listener import provider
+from listener import api, provider
 from listener.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from listener.settings import Desk, Settings, Source
 
 NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
+ORIGIN: Final = re.compile(r"[^\s+\x00-\x1f\x7f]{1,200}")  # https://c2sp.org/signed-note: the name of a key
 PATH_SECRET: Final = re.compile(r"[A-Za-z0-9._~-]{12,}")
+HEADER: Final = re.compile(r"[A-Za-z0-9-]{1,50}")  # OneSpan's limit; underscores are dropped by proxies
+_LONGEST_IN_HEADER: Final = 100  # OneSpan's limit, too
+_TAKEN: Final = frozenset(
+    {
+        *("authorization", "proxy-authorization", "cookie", "host", "connection", "content-length", "content-type"),
+        *("transfer-encoding", "accept", "accept-encoding", "user-agent", "x-forwarded-for"),
+    }
+)
+_SHORTEST_SECRET: Final = 12
 
 
 def check(settings: "Settings") -> None:
@@ -26,11 +37,23 @@ def check(settings: "Settings") -> None:
         )
     if settings.documents and "://" in settings.documents:
         raise ConfigurationError("documents: this version writes to a local folder; write its path")
+    _check_signing(settings)
     _check_networks("trusted_proxies", settings.trusted_proxies)
     _check_desk(settings.desk)
     for name, source in settings.sources.items():
         _check_source(f"sources.{name}", name, source)
         _check_overlap(f"sources.{name}", source, settings)
+
+
+def _check_signing(settings: "Settings") -> None:
+    if settings.origin is not None and not ORIGIN.fullmatch(settings.origin):
+        raise ConfigurationError("origin: a name without spaces and +; write one like example.com/signlog")
+    copy = settings.copy_file
+    if copy is not None and copy.absolute().is_relative_to(settings.folder.absolute()):
+        raise ConfigurationError(
+            "checkpoint_copy: whoever changes the log could change what lies in data too; name a file elsewhere, "
+            "best on another machine's disk"
+        )
 
 
 def _check_desk(desk: "Desk") -> None:
@@ -62,16 +85,20 @@ def _check_source(where: str, name: str, source: "Source") -> None:
 
 def _check_credentials(where: str, source: "Source") -> None:
     sends_key = provider.named(source.provider).SENDS_KEY
-    if source.callback_keys and not sends_key:
-        raise ConfigurationError(f"{where}.callback_keys: {source.provider} sends no key; set allow or path_secret")
+    if not sends_key:
+        for key in ("callback_keys", "callback_header", "callback_client_id", "callback_client_secrets"):
+            if getattr(source, key):
+                raise ConfigurationError(f"{where}.{key}: {source.provider} sends no key; set allow or path_secret")
     for key in source.callback_keys:
         _check_key(f"{where}.callback_keys", key)
+    _check_header(where, source)
+    _check_client(where, source)
     if source.path_secret is not None and not PATH_SECRET.fullmatch(source.path_secret):
         raise ConfigurationError(
             f"{where}.path_secret: at least 12 of the characters A-Z a-z 0-9 . _ ~ -; "
             "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(24))'"
         )
-    has = bool(source.callback_keys or source.allow or source.path_secret)
+    has = bool(source.callback_keys or source.callback_client_secrets or source.allow or source.path_secret)
     if not has and not source.unauthenticated:
         kinds = "callback_keys, allow or path_secret" if sends_key else "allow or path_secret"
         raise ConfigurationError(
@@ -82,20 +109,73 @@ def _check_credentials(where: str, source: "Source") -> None:
         raise ConfigurationError(f"{where}.unauthenticated: true beside a credential; leave one of them out")
 
 
+def _check_header(where: str, source: "Source") -> None:
+    """A header of one's own, in which the provider shows the key."""
+    if source.callback_header is None:
+        return
+    if not HEADER.fullmatch(source.callback_header) or source.callback_header.lower() in _TAKEN:
+        raise ConfigurationError(
+            f"{where}.callback_header: up to 50 of the characters A-Z a-z 0-9 -, and no header that has a meaning; "
+            "write one such as 'X-Signlog-Key'"
+        )
+    if not source.callback_keys:
+        raise ConfigurationError(f"{where}.callback_keys: required with callback_header: what it must hold")
+    if max(map(len, source.callback_keys)) > _LONGEST_IN_HEADER:
+        raise ConfigurationError(f"{where}.callback_keys: a header holds no more than {_LONGEST_IN_HEADER} characters")
+
+
+def _check_client(where: str, source: "Source") -> None:
+    """What the provider shows at our own token endpoint."""
+    secrets = source.callback_client_secrets
+    if (source.callback_client_id is None) != (not secrets):
+        lacking = "callback_client_secrets" if source.callback_client_id else "callback_client_id"
+        raise ConfigurationError(f"{where}.{lacking}: id and secret are shown together; set both, or none")
+    for key, values in (
+        ("callback_client_id", [source.callback_client_id or "-"]),
+        ("callback_client_secrets", secrets),
+    ):
+        for value in values:
+            _check_key(f"{where}.{key}", value)
+    if ":" in (source.callback_client_id or ""):
+        raise ConfigurationError(f"{where}.callback_client_id: a colon ends it where it is shown; write one without")
+    if secrets and min(map(len, secrets)) < _SHORTEST_SECRET:
+        raise ConfigurationError(
+            f"{where}.callback_client_secrets: at least {_SHORTEST_SECRET} characters; "
+            "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(24))'"
+        )
+
+
 def _check_access(where: str, source: "Source") -> None:
     if source.api_key is not None:
         _check_key(f"{where}.api_key", source.api_key)
-    if source.api_url is None:
+        if source.client_id is not None:
+            raise ConfigurationError(f"{where}.client_id: beside api_key; the account takes one of them, leave one out")
+    for key in ("client_id", "client_secret", "api_sender", "vendor_number"):
+        value = getattr(source, key)
+        if value is not None:
+            _check_key(f"{where}.{key}", value)
+    if source.api_auth not in (None, *api.AUTHS):
+        known = " or ".join(f'"{auth}"' for auth in api.AUTHS)
+        raise ConfigurationError(f"{where}.api_auth: there is no such way to get a token; write {known}")
+    if source.api_url is not None:
+        _check_url(f"{where}.api_url", source.api_url, api.named(source.provider).URLS)
+
+
+def _check_url(where: str, text: str, names: Collection[str]) -> None:
+    if text in names:
         return
+    if names and not re.search("[:/.]", text):
+        raise ConfigurationError(f"{where}: there is no region of that name; write one of: {', '.join(names)}")
     try:
-        url = urlsplit(source.api_url)
+        url = urlsplit(text)
         host = url.hostname
     except ValueError:
         host = None
     if not host or url.scheme not in ("https", "http") or url.query or url.fragment or url.username is not None:
-        raise ConfigurationError(f'{where}.api_url: this is no address; write "https://…" and the name of a host')
+        named = f", or one of: {', '.join(names)}" if names else ""
+        raise ConfigurationError(f'{where}: this is no address; write "https://…" and the name of a host{named}')
     if url.scheme == "http" and not _is_loopback(host):
-        raise ConfigurationError(f"{where}.api_url: the API key would travel in the clear; write https://")
+        raise ConfigurationError(f"{where}: the API key would travel in the clear; write https://")
 
 
 def _check_key(where: str, key: str) -> None:

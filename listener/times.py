@@ -21,19 +21,21 @@ def written(micros: int | None) -> str | None:
 
 
 def read(text: str) -> int:
-    """Microseconds UTC of a time, a day, or an age such as 15m, 2h, 7d. Raises ConfigurationError."""
+    """Microseconds UTC of a time, a day, an age such as 15m, 2h, 7d, or +7d from now. Raises ConfigurationError."""
     try:
-        moment = _age(text) or datetime.datetime.fromisoformat(text)
+        moment = _away(text) or datetime.datetime.fromisoformat(text)
     except (ValueError, OverflowError):
         raise errors.ConfigurationError(
-            f"{text!r} is no time; write 2026-11-22T05:16:23Z, 2026-11-22, or an age such as 15m, 2h, 7d"
+            f"{text!r} is no time; write 2026-11-22T05:16:23Z, 2026-11-22, an age such as 15m, 2h, 7d, or +7d from now"
         ) from None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
     return (aware - _EPOCH) // _MICROSECOND
 
 
-def _age(text: str) -> datetime.datetime | None:
-    """When that long ago was, None if the text is no age."""
-    if text[-1:] not in _UNITS or not text[:-1].isdecimal():
+def _away(text: str) -> datetime.datetime | None:
+    """When that long ago was, or with a plus in front will be; None if the text says neither."""
+    number = text[:-1].removeprefix("+")
+    if text[-1:] not in _UNITS or not number.isdecimal():
         return None
-    return datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=int(text[:-1]) * _UNITS[text[-1]])
+    away = datetime.timedelta(seconds=int(number) * _UNITS[text[-1]])
+    return datetime.datetime.now(datetime.UTC) + (away if text.startswith("+") else -away)

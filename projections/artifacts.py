@@ -1,19 +1,20 @@
 """Which documents are wanted of the provider, and what became of each."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Column, Index, Integer, LargeBinary, MetaData, Table, Text
 
 from projections import facts
-from projections.facts import Fact, Key, Stored
+from projections.facts import Answer, Fact, Key, Named, Stored
 
 WANTED: Final = "wanted"
 HELD: Final = "held"  # only a replay wants it, and nobody has released it
 STORED: Final = "stored"
 FAILED: Final = "failed"
 ABANDONED: Final = "abandoned"
+LISTED: Final = "listed"  # stands for all of its kind, and which there are is known
 UNWANTED: Final = "unwanted"  # stored or tried for an earlier handler; nobody wants it now
 OPEN: Final = frozenset({WANTED, FAILED})  # what the worker goes and fetches
 
@@ -34,8 +35,14 @@ Index("artifacts_state", TABLE.c.state, TABLE.c.last_position)
 Index("artifacts_last", TABLE.c.last_position)
 ONCE: Final = False
 
+# Of these there may be several, or none: wanted as a whole, until an answer of the provider's API says which there are.
+EACH: Final[Mapping[str, Callable[[Answer], Sequence[Named]]]] = {
+    "document-*.pdf": lambda answer: answer.documents,
+    "attachments-*.zip": lambda answer: answer.attachments,
+}
+
 _HOLDS: Final = frozenset({facts.HELD, facts.RELEASED})
-_ACTS: Final = _HOLDS | {facts.STORED, facts.FAILED, facts.ABANDONED, facts.RETRY}
+_ACTS: Final = _HOLDS | {facts.STORED, facts.FAILED, facts.ABANDONED, facts.LISTED, facts.RETRY}
 
 
 class State(msgspec.Struct, frozen=True):
@@ -57,18 +64,27 @@ class State(msgspec.Struct, frozen=True):
             return UNWANTED
         if self.stored is not None:
             return STORED
-        if self.act == facts.ABANDONED:
-            return ABANDONED
+        if self.act in (facts.ABANDONED, facts.LISTED):
+            return ABANDONED if self.act == facts.ABANDONED else LISTED
         if self.held:
             return HELD
         return FAILED if self.act == facts.FAILED else WANTED
 
 
 def keys(fact: Fact) -> Sequence[Key]:
-    """Our own acts name their artifact; a completion wants all that was in force for its source."""
+    """Our own acts name their artifact; a completion wants all that was in force for its source.
+
+    A callback wants a kind as a whole; an answer of the API settles that, and wants each that there is of it.
+    """
     if fact.what in _ACTS:
         return ((fact.source, fact.subject, fact.artifact or ""),)
-    return [(fact.source, fact.subject, name) for name in fact.wants]
+    return [(fact.source, fact.subject, name) for wanted in fact.wants for name in _names(wanted, fact.answer)]
+
+
+def _names(wanted: str, answer: Answer | None) -> Sequence[str]:
+    if wanted not in EACH or answer is None:
+        return (wanted,)
+    return [wanted, *(facts.one_of(wanted, known.id) for known in EACH[wanted](answer) if known.id)]
 
 
 def initial(_key: Key) -> State:
@@ -76,9 +92,10 @@ def initial(_key: Key) -> State:
     return State()
 
 
-def apply(state: State, _key: Key, fact: Fact) -> State:
+def apply(state: State, key: Key, fact: Fact) -> State:
     """Take one fact in. Wants come in any order; our own acts come in the order we did them."""
-    moved = _act(state, fact) if fact.what in _ACTS else _want(state, fact)
+    answered = fact.observed and key[-1] in EACH
+    moved = _act(state, fact) if fact.what in _ACTS else _want(state, fact, answered)
     return msgspec.structs.replace(moved, last_position=max(state.last_position, fact.position))
 
 
@@ -96,8 +113,10 @@ def _act(state: State, fact: Fact) -> State:
     )
 
 
-def _want(state: State, fact: Fact) -> State:
+def _want(state: State, fact: Fact, answered: bool) -> State:
     wanted_at = min(state.wanted_at or fact.recorded_at, fact.recorded_at)
+    if answered:
+        return State(wanted_at=wanted_at, act=facts.LISTED, held=state.held)
     if _is_news(state, fact):
         return State(wanted_at=wanted_at, held=state.held)
     return msgspec.structs.replace(state, wanted_at=wanted_at)

@@ -25,16 +25,18 @@ HELP_REQUESTED: Final = "help_requested"
 STORED: Final = "stored"  # what we did with an artifact
 FAILED: Final = "failed"
 ABANDONED: Final = "abandoned"
+LISTED: Final = "listed"  # the provider said which there are of a kind
 RETRY: Final = "retry"  # what an operator decided about it
 HELD: Final = "held"  # only a replay wants it: it waits for a person
 RELEASED: Final = "released"
 ERASED: Final = "erased"  # what was known of the subject was erased: it wants nothing any more
 ON_HOLD: Final = "hold"  # the law wants it kept: nothing of it may be erased
 LIFTED: Final = "lift"
+EXPECTED: Final = "expected"  # somebody said that there is, or will be, such a subject
 OTHER: Final = "other"
 
-# What we did and decided: it says nothing of where a subject stands.
-OURS: Final = frozenset({STORED, FAILED, ABANDONED, RETRY, HELD, RELEASED, ERASED, ON_HOLD, LIFTED})
+# What we did, and decided: it says nothing of where a subject stands.
+OURS: Final = frozenset({STORED, FAILED, ABANDONED, LISTED, RETRY, HELD, RELEASED, ERASED, ON_HOLD, LIFTED})
 
 # Where a subject stands.
 DRAFT: Final = "draft"
@@ -46,6 +48,7 @@ ENDED_IN_FAILURE: Final = "failed"
 GONE: Final = "deleted"
 STAGES: Final = (DRAFT, IN_PROGRESS, COMPLETED, DECLINED, EXPIRED, ENDED_IN_FAILURE, GONE)
 TERMINAL: Final = frozenset({COMPLETED, DECLINED, EXPIRED, ENDED_IN_FAILURE})
+ENDED: Final = TERMINAL | {GONE}  # nothing more is waited for
 
 # What signers do, so that its signer is one of the subject's.
 BY_SIGNERS: Final = frozenset(
@@ -71,11 +74,13 @@ def believed(occurred_at: int | None, recorded_at: int) -> int | None:
     return recorded_at
 
 
-class Named(msgspec.Struct, frozen=True):
-    """An id and the name a person knows it by."""
+class Named(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A signer or a document: its id, the name a person knows it by, where it stands, and what a signer signed."""
 
     id: str
-    name: str
+    name: str = ""
+    stage: str | None = None
+    documents: tuple[str, ...] = ()
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -85,6 +90,7 @@ class Answer(msgspec.Struct, frozen=True):
     trashed: bool | None = None
     signers: tuple[Named, ...] = ()
     documents: tuple[Named, ...] = ()
+    attachments: tuple[Named, ...] = ()
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -95,11 +101,25 @@ class Stored(msgspec.Struct, frozen=True):
     path: str
 
 
+class Expected(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """What somebody told us of a subject, because no callback ever does. `deadline` in microseconds UTC.
+
+    `kind` in the provider's words; `key` is the name of a private key; `reference` is theirs alone.
+    """
+
+    thread: str | None = None
+    kind: str | None = None
+    key: str | None = None
+    reference: str | None = None
+    deadline: int | None = None
+
+
 class Fact(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One thing that one event says of one subject.
 
     `name` is the provider's own; times are microseconds UTC, `recorded_at` by our clock and `occurred_at` by theirs.
-    `rank` orders names that carry the same time: a later step of a life cycle has the higher rank.
+    `rank` orders names that carry the same time: a later step of a life cycle has the higher rank. `kind` is the
+    provider's word for what is signed in which way, as far as this tells it.
     """
 
     position: int
@@ -123,6 +143,8 @@ class Fact(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     answer: Answer | None = None
     stored: Stored | None = None
     wants: tuple[str, ...] = ()
+    kind: str | None = None
+    expected: Expected | None = None
 
     @property
     def clock(self) -> int | None:
@@ -141,3 +163,21 @@ class Fact(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 Key = tuple[str | int, ...]
+
+
+def one_of(kind: str, known: str) -> str:
+    """The artifact of a kind such as `document-*.pdf` that belongs to an id. Distinct ids have distinct ones.
+
+    None of them is the kind itself, whatever the id.
+    """
+    before, _, after = kind.partition("*")
+    return before + known.replace("%", "%25").replace("*", "%2A") + after
+
+
+def which(kind: str, artifact: str) -> str | None:
+    """The id that an artifact of a kind belongs to; None if it is not of that kind."""
+    before, _, after = kind.partition("*")
+    known = artifact.removeprefix(before).removesuffix(after)
+    if "*" in known or before + known + after != artifact:
+        return None
+    return known.replace("%2A", "*").replace("%25", "%")

@@ -8,7 +8,7 @@ from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, MetaData, T
 
 from projections import course, facts
 from projections.course import Course, Standing
-from projections.facts import Fact, Key
+from projections.facts import Expected, Fact, Key, Named
 
 TABLE: Final = Table(
     "packages",
@@ -23,10 +23,20 @@ TABLE: Final = Table(
     Column("first_position", Integer, nullable=False),
     Column("last_position", Integer, nullable=False),
     Column("recorded_at", Integer, nullable=False),
+    Column("expected", Integer),
+    Column("reference", Text),
+    Column("deadline", Integer),
     Column("state", LargeBinary, nullable=False),
 )
 Index("packages_stage", TABLE.c.stage, TABLE.c.last_position)
 Index("packages_last", TABLE.c.last_position)
+for _column in (
+    TABLE.c.expected,
+    TABLE.c.reference,
+    TABLE.c.deadline,
+):  # few rows have them: it costs no other anything
+    _there = _column.is_not(None)
+    Index(f"packages_{_column.name}", _column, sqlite_where=_there, postgresql_where=_there)
 ONCE: Final = False
 
 _REFUSED: Final = frozenset({facts.DECLINED, facts.ENDED_IN_FAILURE})
@@ -38,6 +48,7 @@ class Signer(msgspec.Struct, frozen=True, gc=False):
     name: str | None = None
     completed: bool = False
     documents: tuple[str, ...] = ()
+    declined: bool = False
 
 
 class Document(msgspec.Struct, frozen=True, gc=False):
@@ -46,6 +57,7 @@ class Document(msgspec.Struct, frozen=True, gc=False):
     name: str | None = None
     viewed: bool = False
     signed: bool = False
+    declined: bool = False
 
 
 class Reason(msgspec.Struct, frozen=True, array_like=True, order=True):
@@ -54,6 +66,20 @@ class Reason(msgspec.Struct, frozen=True, array_like=True, order=True):
     observed: bool
     clock: int
     text: str
+
+
+class Way(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
+    """In which way it is signed. A callback's path tells more of that than where the API was asked for it."""
+
+    called_back: bool
+    kind: str
+
+
+class Expectation(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What somebody told us of it; said again, the later word stands as a whole."""
+
+    position: int
+    expected: Expected
 
 
 class State(msgspec.Struct, frozen=True, gc=False):
@@ -68,6 +94,19 @@ class State(msgspec.Struct, frozen=True, gc=False):
     last_position: int = 0
     occurred_at: int | None = None
     recorded_at: int = 0
+    way: Way | None = None
+    expectation: Expectation | None = None
+
+    @property
+    def kind(self) -> str | None:
+        """In which way it is signed, in the provider's words, as far as anybody told."""
+        told = self.expected.kind if self.expected else None
+        return told or (self.way.kind if self.way else None)
+
+    @property
+    def expected(self) -> Expected | None:
+        """What somebody told us of it."""
+        return self.expectation.expected if self.expectation else None
 
     @property
     def standing(self) -> Standing:
@@ -102,6 +141,8 @@ def apply(state: State, _key: Key, fact: Fact) -> State:
         fact.position if fact.position > state.last_position else state.last_position,
         _latest(state.occurred_at, fact.clock),
         fact.recorded_at if fact.recorded_at > state.recorded_at else state.recorded_at,
+        _way(state.way, fact),
+        _expectation(state.expectation, fact),
     )
 
 
@@ -111,9 +152,22 @@ def _latest(one: int | None, other: int | None) -> int | None:
     return one if one > other else other
 
 
+def _way(way: Way | None, fact: Fact) -> Way | None:
+    if fact.kind is None:
+        return way
+    told = Way(not fact.observed, fact.kind)
+    return told if way is None else max(way, told)
+
+
+def _expectation(known: Expectation | None, fact: Fact) -> Expectation | None:
+    if fact.expected is None or (known is not None and known.position >= fact.position):
+        return known
+    return Expectation(fact.position, fact.expected)
+
+
 def row(key: Key, state: State) -> tuple[Any, ...]:
     """The state as a row of TABLE."""
-    standing = state.standing
+    standing, expected = state.standing, state.expected
     return (
         *key,
         state.provider,
@@ -124,6 +178,9 @@ def row(key: Key, state: State) -> tuple[Any, ...]:
         state.first_position,
         state.last_position,
         state.recorded_at,
+        state.expectation.position if state.expectation else None,
+        expected.reference if expected else None,
+        expected.deadline if expected else None,
         msgspec.json.encode(state),
     )
 
@@ -139,8 +196,7 @@ _decode = msgspec.json.Decoder(State).decode
 def _signers(signers: dict[str, Signer], fact: Fact) -> dict[str, Signer]:
     if fact.answer:
         return signers | {
-            named.id: msgspec.structs.replace(signers.get(named.id, _NOBODY), name=named.name)
-            for named in fact.answer.signers
+            named.id: _named_signer(signers.get(named.id, _NOBODY), named) for named in fact.answer.signers
         }
     if fact.signer is None or fact.what not in facts.BY_SIGNERS:
         return signers
@@ -149,21 +205,40 @@ def _signers(signers: dict[str, Signer], fact: Fact) -> dict[str, Signer]:
     if fact.what == facts.DOCUMENT_SIGNED and fact.document is not None and fact.document not in documents:
         documents = tuple(sorted((*documents, fact.document)))
     completed = known.completed or fact.what == facts.SIGNER_COMPLETED
-    return {**signers, fact.signer: Signer(known.name, completed, documents)}
+    return {**signers, fact.signer: Signer(known.name, completed, documents, known.declined)}
+
+
+def _named_signer(known: Signer, named: Named) -> Signer:
+    """With what an answer says of one. Nobody unsigns: what was so once stays, whatever order answers come in."""
+    return Signer(
+        named.name or known.name,
+        known.completed or named.stage == facts.COMPLETED,
+        tuple(sorted({*known.documents, *named.documents})) if named.documents else known.documents,
+        known.declined or named.stage == facts.DECLINED,
+    )
 
 
 def _documents(documents: dict[str, Document], fact: Fact) -> dict[str, Document]:
     if fact.answer:
         return documents | {
-            named.id: msgspec.structs.replace(documents.get(named.id, _NOTHING), name=named.name)
-            for named in fact.answer.documents
+            named.id: _named_document(documents.get(named.id, _NOTHING), named) for named in fact.answer.documents
         }
     if fact.document is None or fact.what not in (facts.DOCUMENT_SIGNED, facts.DOCUMENT_VIEWED):
         return documents
     known = documents.get(fact.document, _NOTHING)
     signed = known.signed or fact.what == facts.DOCUMENT_SIGNED
     viewed = known.viewed or fact.what == facts.DOCUMENT_VIEWED
-    return {**documents, fact.document: Document(known.name, viewed, signed)}
+    return {**documents, fact.document: Document(known.name, viewed, signed, known.declined)}
+
+
+def _named_document(known: Document, named: Named) -> Document:
+    """With what an answer says of one."""
+    return Document(
+        named.name or known.name,
+        known.viewed,
+        known.signed or named.stage == facts.COMPLETED,
+        known.declined or named.stage == facts.DECLINED,
+    )
 
 
 def _told(reason: Reason | None, fact: Fact) -> Reason | None:

@@ -46,12 +46,14 @@ _TEXTS: Final = {
     facts.STORED: "{artifact} stored",
     facts.FAILED: "{artifact} not fetched: {message}",
     facts.ABANDONED: "{artifact} abandoned: {message}",
+    facts.LISTED: "{artifact}: the provider said which there are",
     facts.RETRY: "{artifact} to be tried again: {message}",
     facts.HELD: "{artifact} held: {message}",
     facts.RELEASED: "{artifact} released: {message}",
     facts.ERASED: "erased: {message}",
     facts.ON_HOLD: "put on legal hold: {message}",
     facts.LIFTED: "legal hold lifted: {message}",
+    facts.EXPECTED: "expected: {message}",
 }
 
 

@@ -18,6 +18,7 @@ from sqlalchemy import Engine
 
 from listener import logs
 from listener.worker import downloads  # noqa: F401
+from tests import evro
 from tests.rig import SOURCE, Worker
 
 NEVER = 10**9
@@ -26,9 +27,10 @@ NEVER = 10**9
 class Steps:
     """What the threads that fetch do to disk and log, counted; the nth step is the last."""
 
-    def __init__(self, last: int) -> None:
+    def __init__(self, last: int, source: str) -> None:
         self.taken: list[str] = []
         self.last = last
+        self.source = source
         for name in ("fsync", "link", "mkdir", "fchmod"):
             setattr(os, name, self.before(name, getattr(os, name)))
         sqlalchemy.event.listen(Engine, "before_cursor_execute", self.before_statement)
@@ -50,19 +52,24 @@ class Steps:
 
     def step(self, name: str) -> None:
         """Take one; only the threads that fetch do."""
-        if threading.current_thread().name.startswith(SOURCE):
+        if threading.current_thread().name.startswith(self.source):
             self.taken.append(name)
             if len(self.taken) == self.last:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
-def run(folder: str, url: str, last: int, stored: int) -> None:
+def run(folder: str, url: str, last: int, stored: int, source: str) -> None:
     """Work until so many documents are stored, or the last step."""
     logs.configure()
-    steps = Steps(last)
-    with Worker(Path(folder), url) as worker:
+    steps = Steps(last, source)
+    with worker_of(source, Path(folder), url) as worker:
         worker.run(lambda: len(worker.stored()) == stored)
     Path(folder, "steps").write_text(json.dumps(steps.taken))
+
+
+def worker_of(source: str, folder: Path, url: str) -> Worker:
+    """A worker with one source of that name; a private key lies in the folder, if it needs one."""
+    return Worker(folder, url) if source == SOURCE else evro.worker(folder, url, [folder / evro.KEY])
 
 
 def main() -> None:

@@ -16,11 +16,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 
-def run(arguments: Sequence[str], folder: Path, environment: Mapping[str, str]) -> tuple[int, str, str]:
-    """Exit status, standard output and standard error of a command."""
+def run(
+    arguments: Sequence[str], folder: Path, environment: Mapping[str, str], given: bytes = b""
+) -> tuple[int, str, str]:
+    """Exit status, standard output and standard error of a command that is `given` so much on standard input."""
     with TemporaryDirectory() as apart:
-        out, err = Path(apart, "out"), Path(apart, "err")
-        job = {"arguments": arguments, "folder": str(folder), "environment": dict(environment)}
+        out, err, read = Path(apart, "out"), Path(apart, "err"), Path(apart, "read")
+        read.write_bytes(given)
+        job = {"arguments": arguments, "folder": str(folder), "environment": dict(environment), "read": str(read)}
         server = _server()
         assert server.stdin is not None
         assert server.stdout is not None
@@ -55,11 +58,11 @@ def _serve() -> None:
         print(os.waitstatus_to_exitcode(status), flush=True)
 
 
-def _become(arguments: list[str], folder: str, environment: dict[str, str], out: str, err: str) -> None:
+def _become(arguments: list[str], folder: str, environment: dict[str, str], read: str, out: str, err: str) -> None:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    for number, path, flags in ((0, os.devnull, os.O_RDONLY), (1, out, os.O_WRONLY), (2, err, os.O_WRONLY)):
+    for number, path, flags in ((0, read, os.O_RDONLY), (1, out, os.O_WRONLY), (2, err, os.O_WRONLY)):
         os.dup2(os.open(path, flags | os.O_CREAT), number)
     sys.argv = ["signlog", *arguments]
     code = _main()

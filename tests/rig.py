@@ -176,8 +176,7 @@ class Worker(Log):
 
     def rest(self) -> None:
         """Until nothing is due and nothing under way."""
-        until(lambda: self.turn() and self.idle(), pause=0.01)
-        self.projector.catch_up()
+        until(lambda: self.turn() and self.idle() and self.projector.catch_up() == 0, pause=0.01)
 
     def idle(self) -> bool:
         """Whether nothing is under way."""

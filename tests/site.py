@@ -109,9 +109,9 @@ class Site:
         with self.opened() as database, reading(database, self.data) as at:
             yield at
 
-    def run(self, *arguments: str, env: Mapping[str, str] | None = None) -> Done:
-        """Run the program here, in a process of its own."""
-        return Done(*forks.run(arguments, self.folder, {**environment(), **(env or {})}))
+    def run(self, *arguments: str, env: Mapping[str, str] | None = None, given: bytes = b"") -> Done:
+        """Run the program here, in a process of its own, with so much `given` on standard input."""
+        return Done(*forks.run(arguments, self.folder, {**environment(), **(env or {})}, given))
 
     def start(self, *arguments: str, **options: Any) -> "subprocess.Popen[bytes]":
         """Start the program here as a shell would."""

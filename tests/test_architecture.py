@@ -168,10 +168,31 @@ RULES = [
         "from listener.apis import onespan",
     ),
     Rule(
-        "an API knows its provider's words and how to ask",
+        "an API knows its provider's words, how to ask, and who opens what comes",
         ("listener/apis/*",),
-        only("listener.api", "listener.errors", "listener.providers", "listener.wire", "projections.facts"),
+        only(
+            "listener.api",
+            "listener.decryption.child",
+            "listener.errors",
+            "listener.provider",
+            "listener.providers",
+            "listener.tokens",
+            "listener.wire",
+            "projections.facts",
+        ),
         "from listener.apis import onespan",
+    ),
+    Rule(
+        "what decrypts knows bytes, and neither who sent them nor where they go",
+        ("listener/decryption/*",),
+        only("listener.api", "listener.decryption", "listener.errors", "listener.parent"),
+        "from listener.worker import filestore",
+    ),
+    Rule(
+        "what decrypts knows no network",
+        ("listener/decryption/*",),
+        never("socket", "ssl", "http", "urllib", "httpx", "asyncio"),
+        "def late():\n    import urllib.request",
     ),
     Rule(
         "the door knows the log and who may come in; nothing that projects, downloads or shows",
@@ -219,6 +240,33 @@ RULES = [
         "from listener.worker.projector import Projector",
     ),
     Rule(
+        "who signs knows the log and what was decided; the worker, the desk and the commands know who signs",
+        ("listener/signing/*",),
+        only("listener.acts", "listener.errors", "listener.files", "listener.log", "listener.signing"),
+        "from listener.worker import loop",
+    ),
+    Rule(
+        "an audit reads: the log, who signed it, and documents; nothing that makes them",
+        ("listener/audit/*",),
+        only(
+            "listener.acts",
+            "listener.audit",
+            "listener.errors",
+            "listener.files",
+            "listener.log",
+            "listener.signing.decided",
+            "projections.facts",
+        ),
+        "from listener.signing.signer import Signer",
+    ),
+    # It goes into what an outsider checks us with.
+    Rule(
+        "the tree's arithmetic needs nothing but Python",
+        ("listener/log/merkle.py",),
+        only_from_others("collections", "hashlib", "typing"),
+        "import sqlalchemy",
+    ),
+    Rule(
         "imitations know nothing of what they are shown to",
         ("listener/demo/*",),
         only("listener.demo"),
@@ -233,17 +281,37 @@ RULES = [
     ),
     Rule(
         "only commands know commands, imitations and who builds",
-        ("listener/*", "!listener/cli/*", "!listener/demo/*", "!listener/__main__.py"),
-        never("listener.cli", "listener.demo", "listener.bootstrap"),
+        (
+            "listener/*",
+            *("!listener/cli/*", "!listener/demo/*", "!listener/__main__.py", "!listener/bootstrap_erasing.py"),
+        ),
+        never("listener.cli", "listener.demo", "listener.bootstrap", "listener.bootstrap_erasing"),
         "from listener import bootstrap",
     ),
     Rule(
         "only bootstrap builds what holds a file, a lock or a key",
-        (*EVERYWHERE, "!listener/bootstrap.py"),
+        (*EVERYWHERE, "!listener/bootstrap.py", "!listener/bootstrap_erasing.py"),
         never_calls(
-            "Database", "Quarantine", "Gate", "Projector", "Downloads", "Claims", "FileStore", "OnlyOne", "Erasure"
+            "Backup",
+            "Claims",
+            "Database",
+            "Downloads",
+            "Erasure",
+            "FileStore",
+            "Gate",
+            "KeyFile",
+            "OnlyOne",
+            "Projector",
+            "Quarantine",
+            "Restore",
         ),
         "found = database.Database(folder)",
+    ),
+    Rule(
+        "the tree is opened where it is asked whether all is well, besides",
+        (*EVERYWHERE, "!listener/bootstrap.py", "!listener/desk/health.py"),
+        never_calls("Tree"),
+        "found = tree.Tree(folder)",
     ),
     # Which generation is live may change while they run: only the log's database tells.
     Rule(
@@ -331,6 +399,9 @@ MEANING = (
     "listener.interpreter",
     "projections.packages",
     "httpx",
+    "cryptography",
+    "listener.audit",
+    "listener.signing",
 )
 
 
@@ -344,6 +415,12 @@ def loaded(module: str) -> list[str]:
 def test_the_door_loads_no_meaning() -> None:
     """Nothing heavier than an append runs in its process."""
     assert loaded("listener.door.app, listener.door.server, listener.bootstrap") == []
+
+
+def test_the_door_knows_that_something_decrypts_and_does_not() -> None:
+    """It looks at the whole configuration before it starts; neither HTTP clients nor private keys come with that."""
+    assert loaded("listener.apis.evrotrust, listener.apis.onespan") == []
+    assert loaded("listener.decryption.keys") == ["cryptography"]
 
 
 def test_the_worker_does() -> None:

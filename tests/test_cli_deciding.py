@@ -27,7 +27,7 @@ def newest(site: Site) -> dict[str, Any]:
 
 def shown(site: Site, key: str) -> str:
     """What the door writes into quarantine of the key that a callback showed."""
-    gate = Gate(site.settings.sources["onespan"], named("onespan"), bootstrap.secret(site.settings))
+    gate = Gate("onespan", site.settings.sources["onespan"], named("onespan"), bootstrap.secret(site.settings))
     return gate.ask([(b"authorization", b"Basic " + key.encode())], (), "192.0.2.7").shown
 
 

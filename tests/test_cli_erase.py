@@ -35,7 +35,7 @@ def test_erase_beside_a_running_server(tmp_path: Path) -> None:
         done = site.run("erase", "onespan", SECRET, *WHY, "--json")
         assert (done.code, done.err) == (0, "")
         assert set(done.json) == ERASED
-        assert done.json["positions"] == [3, 4]
+        assert len(done.json["positions"]) == 2
         assert found_in(site.data, [f'"{SECRET}"']) == [f'"{SECRET}"']  # as the name of what was erased
         assert found_in(site.data, [f'"packageId": "{SECRET}"']) == []
         assert site.run("status", "onespan", SECRET).code == 1
@@ -55,6 +55,7 @@ def test_erase_for_people(tmp_path: Path) -> None:
     assert site.run("erase", "onespan", ID, *WHY).out == "Erased: 0 events, by decision 5.\n"
     lines = site.run("events", "--subject", ID, "--json").lines
     assert [(line["position"], line["name"]) for line in lines] == [(5, "erased")]
+    assert site.run("verify", "--json").json["problems"] == []
 
 
 def test_erase_with_documents_and_what_was_refused(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """signlog health: what needs a person, each produced as it comes about, and what does not."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -167,17 +166,37 @@ def test_documents_are_wanted_and_nobody_may_fetch_them(tmp_path: Path, config: 
     assert alarm(site) == f"onespan: documents wanted and not fetched: 2; {told}"
 
 
-def test_documents_are_wanted_of_a_provider_whose_api_is_not_spoken_yet(tmp_path: Path) -> None:
-    """It stays an alarm: nobody else will fetch them. What is not wanted is none."""
-    body = json.dumps({"transactionID": "1", "status": 2}).encode()
-    done = Draft(event.CALLBACK, "evrotrust", "evrotrust", body, "[]", "POST", "/callbacks/evrotrust/document/ready")
-    for name, artifacts in (("wanted", ""), ("unwanted", "artifacts = []\n")):
-        (tmp_path / name).mkdir()
-        site = Site(tmp_path / name, f'[sources.evrotrust]\nallow = ["192.0.2.1"]\n{artifacts}').filled(done)
-        if artifacts:
-            fine(site)
-        else:
-            assert alarm(site).startswith("evrotrust: documents wanted and not fetched: 1; this version cannot yet")
+EVROTRUST = '[sources.evrotrust]\nallow = ["192.0.2.1"]\n'
+EVROTRUST_API = EVROTRUST + 'api_key = "k"\nvendor_number = "v"\n'
+SIGNED = Draft(
+    event.CALLBACK,
+    "evrotrust",
+    "evrotrust",
+    b'{"transactionID":"1","status":2}',
+    path="/callbacks/evrotrust/document/ready",
+)
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        (EVROTRUST, "2; set sources.evrotrust.api_key; or sources.evrotrust.artifacts = []"),
+        (
+            EVROTRUST_API,
+            '1; set sources.evrotrust.private_keys; or sources.evrotrust.artifacts = ["encrypted.zip"]',
+        ),
+    ],
+)
+def test_what_a_document_needs_is_not_configured(tmp_path: Path, config: str, told: str) -> None:
+    """Evrotrust's are fetched with one key and opened with another: each is asked for when it is missing."""
+    site = Site(tmp_path, config).filled(SIGNED)
+    assert alarm(site) == f"evrotrust: documents wanted and not fetched: {told}, for what completes from then on"
+
+
+@pytest.mark.parametrize("config", [EVROTRUST + "artifacts = []\n", EVROTRUST_API + 'private_keys = ["k.pem"]\n'])
+def test_nothing_is_missing_for_a_document(tmp_path: Path, config: str) -> None:
+    """It is not wanted, or everything is there."""
+    fine(Site(tmp_path, config).filled(SIGNED))
 
 
 def test_a_document_is_wanted_for_long(tmp_path: Path) -> None:
@@ -272,13 +291,15 @@ def test_every_alarm_stands_there(tmp_path: Path) -> None:
     assert done.out.count("\n! ") == 3
 
 
-def test_the_provider_refuses_the_key(tmp_path: Path) -> None:
+CLIENT = 'client_id = "c"\nclient_secret = "k"\napi_auth = "oauth2"\n'
+
+
+@pytest.mark.parametrize(("access", "key"), [('api_key = "k"\n', "api_key"), (CLIENT, "client_secret")])
+def test_the_provider_refuses_the_key(tmp_path: Path, access: str, key: str) -> None:
     """With a real worker, and a provider that knows another key."""
     with OneSpan(api_key="another key") as onespan:
         onespan.add(Package(ID, status="COMPLETED"))
-        site = Site(tmp_path, f'{ONESPAN}api_url = "{onespan.url}"\napi_key = "k"\n').filled(
-            callback("PACKAGE_COMPLETE")
-        )
+        site = Site(tmp_path, f'{ONESPAN}api_url = "{onespan.url}"\n{access}').filled(callback("PACKAGE_COMPLETE"))
         with open(tmp_path / "said", "wb") as said:
             process = site.start("serve", "--worker", stdout=said, stderr=said)
         try:
@@ -287,4 +308,4 @@ def test_the_provider_refuses_the_key(tmp_path: Path) -> None:
         finally:
             process.terminate()
             process.wait(60)
-    assert told == "onespan: the provider refuses the API key; mend sources.onespan.api_key and restart"
+    assert told == f"onespan: the provider refuses the API key; mend sources.onespan.{key} and restart"

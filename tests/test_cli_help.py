@@ -39,10 +39,11 @@ def help_of(tmp_path: Path, words: tuple[str, ...]) -> str:
 def test_there_are_the_commands_of_this_version() -> None:
     """Each in its place."""
     assert {" ".join(words) for words in COMMANDS if words} == {
-        "serve", "demo", "events", "show", "status", "timeline", "explain", "erase", "hold", "health",
-        "downloads", "downloads list", "downloads retry", "downloads release",
+        "serve", "demo", "events", "show", "status", "timeline", "explain", "expect", "erase", "hold", "health",
+        "downloads", "downloads list", "downloads retry", "downloads release", "import", "register",
         "replay", "faults", "faults list", "faults show", "faults retry", "faults skip",
         "quarantine", "quarantine list", "quarantine show", "quarantine accept", "quarantine drop",
+        "verify", "checkpoint", "backup", "restore",
     }  # fmt: skip
 
 
@@ -128,6 +129,7 @@ READING = [
     ["health"],
     ["downloads"],
     ["downloads", "retry", "--reason", "x"],
+    ["import", "-", "--source", "onespan", "--reason", "x"],
     ["quarantine"],
     ["quarantine", "show", "1"],
     ["quarantine", "accept", "1", "--reason", "x"],

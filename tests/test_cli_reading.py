@@ -23,6 +23,7 @@ WHOLE = {"v", "provider", "method", "spooled_at", "headers", "salt", "content", 
 SUBJECT = {
     "source", "id", "provider", "status", "stage", "confirmed", "trashed", "reason", "signers", "documents",
     "artifacts", "first_position", "last_position", "occurred_at", "recorded_at",
+    "kind", "expected", "reference", "thread", "key", "deadline",
 }  # fmt: skip
 ARTIFACT = {"name", "state", "sha256", "size", "path", "attempts", "next_at", "error"}
 FACT = {"position", "occurred_at", "recorded_at", "kind", "name", "what", "text", "same_as"}
@@ -218,9 +219,11 @@ def test_status_of_one(site: Site) -> None:
             "name": "Ана Петрова",
             "completed": True,
             "documents": ["83bb5250"],
+            "declined": False,
         }
     ]
-    assert found["documents"] == [{"id": "83bb5250", "name": "Lease agreement", "viewed": False, "signed": True}]
+    document = {"id": "83bb5250", "name": "Lease agreement", "viewed": False, "signed": True, "declined": False}
+    assert found["documents"] == [document]
     assert [(one["name"], one["state"], one["attempts"]) for one in found["artifacts"]] == [
         ("documents.zip", "stored", 1),
         ("evidence.pdf", "failed", 1),
@@ -231,8 +234,8 @@ def test_status_of_one(site: Site) -> None:
 def test_status_of_one_for_people(site: Site) -> None:
     """Names instead of ids, and where each document lies."""
     out = site.run("status", "onespan", ID).out
-    assert "Ана Петрова  yes" in out
-    assert "Lease agreement  no      yes" in out
+    assert "Ана Петрова  yes        no" in out
+    assert "Lease agreement  no      yes     no" in out
     assert f"documents.zip  stored, 1234 bytes: signlog-data/documents/onespan/{ID}/documents.zip" in out
     assert "evidence.pdf   failed, next try at 2096-10-02T07:06:40.000000Z: HTTP 500" in out
 
@@ -364,7 +367,7 @@ def test_downloads_lists_what_fits(site: Site) -> None:
     assert site.run("downloads", "--source", "nobody", "--json").json == []
     wrong = site.run("downloads", "--state", "done")
     assert (wrong.code, wrong.out) == (2, "")
-    assert "write one of: wanted, held, stored, failed, abandoned, unwanted" in wrong.err
+    assert "write one of: wanted, held, stored, failed, abandoned, listed, unwanted" in wrong.err
 
 
 def test_downloads_for_people(site: Site) -> None:

@@ -144,6 +144,21 @@ def test_a_wrong_configuration(tmp_path: Path) -> None:
     assert not (tmp_path / "signlog-data").exists()
 
 
+def test_a_private_key_that_cannot_be_read(tmp_path: Path) -> None:
+    """Exit 2, before anything is made or listened on; the door alone has no use for it, and does not look."""
+    config = (
+        '[sources.evrotrust]\nallow = ["192.0.2.1"]\napi_key = "k"\nvendor_number = "v"\nprivate_keys = ["k.pem"]\n'
+    )
+    site = Site(tmp_path, config)
+    for part in ([], ["--worker"]):
+        done = site.run("serve", *part)
+        assert (done.code, done.out) == (2, "")
+        assert done.err.startswith("signlog: sources.evrotrust.private_keys: entry 1 cannot be read: No such file")
+        assert not (site.data / "signlog.db").exists()
+    with serving(site, "--door") as served:
+        assert served.post("/callbacks/evrotrust/document/ready", b"{}") == 403
+
+
 def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
     """Exit 2: the sentence names the key."""
     (tmp_path / "signlog-data").write_text("")
@@ -160,10 +175,19 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_keys_without_effect_are_told(tmp_path: Path) -> None:
     """Nobody should wait for what a later version will do."""
-    site = Site(tmp_path, f'origin = "x"\n{ONESPAN}')
+    site = Site(tmp_path, f'{ONESPAN}private_keys = ["x"]\n')
     with serving(site, "--door") as served:
         served.call_back("PACKAGE_CREATE")
-        assert "origin: has no effect yet in this version" in served.said
+        assert "sources.onespan.private_keys: has no effect in this version" in served.said
+
+
+def test_where_tokens_are_given_is_told(tmp_path: Path) -> None:
+    """It is what must be entered at the provider."""
+    client = 'provider = "onespan"\ncallback_client_id = "c"\ncallback_client_secrets = ["abcdefghijklmn"]\n'
+    with serving(Site(tmp_path, f"{ONESPAN}[sources.other]\n{client}"), "--door") as served:
+        served.call_back("PACKAGE_CREATE")
+        assert "/callbacks/other\nand gives tokens for them at http://127.0.0.1:" in served.said
+        assert served.said.count("/oauth/other/token\n") == served.said.count("/oauth/") == 1
 
 
 def test_an_interrupt_ends_it(tmp_path: Path) -> None:

@@ -95,6 +95,20 @@ def test_every_signed_document_is_on_disk(played: tuple[dict[str, Any], Path]) -
         assert all(pdf.startswith(b"%PDF-") for pdf in pdfs(artifact["name"], content))
 
 
+def test_what_evrotrust_encrypted_lies_decrypted_on_disk(played: tuple[dict[str, Any], Path]) -> None:
+    """Beside the encrypted, under the name that it was submitted with; one came in either cipher."""
+    said, folder = played
+    signed = [one for one in said["subjects"] if (one["source"], one["stage"]) == ("evrotrust", "completed")]
+    found = {}
+    for artifact in (artifact for one in signed for artifact in one["artifacts"]):
+        content = (folder / "signlog-data" / "documents" / artifact["path"]).read_bytes()
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            found.update({name: archive.read(name) for name in archive.namelist()})
+    assert {name for name in found if name.endswith(".pdf")} == {"Consent form.pdf", "Employment contract.pdf"}
+    assert all(content.startswith(b"%PDF-") for name, content in found.items() if name.endswith(".pdf"))
+    assert {len(content) for name, content in found.items() if name.endswith(".iv")} == {16, 32}
+
+
 def pdfs(name: str, content: bytes) -> list[bytes]:
     """The document itself, or what is in the archive."""
     if not name.endswith(".zip"):
@@ -130,7 +144,7 @@ def test_the_server_ended_with_it(played: tuple[dict[str, Any], Path]) -> None:
 def test_its_folder_can_be_looked_at_afterwards(played: tuple[dict[str, Any], Path]) -> None:
     """With the commands that it names, where it is or from elsewhere."""
     said, folder = played
-    (signed, *_) = [one for one in said["subjects"] if one["artifacts"]]
+    (signed, *_) = [one for one in said["subjects"] if one["artifacts"] and one["source"] == "onespan"]
     for where, more in ((folder, []), (folder.parent, ["--config", f"{folder}/signlog.toml"])):
         command = [SIGNLOG, "timeline", signed["source"], signed["id"], *more]
         done = subprocess.run(command, cwd=where, env=environment(), capture_output=True, timeout=60, check=True)
@@ -161,8 +175,8 @@ def test_what_people_see(tmp_path: Path) -> None:
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "")
     assert f"Signed documents, in {folder}/signlog-data/documents:" in out
-    papers = re.findall(r"^  (onespan/\S+)$", out, re.M)
-    assert len(papers) == 6
+    papers = re.findall(r"^  ((?:onespan|evrotrust)/\S+)$", out, re.M)
+    assert len(papers) == 10
     assert all((folder / "signlog-data" / "documents" / paper).is_file() for paper in papers)
     assert f"Look around in another terminal:\n  cd {folder}\n" in out
     until(lambda: not answers(port))

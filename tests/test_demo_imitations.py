@@ -1,5 +1,6 @@
 """The imitated providers answer, refuse and misbehave as the real ones do, and always with the same bytes."""
 
+import base64
 import hashlib
 import io
 import itertools
@@ -14,8 +15,11 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from listener.demo import bodies, evrotrust, faults, listing, onespan, packages, pdf, play
+from listener.demo import bodies, evrotrust, faults, listing, onespan, packages, pdf, play, sealing
 from listener.demo.evrotrust import Evrotrust
 from listener.demo.imitation import Call, Imitation
 from listener.demo.onespan import OneSpan
@@ -133,6 +137,26 @@ def test_onespan_token_is_given_for_the_right_secret_only() -> None:
         assert get(server, "/packages", Authorization=shown).status_code == 401
         for wrong in (b'{"clientId":"app","secret":"other"}', b"{}", b"[]", b"nonsense"):
             assert CLIENT.post(address, content=wrong).status_code == 401
+        for whose in ({"type": "SENDER"}, {"type": "OWNER", "email": "a@b.test"}, {"type": None}):
+            assert CLIENT.post(address, json={**asked, **whose}).status_code == 400
+
+
+def test_onespan_oauth2_shuts_out_all_else() -> None:
+    """With that setting of the account its tokens open the API, and neither the key nor a client application does."""
+    client = {"client_id": "app", "client_secret": "hush"}
+    form = {"grant_type": "client_credentials"}
+    with OneSpan(oauth2=True, **client) as server:  # type: ignore[arg-type]
+        address = f"{server.url}/oauth2/token"
+        token = CLIENT.post(address, data=form, auth=("app", "hush")).json()
+        assert (token["token_type"], token["expires_in"]) == ("Bearer", 299)
+        assert get(server, "/packages", Authorization=f"Bearer {token['access_token']}").status_code == 200
+        assert CLIENT.post(address, data=form, auth=("app", "other")).status_code == 401
+        assert CLIENT.post(address, data={"grant_type": "password"}, auth=("app", "hush")).status_code == 400
+        assert get(server, "/packages").status_code == 401
+        asked = {"clientId": "app", "secret": "hush", "type": "OWNER"}
+        assert CLIENT.post(f"{server.url}/apitoken/clientApp/accessToken", json=asked).status_code == 401
+    with OneSpan(**client) as server:  # type: ignore[arg-type]
+        assert CLIENT.post(f"{server.url}/oauth2/token", data=form, auth=("app", "hush")).status_code == 401
 
 
 def test_onespan_finds_ids_raw_and_percent_encoded() -> None:
@@ -268,12 +292,19 @@ def test_onespan_has_no_file_for_the_consent() -> None:
 
 
 def test_onespan_attachments_are_406_without_any() -> None:
-    """Without attachments 406, with one a zip."""
+    """Without attachments 406, with one a zip: of all, or of whoever uploaded it."""
     with OneSpan() as server:
         package = server.add(Package(ID))
+        ana, boris = package.signers
         assert get(server, f"/packages/{ID}/attachment/zip").status_code == 406
-        package.attachments["passport scan.pdf"] = b"%PDF-"
-        assert unzip(get(server, f"/packages/{ID}/attachment/zip").content) == {"passport scan.pdf": b"%PDF-"}
+        package.attach(ana, "passport scan.pdf", b"%PDF-", NOON)
+        for whose in ("", f"/{ana.role}"):
+            found = get(server, f"/packages/{ID}/attachment/zip{whose}").content
+            assert unzip(found) == {"passport scan.pdf": b"%PDF-"}
+        assert get(server, f"/packages/{ID}/attachment/zip/{boris.role}").status_code == 406
+        assert get(server, f"/packages/{ID}/attachment/zip/nobody").status_code == 404
+        roles = get(server, f"/packages/{ID}").json()["roles"]
+        assert [[known["status"] for known in role["attachmentRequirements"]] for role in roles] == [["COMPLETE"], []]
 
 
 def test_onespan_audit_and_field_summary() -> None:
@@ -476,6 +507,39 @@ def test_evrotrust_group_download_comes_nested_or_flat(flat: bool, names: list[s
         server.add(Transaction("4", 2))
         server.add(Transaction("5", 3))
         assert list(unzip(ask(server, "group/download", transactionID="3").content))[:1] == names
+
+
+def test_evrotrust_hashes_are_asked_for_elsewhere() -> None:
+    """One-time signing of hashes has calls of its own; what they do not know is 443 as everywhere."""
+    with Evrotrust() as server:
+        server.add(Transaction("1", 2, kind="hash"))
+        server.add(Transaction("2", 2, kind="hash-group", members=["1"]))
+        for path, wanted, status in (
+            ("offline/check", "1", 200),
+            ("offline/check", "2", 443),
+            ("group/offline/check", "2", 200),
+            ("group/offline/check", "1", 443),
+            ("offline/download", "1", 200),
+            ("group/offline/download", "2", 200),
+            ("group/offline/download", "3", 443),
+        ):
+            body = json.dumps({"vendorNumber": server.vendor_number, "transactionID": wanted}).encode()
+            shown = {"Authorization": evrotrust.authorization(server.api_key, body)}
+            assert CLIENT.post(f"{server.url}/hash/{path}", content=body, headers=shown).status_code == status
+
+
+@pytest.mark.parametrize(("aes", "whole", "size"), [(False, False, 32), (True, False, 16), (False, True, 32)])
+def test_evrotrust_encrypts_for_the_key_that_was_submitted(aes: bool, whole: bool, size: int) -> None:
+    """A key of 32 bytes, wrapped as PKCS #1 v1.5; the IV of the cipher; pieces of 7 296 characters, or one text."""
+    private, public = sealing.key_pair()
+    made = sealing.Seal(public, aes, whole).entries("1_OUT.enc", bytes(9000), "Договор.pdf")
+    key = serialization.load_pem_private_key(private, None)
+    assert isinstance(key, RSAPrivateKey)
+    assert len(key.decrypt(base64.b64decode(made["1_OUT.enc.key"]), padding.PKCS1v15())) == 32
+    assert (len(made["1_OUT.enc.iv"]), made["1_OUT.enc.filename"].decode()) == (size, "Договор.pdf")
+    assert len(base64.b64decode(made["1_OUT.enc"][:7296], validate=True)) == 5472
+    assert made == sealing.Seal(public, aes, whole).entries("1_OUT.enc", bytes(9000), "Договор.pdf")
+    assert made != sealing.Seal(public, aes, whole).entries("2_OUT.enc", bytes(9000), "Договор.pdf")
 
 
 def test_evrotrust_callback_has_the_three_fields() -> None:

@@ -33,7 +33,7 @@ def test_a_list_is_read_in_a_few_queries(tmp_path: Path) -> None:
     with site.looked_at() as at:
         sqlalchemy_event.listen(at.views.engine, "before_cursor_execute", lambda *_: asked.append(1))
         assert len(status.several(at, status.Filter())) == 150
-    assert len(asked) == 4
+    assert len(asked) == 5
 
 
 def test_one_is_told_as_it_is_in_the_list(tmp_path: Path) -> None:

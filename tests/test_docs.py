@@ -19,10 +19,12 @@ from listener.settings import Settings
 from listener.settings_layers import Form
 from tests.site import Site, callback, environment, stored, until
 from tests.test_cli_asking import AS_OF, EXPLAINED
+from tests.test_cli_backup import COPIED
 from tests.test_cli_erase import ERASED, HOLD
 from tests.test_cli_faults import COLUMNS as FAULT
 from tests.test_cli_health import KEYS
 from tests.test_cli_reading import ARTIFACT, EVENT, FACT, REFUSED, SUBJECT, WHOLE
+from tests.test_cli_verify import REPORT
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {
@@ -158,6 +160,10 @@ SHAPES = {
     "downloads list": {"source", "subject", *ARTIFACT},
     "quarantine list": REFUSED,
     "quarantine show": {"peer", "headers", "body"},
+    "verify": REPORT,
+    "checkpoint": {"size", "root", "note"},
+    "backup": COPIED,
+    "restore": COPIED,
 }
 
 
@@ -219,7 +225,7 @@ def test_secrets_are_told() -> None:
 @pytest.mark.parametrize(("page", "block"), every_block("toml"))
 def test_every_configuration_that_is_shown_loads(tmp_path: Path, page: str, block: str) -> None:
     """As it stands there, but for the files that it names."""
-    (tmp_path / "secret").write_text("k")
+    (tmp_path / "secret").write_text("a-secret-in-a-file")
     path = tmp_path / "signlog.toml"
     path.write_text(re.sub(r'_file = ".+"', f'_file = "{tmp_path}/secret"', block).replace("…", "k"), encoding="utf-8")
     assert settings.load(path, {}).sources

@@ -2,7 +2,7 @@
 
 import pytest
 
-from listener.door.address import HEALTH, Address, resolve
+from listener.door.address import HEALTH, Address, TokenAddress, resolve
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,18 @@ def test_an_address_names_its_source(path: bytes, source: str, below: tuple[str,
 )
 def test_anything_else_is_no_address(path: bytes) -> None:
     """Nothing is guessed: not from the end of a path, and not in spite of its spelling."""
+    assert resolve(path) is None
+
+
+@pytest.mark.parametrize("path", [b"/oauth/onespan/token", b"//oauth//onespan/token/", b"/oauth/%6Fnespan/token"])
+def test_the_address_of_tokens_names_its_source(path: bytes) -> None:
+    """And ends as OneSpan wants it."""
+    assert resolve(path) == TokenAddress("onespan")
+
+
+@pytest.mark.parametrize("path", [b"/oauth/token", b"/oauth/onespan", b"/oauth/onespan/token/x", b"/x/onespan/token"])
+def test_nothing_else_is_an_address_of_tokens(path: bytes) -> None:
+    """Neither less nor more."""
     assert resolve(path) is None
 
 

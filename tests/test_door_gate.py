@@ -30,7 +30,7 @@ def gate(
     others: tuple[Source, ...] = (),
 ) -> Gate:
     source = Source(provider=provider, callback_keys=keys, allow=allow, path_secret=path_secret)
-    return Gate(source, named(provider), HMAC_KEY, others)
+    return Gate("here", source, named(provider), HMAC_KEY, others)
 
 
 def showing(key: str | None) -> Headers:
@@ -179,7 +179,7 @@ def test_one_wrong_kind_is_enough_to_be_refused(key: str | None, element: str, c
 
 def test_labels_say_nothing_of_the_credential() -> None:
     """They depend on a secret in the data folder, so that no list of guesses finds them out."""
-    found = Gate(Source(callback_keys=(KEY,)), named("onespan"), bytes(32)).ask(showing(KEY), (), CLIENT)
+    found = Gate("here", Source(callback_keys=(KEY,)), named("onespan"), bytes(32)).ask(showing(KEY), (), CLIENT)
     assert re.fullmatch("key:[0-9a-f]{12}", found.credential)
     assert found.credential != label("key", KEY)
 

@@ -4,9 +4,11 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -21,7 +23,9 @@ from tests import logbook
 from tests.logbook import ROOT, add, bodies, ended, locked, open_when_told, opened, spawned, until
 
 TRIGGERS = [
-    f"{table}_refuse_{act}" for table in ("erasures", "events", "log") for act in ("delete", "insert", "update")
+    f"{table}_refuse_{act}"
+    for table in ("erasures", "events", "heads", "log")
+    for act in ("delete", "insert", "update")
 ]
 
 
@@ -171,6 +175,35 @@ def test_a_log_of_a_newer_signlog_is_refused(tmp_path: Path) -> None:
     ):
         pytest.fail("it was opened")
     assert (tmp_path / "signlog.db").read_bytes() == before
+
+
+def at(revision: str) -> Callable[[Connection], None]:
+    """What migrates a database only so far."""
+
+    def upgrade(connection: Connection) -> None:
+        config = Config()
+        config.set_main_option("script_location", str(ROOT / "migrations"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+
+    return upgrade
+
+
+def test_a_log_of_the_first_version_is_upgraded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its events and its id stay, and it has what a new one has."""
+    monkeypatch.setattr(migrate, "_upgrade", at("0001"))
+    with opened(tmp_path) as database, database.reading() as connection:
+        assert "heads" not in made(connection, "table")
+        known = reader.log_id(connection)
+    monkeypatch.undo()
+    database = Database(tmp_path)
+    add(database, b"one", b"two")
+    database.close()
+    (tmp_path / "new").mkdir()
+    with opened(tmp_path) as old, opened(tmp_path / "new") as new:
+        assert (bodies(old), log_id(tmp_path)) == ([b"one", b"two"], known)
+        with old.reading() as one, new.reading() as other:
+            assert all(made(one, kind) == made(other, kind) for kind in ("table", "index", "trigger"))
 
 
 def run(command: list[str]) -> subprocess.CompletedProcess[str]:

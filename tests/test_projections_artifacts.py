@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from projections import artifacts, facts
 from projections.artifacts import ABANDONED, FAILED, STORED, UNWANTED, WANTED, State
-from projections.facts import Fact, Stored
+from projections.facts import Answer, Fact, Named, Stored
 
 KEY: Final = ("here", "p=", "evidence.pdf")
 NOON: Final = 1_795_348_800_000_000
@@ -123,6 +123,91 @@ def test_our_own_act_touches_its_artifact(what: str) -> None:
 def test_an_act_that_this_version_does_not_know_touches_nothing() -> None:
     """It must not be taken for a want."""
     assert list(artifacts.keys(act(1, facts.OTHER))) == []
+
+
+# Kinds of which there may be several
+
+KIND: Final = ("here", "p=", "document-*.pdf")
+IDS: Final = st.text(max_size=12) | st.text("%2A*a", max_size=6)
+
+
+def answered(position: int, *documents: str, attachments: Sequence[str] = ()) -> Fact:
+    """An answer of the API: complete, with these documents, and attachments of these roles."""
+    named, roles = (tuple(Named(known, "x") for known in each) for each in (documents, attachments))
+    wants = ("evidence.pdf", "document-*.pdf", "attachments-*.zip")
+    fact = msgspec.structs.replace(want(position, facts.OBSERVED), wants=wants)
+    return msgspec.structs.replace(fact, answer=Answer(200, False, (), named, roles))
+
+
+def kind(*found: Fact) -> State:
+    """The state of a kind as a whole."""
+    state = artifacts.initial(KIND)
+    for fact in found:
+        state = artifacts.apply(state, KIND, fact)
+    assert artifacts.load(artifacts.row(KIND, state)) == state
+    return state
+
+
+def of_kind(position: int, what: str, **fields: Any) -> Fact:
+    """What we did about the kind."""
+    return msgspec.structs.replace(act(position, what, **fields), artifact=KIND[-1])
+
+
+def test_a_callback_wants_a_kind_as_a_whole() -> None:
+    """It says nothing of which there are."""
+    fact = msgspec.structs.replace(want(1), wants=("document-*.pdf", "audit.json"))
+    assert list(artifacts.keys(fact)) == [KIND, ("here", "p=", "audit.json")]
+    assert kind(fact).state == WANTED
+
+
+def test_an_answer_wants_each_that_there_is() -> None:
+    """The documents, and the attachments of those who uploaded some; an id that is empty is none."""
+    names = [key[-1] for key in artifacts.keys(answered(1, "d1", "", "d2", attachments=["Signer1"]))]
+    assert names == [
+        *("evidence.pdf", "document-*.pdf", "document-d1.pdf", "document-d2.pdf"),
+        *("attachments-*.zip", "attachments-Signer1.zip"),
+    ]
+    assert [key[-1] for key in artifacts.keys(answered(1))] == ["evidence.pdf", "document-*.pdf", "attachments-*.zip"]
+
+
+def test_a_kind_is_listed_by_an_answer_or_by_our_asking() -> None:
+    """And nothing makes it due again but a person."""
+    listed = of_kind(2, facts.LISTED, attempt=1)
+    for found in ([want(1), answered(2)], [answered(1)], [want(1), listed], [want(1), listed, answered(3)]):
+        assert kind(*found).state == kind(*found, want(9), answered(10)).state == artifacts.LISTED
+    assert kind(want(1), listed, of_kind(3, facts.RETRY)).state == WANTED
+
+
+def test_an_answer_settles_a_kind_whose_asking_failed() -> None:
+    """Somebody else asked: no alarm is left. Wants and answers come in any order."""
+    for before in (of_kind(2, facts.FAILED, next_at=NOON), of_kind(2, facts.FAILED), of_kind(2, facts.ABANDONED)):
+        assert kind(want(1), before, answered(3), want(4)) == kind(want(1), before, want(4), answered(3))
+        assert kind(want(1), before, answered(3)).state == artifacts.LISTED
+
+
+def test_a_kind_that_a_replay_holds_is_held() -> None:
+    """Nobody is asked on its behalf until it is released; what an answer says is known all the same."""
+    assert kind(want(1), of_kind(2, facts.HELD)).state == "held"
+    assert kind(want(1), of_kind(2, facts.HELD), answered(3)).state == artifacts.LISTED
+
+
+@given(one=IDS, other=IDS)
+def test_distinct_ids_have_distinct_artifacts(one: str, other: str) -> None:
+    """And back: the id comes out as it went in. None of them is the kind itself, or of another kind."""
+    for known in artifacts.EACH:
+        assert (facts.one_of(known, one) == facts.one_of(known, other)) is (one == other)
+        assert facts.which(known, facts.one_of(known, one)) == one
+        assert facts.one_of(known, one) not in artifacts.EACH
+        assert [facts.which(kind, facts.one_of(known, one)) for kind in artifacts.EACH if kind != known] == [None]
+
+
+@pytest.mark.parametrize(
+    "name", ["document-*.pdf", "documents.zip", "document-", "document.pdf", "", "x-document-a.pdf"]
+)
+def test_what_is_not_of_a_kind_belongs_to_no_id(name: str) -> None:
+    """The kind itself neither."""
+    assert facts.which("document-*.pdf", name) is None
+    assert facts.which("document-*.pdf", "document-a.pdf") == "a"
 
 
 # From wanted to stored

@@ -6,9 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listener import errors
-from listener.api import Access
-from listener.apis import evrotrust as asking
 from listener.log import event
 from listener.providers import evrotrust
 from projections import facts
@@ -77,11 +74,3 @@ def test_no_credential_is_shown() -> None:
     """An authorization header on such a callback proves nothing."""
     assert not evrotrust.SENDS_KEY
     assert evrotrust.presented([(b"authorization", b"Basic key")]) is None
-
-
-def test_the_api_is_not_spoken_yet() -> None:
-    """Configured access is refused at start, and the message shows no key."""
-    assert not asking.SPEAKS
-    with pytest.raises(errors.ConfigurationError, match="cannot ask Evrotrust") as raised:
-        asking.connect(Access("https://v.evrotrust.com/vendor", "s3cret"))
-    assert "s3cret" not in str(raised.value)

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from listener import errors
 from listener.api import Access, Observation
 from listener.apis import onespan as asking
+from listener.demo import bodies
 from listener.demo.faults import Status
 from listener.demo.onespan import OneSpan
 from listener.demo.packages import CONSENT, Document, Package
@@ -21,6 +23,7 @@ from projections import facts
 from projections.facts import Fact, Named
 
 ID = "LWsUTvGgE4WpOvaQPT16idnxNj8="
+COMPLETE = Observation("GET", f"/api/packages/{ID}", 200, b"{}", complete=True)
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 CLOCKS = st.datetimes(timezones=st.just(UTC), min_value=datetime(1, 1, 3), max_value=datetime(9999, 12, 29))
 
@@ -196,6 +199,72 @@ def test_of_an_answer_only_the_allow_list_is_kept() -> None:
     assert set(kept["answer"]) == {"size", "sha256"}
 
 
+def test_what_people_write_to_each_other_is_kept_only_as_the_reason_of_a_refusal() -> None:
+    """Messages are free text; those of other packages are nobody's business."""
+    with OneSpan() as server:
+        package = server.add(Package(ID))
+        package.refuse(package.signers[0], "See the other lease.", NOON, status="OPTED_OUT")
+        assert observed(ask(server)).message == "See the other lease."
+        for status in ("SENT", "COMPLETED", "EXPIRED"):
+            package.move(status, NOON)
+            assert b"See the other lease." not in ask(server).body
+
+
+def test_who_uploaded_attachments_is_kept() -> None:
+    """The roles of those who did; what is missing or was rejected cannot be fetched."""
+    with OneSpan() as server:
+        package = server.add(Package(ID))
+        package.attach(package.signers[1], "passport scan.pdf", b"%PDF-", NOON)
+        answer = ask(server)
+        fact = observed(answer)
+        assert fact.answer is not None
+        assert fact.answer.attachments == (Named(package.signers[1].role, package.signers[1].role),)
+        assert b"passport" not in answer.body
+        body = json.dumps(with_attachment(package, "INCOMPLETE", "REJECTED")).encode()
+        server.faults.add("package", Status(200, body=body))
+        incomplete = observed(ask(server)).answer
+        assert incomplete is not None
+        assert incomplete.attachments == ()
+
+
+def with_attachment(package: Package, *statuses: str) -> dict[str, Any]:
+    """A package as the API tells it, whose attachments are in these states."""
+    told: Any = bodies.package(package)
+    for role in told["roles"]:
+        role["attachmentRequirements"] = [{"id": "a", "name": "a", "status": status} for status in statuses]
+    return dict(told)
+
+
+def test_what_is_null_or_not_there_is_nothing() -> None:
+    """Of all that is optional; a signer may have one name only."""
+    signer = {"id": "s", "name": "Ana Petrova", "firstName": None}
+    roles = [{"id": "r", "signers": [signer], "attachmentRequirements": None}, {"id": "q", "signers": None}]
+    told = {"status": "DECLINED", "documents": None, "messages": None, "roles": roles}
+    with OneSpan() as server:
+        server.faults.add("package", Status(200, body=json.dumps(told).encode()))
+        fact = observed(ask(server))
+    assert (fact.status, fact.message) == ("DECLINED", None)
+    assert fact.answer is not None
+    assert (fact.answer.signers, fact.answer.documents) == ((Named("s", "Ana Petrova"),), ())
+
+
+@pytest.mark.parametrize("field", ["documents", "roles", "signers"])
+def test_more_than_a_package_can_have_is_no_package(field: str) -> None:
+    """Each would be a row, and a request: a thousand are ten times what OneSpan allows."""
+    for count in (1000, 1001):
+        many = [{"id": f"{number}", "name": "x"} for number in range(count)]
+        told = (
+            {"status": "SENT", "roles": [{"signers": many}]} if field == "signers" else {"status": "SENT", field: many}
+        )
+        with OneSpan() as server:
+            server.faults.add("package", Status(200, body=json.dumps(told).encode()))
+            if count == 1000:
+                assert ask(server).code == 200
+            else:
+                with pytest.raises(errors.Unusable, match="more than 1000"):
+                    ask(server)
+
+
 def test_a_package_that_is_gone_is_an_answer_too() -> None:
     """404 says something about the package; it has no status, and nothing of the error is kept."""
     with OneSpan() as server:
@@ -245,25 +314,57 @@ def test_an_observation_is_about_the_package_that_was_asked_for() -> None:
         api.close()
 
 
-def test_a_document_comes_as_the_api_sends_it() -> None:
-    """Both kinds of artifact, byte for byte."""
+ASKED = {
+    "documents.zip": ("documents/zip", b"PK\x03\x04"),
+    "evidence.pdf": ("evidence/summary", b"%PDF-"),
+    "document-d%2F1 \u00e9.pdf": ("documents/d%252F1%20%C3%A9/pdf", b"%PDF-"),
+    "attachments-Signer1.zip": ("attachment/zip/Signer1", b"PK\x03\x04"),
+    "audit.json": ("audit", b'{"package-id":'),
+    "fields.json": ("fieldSummary", b"[{"),
+}
+
+
+@pytest.mark.parametrize(("artifact", "asked"), ASKED.items(), ids=ASKED)
+def test_a_document_comes_as_the_api_sends_it(artifact: str, asked: tuple[str, bytes]) -> None:
+    """Every kind of artifact, from its own address, byte for byte."""
+    path, start = asked
     with OneSpan() as server:
-        server.add(Package(ID)).finish(NOON)
+        package = server.add(Package(ID, documents=[Document("d%2F1 \u00e9", "Lease")]))
+        package.attach(package.signers[0], "passport.pdf", b"%PDF-", NOON)
+        package.finish(NOON)
         api = asking.connect(Access(server.url, "demonstration"))
-        for artifact, start in (("documents.zip", b"PK\x03\x04"), ("evidence.pdf", b"%PDF-")):
-            with api.fetch(ID, artifact) as stream:
-                content = b"".join(stream.chunks)
-            assert content.startswith(start)
-            assert stream.length in (None, len(content))
+        with api.fetch(ID, artifact, COMPLETE) as stream:
+            content = b"".join(stream.chunks)
         api.close()
-    assert set(asking.ARTIFACTS) == {"documents.zip", "evidence.pdf"}
+        assert server.requests[0].path == f"/api/packages/LWsUTvGgE4WpOvaQPT16idnxNj8%3D/{path}"
+    assert content.startswith(start)
+    assert stream.length in (None, len(content))
+
+
+def test_every_artifact_that_can_be_wanted_is_asked_for_above() -> None:
+    """One of each kind."""
+    assert set(asking.ARTIFACTS) == {
+        next((kind for kind in asking.ARTIFACTS if facts.which(kind, artifact) and "*" in kind), artifact)
+        for artifact in ASKED
+    }
+
+
+def test_what_this_version_does_not_know_is_not_asked_for() -> None:
+    """A log may be newer than this version: what it wants is given up, with a reason."""
+    with OneSpan() as server:
+        api = asking.connect(Access(server.url, "demonstration"))
+        for artifact in ("hologram.zip", "document-*.pdf"):
+            with pytest.raises(errors.NotAccessible, match="this version knows no"):
+                api.fetch(ID, artifact, COMPLETE)
+        api.close()
+        assert server.requests == ()
 
 
 def test_a_document_of_a_package_that_is_gone_is_not_accessible() -> None:
     """An error is never handed on as a document."""
     with OneSpan() as server:
         api = asking.connect(Access(server.url, "demonstration"))
-        with pytest.raises(errors.NotAccessible), api.fetch(ID, "documents.zip"):
+        with pytest.raises(errors.NotAccessible), api.fetch(ID, "documents.zip", COMPLETE):
             pass
         api.close()
 

@@ -24,7 +24,7 @@ from listener import api, errors, provider
 from listener.api import Access
 from listener.log import event
 from listener.log.event import Event
-from projections import facts
+from projections import artifacts, facts
 from projections.facts import Fact
 
 GOLDEN: Final = Path(__file__).parent / "golden"
@@ -153,6 +153,7 @@ def test_a_provider_says_what_it_is(name: str) -> None:
     known = provider.named(name)
     assert known.NOUN
     assert isinstance(known.SENDS_KEY, bool)
+    assert all(known.KINDS.values())
 
 
 @EVERY_PROVIDER
@@ -161,9 +162,12 @@ def test_an_api_says_what_it_has(name: str) -> None:
     speaker = api.named(name)
     assert speaker.ARTIFACTS
     assert set(speaker.DEFAULT_ARTIFACTS) <= speaker.ARTIFACTS.keys()
-    assert all(artifact.endswith((".pdf", ".zip")) for artifact in speaker.ARTIFACTS)
-    assert isinstance(speaker.SPEAKS, bool)
+    assert all(artifact.endswith((".pdf", ".zip", ".json")) for artifact in speaker.ARTIFACTS)
+    assert all(artifact in artifacts.EACH for artifact in speaker.ARTIFACTS if "*" in artifact)
+    assert all(name in speaker.ARTIFACTS and recipe.of in speaker.ARTIFACTS for name, recipe in speaker.RECIPES.items())
     assert speaker.DEFAULT_URL is None or speaker.DEFAULT_URL.startswith("https://")
+    assert all(url.startswith("https://") for url in speaker.URLS.values())
+    assert "api_key" in speaker.TAKES
     assert speaker.missing(Access("https://example.test")) == "api_key"
 
 
@@ -184,6 +188,7 @@ JSON = st.recursive(
 WORDS = [
     *("name", "sessionUser", "packageId", "message", "documentId", "createdDate", "newRoleId", "comment", "status"),
     *("transactionID", "rejectReason", "automatedSignError", "trashed", "documents", "signers", "reason", "answer"),
+    *("processing", "thread", "group", "id"),
 ]
 VALUES = JSON | st.sampled_from(["PACKAGE_COMPLETE", "DOCUMENT_SIGNED", "default-consent", "null", "2", 2, 99, 2.0])
 OBJECTS = st.dictionaries(st.sampled_from(WORDS), VALUES, max_size=8).map(lambda fields: json.dumps(fields).encode())

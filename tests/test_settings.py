@@ -61,8 +61,12 @@ KEYS = [
     ("trusted_proxies", '["10.0.0.0/8", "::1"]', "10.0.0.0/8, ::1", ("10.0.0.0/8", "::1")),
     ("origin", '"o"', "o", "o"),
     ("checkpoint_key", '"k"', "k", "k"),
+    ("checkpoint_copy", '"c"', "c", "c"),
     ("sources.onespan.provider", '"onespan"', "onespan", "onespan"),
     ("sources.onespan.callback_keys", '["a", "b,c"]', '["a", "b,c"]', ("a", "b,c")),
+    ("sources.onespan.callback_header", '"X-Key"', "X-Key", "X-Key"),
+    ("sources.onespan.callback_client_id", '"c"', "c", "c"),
+    ("sources.onespan.callback_client_secrets", '["abcdefghijkl"]', "abcdefghijkl", ("abcdefghijkl",)),
     ("sources.onespan.allow", '["192.0.2.0/24"]', "192.0.2.0/24,", ("192.0.2.0/24",)),
     ("sources.onespan.path_secret", '"abcdefghijkl"', "abcdefghijkl", "abcdefghijkl"),
     ("sources.onespan.unauthenticated", "true", "true", True),
@@ -70,13 +74,22 @@ KEYS = [
     ("sources.onespan.api_key", '"k"', "k", "k"),
     ("sources.onespan.client_id", '"c"', "c", "c"),
     ("sources.onespan.client_secret", '"c"', "c", "c"),
+    ("sources.onespan.api_auth", '"oauth2"', "oauth2", "oauth2"),
+    ("sources.onespan.api_sender", '"a@b"', "a@b", "a@b"),
     ("sources.onespan.vendor_number", '"v"', "v", "v"),
     ("sources.onespan.private_keys", '["p"]', "p", ("p",)),
+    ("sources.onespan.private_key_passphrases", '["p"]', "p", ("p",)),
     ("sources.onespan.artifacts", "[]", "[]", ()),
     ("replay", '"auto"', "auto", "auto"),
 ]
 # What lets a source in while another of its keys is looked at.
 LETS_IN = ("callback_keys", "allow", "path_secret", "unauthenticated")
+# Keys that come in pairs.
+PAIRED = {
+    "callback_header": 'callback_keys = ["k"]',
+    "callback_client_id": 'callback_client_secrets = ["mnopqrstuvwx"]',
+    "callback_client_secrets": 'callback_client_id = "c"',
+}
 
 
 def variable(place: str) -> str:
@@ -86,8 +99,10 @@ def variable(place: str) -> str:
 
 def beside(place: str) -> str:
     """What else a file must say so that this key may be set."""
-    alone = not place.startswith("sources.") or place.endswith(LETS_IN)
-    return "" if alone else 'sources.onespan.path_secret = "mnopqrstuvwx"\n'
+    if not place.startswith("sources.") or place.endswith(LETS_IN):
+        return ""
+    paired = PAIRED.get(place.rpartition(".")[2])
+    return 'sources.onespan.path_secret = "mnopqrstuvwx"\n' + (f"sources.onespan.{paired}\n" if paired else "")
 
 
 def test_every_key_is_in_the_table_above() -> None:
@@ -177,7 +192,7 @@ def test_the_environment_is_read_by_itself(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize("name", sorted(settings.SECRETS - {"token", "database_url"}))
 def test_every_secret_may_lie_in_a_file(tmp_path: Path, name: str) -> None:
     """One value a line; spaces around it and empty lines are nobody's key."""
-    several = name.endswith("keys")
+    several = name.endswith("s")
     (tmp_path / "secret").write_text(" abcdefghijkl \n\nmnopqrstuvwx\r\n" if several else "\nabcdefghijkl\n")
     text = beside(f"sources.onespan.{name}") + f"sources.onespan.{name}_file = '{tmp_path}/secret'"
     wanted = ("abcdefghijkl", "mnopqrstuvwx") if several else "abcdefghijkl"
@@ -368,6 +383,10 @@ OPEN = "sources.onespan.path_secret = 'abcdefghijkl'\n"
 RULES = [
     ("database_url = 'postgresql+psycopg://x'", "database_url: this version keeps its log in SQLite"),
     ("documents = 's3://bucket'", "documents: this version writes to a local folder"),
+    ("origin = 'example.com/our log'", "origin: a name without spaces and +"),
+    ("origin = 'example.com/a+b'", "origin: a name without spaces and +"),
+    ("origin = 'a\u2003b'", "origin: a name without spaces and +"),
+    ("checkpoint_copy = 'signlog-data/head'", "checkpoint_copy: whoever changes the log could change what lies in"),
     ("desk.host = '0.0.0.0'", "desk.token: required while desk.host is not this machine alone"),
     ("desk.host = 'example.org'", "desk.token: required while desk.host is not this machine alone"),
     ("desk.token = 'a\tb'", "desk.token: a key is printable ASCII"),
@@ -387,7 +406,30 @@ RULES = [
     ("sources.onespan.allow = ['::ffff:1.2.3.0/120']", "sources.onespan.allow: entry 1 is no network; write one such"),
     (source("unauthenticated = true"), "sources.onespan.unauthenticated: true beside a credential"),
     (OPEN + "sources.onespan.api_key = 'x\u2013'", "sources.onespan.api_key: a key is printable ASCII"),
+    ("sources.evrotrust.callback_header = 'x'", "sources.evrotrust.callback_header: evrotrust sends no key; set allow"),
+    ("sources.evrotrust.callback_client_id = 'x'", "sources.evrotrust.callback_client_id: evrotrust sends no key"),
+    (OPEN + "sources.onespan.callback_header = 'X-Key'", "sources.onespan.callback_keys: required with callback_h"),
+    (source("callback_header = 'X Key'"), "sources.onespan.callback_header: up to 50 of the characters A-Z a-z 0-9 -"),
+    (source("callback_header = 'X_Key'"), "sources.onespan.callback_header: up to 50 of the characters"),
+    (source("callback_header = 'Cookie'"), "sources.onespan.callback_header: up to 50 of the characters"),
+    (source(f"callback_header = '{'x' * 51}'"), "sources.onespan.callback_header: up to 50 of the characters"),
+    (f"sources.onespan.callback_header = 'X-Key'\nsources.onespan.callback_keys = ['{'x' * 101}']",
+     "sources.onespan.callback_keys: a header holds no more than 100 characters"),
+    (source("callback_client_id = 'c'"), "sources.onespan.callback_client_secrets: id and secret are shown together"),
+    (source("callback_client_secrets = ['abcdefghijkl']"), "sources.onespan.callback_client_id: id and secret are"),
+    (source("callback_client_id = 'a:b'\ncallback_client_secrets = ['abcdefghijkl']"),
+     "sources.onespan.callback_client_id: a colon ends it where it is shown"),
+    (source("callback_client_id = 'c'\ncallback_client_secrets = ['abcdefghijk']"),
+     "sources.onespan.callback_client_secrets: at least 12 characters; make one with: python3"),
+    (source("callback_client_id = 'c'\ncallback_client_secrets = ['abcdefghijkl ']"),
+     "sources.onespan.callback_client_secrets: a key is printable ASCII"),
+    (source("api_key = 'k'\nclient_id = 'c'"), "sources.onespan.client_id: beside api_key; the account takes one"),
+    (source("client_secret = ' c'"), "sources.onespan.client_secret: a key is printable ASCII"),
+    (source("api_auth = 'basic'"), "sources.onespan.api_auth: there is no such way to get a token; write \"cli"),
+    (OPEN + "sources.onespan.api_url = 'us12'", "sources.onespan.api_url: there is no region of that name; write one"),
     (OPEN + "sources.onespan.api_url = 'apps.example'", "sources.onespan.api_url: this is no address; write \"https://"),
+    ("sources.evrotrust.unauthenticated = true\nsources.evrotrust.api_url = 'eu'",
+     "sources.evrotrust.api_url: this is no address; write \"https://"),
     (OPEN + "sources.onespan.api_url = 'ftp://x'", "sources.onespan.api_url: this is no address"),
     (OPEN + "sources.onespan.api_url = 'https://x?y'", "sources.onespan.api_url: this is no address"),
     (OPEN + "sources.onespan.api_url = 'https://u:p@x'", "sources.onespan.api_url: this is no address"),
@@ -411,7 +453,14 @@ def test_a_value_that_breaks_a_rule(tmp_path: Path, text: str, told: str) -> Non
         "desk.host = '127.0.0.9'",
         "desk.host = '0.0.0.0'\ndesk.token = 'x'",
         "documents = '/srv/papers'",
+        "origin = 'example.com/signlog'",
+        "checkpoint_copy = 'signlog-database/head'",
         OPEN + "sources.onespan.api_url = 'http://127.0.0.1:8080'",
+        OPEN + "sources.onespan.api_url = 'us10-sandbox'",
+        source("callback_header = 'X-Signlog-Key'"),
+        "[sources.onespan]\ncallback_client_id = 'c'\ncallback_client_secrets = ['abcdefghijkl', 'mnopqrstuvwx']",
+        source("callback_client_id = 'c'\ncallback_client_secrets = ['abcdefghijkl']"),
+        source("client_id = 'c'\nclient_secret = 's'\napi_auth = 'oauth2'"),
         OPEN + "sources.onespan.api_url = 'https://apps.example/with/a/path'",
         "sources.s_1.provider = 'evrotrust'\nsources.s_1.allow = ['2001:db8::/32', '192.0.2.7']",
         "trusted_proxies = ['10.0.0.0/8']\nsources.onespan.allow = ['2001:db8::/32', '192.0.2.0/24']",
@@ -487,16 +536,15 @@ def test_a_password_in_the_databases_address_is_a_secret() -> None:
     assert SECRET not in repr(msgspec.structs.replace(Settings(), database_url=f"postgresql://u:{SECRET}@h/d"))
 
 
-def test_keys_for_parts_that_are_not_there_yet_are_told(tmp_path: Path) -> None:
-    """They are known, and have no effect."""
+def test_keys_for_what_is_not_there_are_told(tmp_path: Path) -> None:
+    """They are known, and have no effect: in this version, or for this provider."""
     assert load(tmp_path, KEYED).without_effect() == []
-    text = f"origin = 'x'\ncheckpoint_key = 'k'\ndesk.port = 1\n{KEYED}client_id = 'x'\nprivate_keys = ['p']"
+    text = f"desk.port = 1\n{KEYED}client_id = 'x'\nprivate_keys = ['p']"
+    text += "\n[sources.evrotrust]\nunauthenticated = true\nclient_secret = 'x'\napi_key = 'k'"
     assert load(tmp_path, text).without_effect() == [
-        "origin",
-        "checkpoint_key",
         "desk",
-        "sources.onespan.client_id",
         "sources.onespan.private_keys",
+        "sources.evrotrust.client_secret",
     ]
 
 
@@ -505,6 +553,14 @@ def test_folders(tmp_path: Path) -> None:
     assert load(tmp_path, "data = 'd'").documents_folder == Path("d/documents")
     assert load(tmp_path, "data = 'd'\ndocuments = '/srv'").documents_folder == Path("/srv")
     assert load(tmp_path, "data = 'd'").folder == Path("d")
+
+
+def test_a_region_has_an_address(tmp_path: Path) -> None:
+    """By its name; an address stands for itself."""
+    for written, url in (("us11", "https://apps.esignlive.com"), ("https://apps.example/x", "https://apps.example/x")):
+        found = load(tmp_path, f"{KEYED}api_url = '{written}'\napi_key = 'k'").sources["onespan"]
+        assert (found.access.url, found.access.key) == (url, "k")
+    assert load(tmp_path, KEYED).sources["onespan"].access.url == ""
 
 
 def test_networks(tmp_path: Path) -> None:

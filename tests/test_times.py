@@ -57,9 +57,11 @@ def test_what_was_written_is_read_again() -> None:
     assert times.read(times.written(NOON + 123_456) or "") == NOON + 123_456
 
 
-@pytest.mark.parametrize(("age", "seconds"), [("0s", 0), ("90s", 90), ("15m", 900), ("2h", 7200), ("7d", 604800)])
+@pytest.mark.parametrize(
+    ("age", "seconds"), [("0s", 0), ("90s", 90), ("15m", 900), ("2h", 7200), ("7d", 604800), ("+7d", -604800)]
+)
 def test_an_age_counts_back_from_now(age: str, seconds: int) -> None:
-    """Between the moment before the call and the moment after it."""
+    """Between the moment before the call and the moment after it; with a plus it counts forward."""
     before = datetime.datetime.now(datetime.UTC)
     read = times.read(age)
     after = datetime.datetime.now(datetime.UTC)
@@ -77,6 +79,6 @@ _HALF = datetime.timedelta(milliseconds=1)
 )
 def test_what_is_no_time_is_refused_with_examples(text: str) -> None:
     """The sentence says how to write one."""
-    told = f"{text!r} is no time; write 2026-11-22T05:16:23Z, 2026-11-22, or an age such as 15m, 2h, 7d"
+    told = f"{text!r} is no time; write 2026-11-22T05:16:23Z, 2026-11-22, an age such as 15m, 2h, 7d, or +7d from now"
     with pytest.raises(errors.ConfigurationError, match=f"^{re.escape(told)}$"):
         times.read(text)

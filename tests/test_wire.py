@@ -93,6 +93,33 @@ def test_the_key_and_the_wish_for_identity_are_sent(server: OneSpan) -> None:
     assert (sent["authorization"], sent["accept-encoding"]) == ("Basic demonstration", "identity")
 
 
+def test_a_body_is_sent_and_signed_as_it_is(server: OneSpan) -> None:
+    """Byte for byte, as JSON; what stands for it in a header is made of those bytes. Without one there is neither."""
+    found = Wire(server.url, {}, sign=lambda content: {"Authorization": f"signed {content!r}"})
+    with contextlib.closing(found):
+        found.read("POST", "/api/callback", also=(401,), content=b'{"a": "\xc3\xa9"}')
+        with contextlib.suppress(errors.Unauthorized), found.stream("POST", ARCHIVE, b"{}"):
+            pass
+        found.read("GET", PACKAGE, also=(401,))
+    first, second, third = server.requests
+    assert (first.body, first.headers["authorization"]) == (b'{"a": "\xc3\xa9"}', f"signed {first.body!r}")
+    assert (second.method, second.body) == ("POST", b"{}")
+    assert first.headers["content-type"] == second.headers["content-type"] == "application/json; charset=utf-8"
+    assert (third.body, "content-type" in third.headers) == (b"", False)
+
+
+@pytest.mark.parametrize(("code", "seconds"), [(443, None), (469, 60.0)])
+def test_a_status_may_mean_not_yet(server: OneSpan, code: int, seconds: float | None) -> None:
+    """Where a provider says so, with the time that it names; where it does not, it is one more odd number."""
+    server.faults.stand("package", faults.Status(code))
+    found = Wire(server.url, {}, not_yet={443: None, 469: 60.0})
+    with contextlib.closing(found), pytest.raises(errors.NotReady, match=f"HTTP {code}: not yet") as raised:
+        found.read("GET", PACKAGE)
+    assert raised.value.retry_after == seconds
+    with asking(server.url) as another, pytest.raises(errors.Unusable):
+        another.read("GET", PACKAGE)
+
+
 @pytest.mark.parametrize("path", ["/api/packages/..", "/api/packages/.", "/api/packages/../documents/zip"])
 def test_an_address_that_would_become_another_is_not_asked(server: OneSpan, path: str) -> None:
     """`..` is a possible id, and percent-encoding leaves it alone: the answer would be about something else."""

@@ -11,11 +11,14 @@ from typing import IO
 
 import pytest
 
-from listener.demo import papers
+from listener.demo import faults, papers
+from listener.demo.imitation import Imitation
 from listener.demo.onespan import OneSpan
+from listener.worker import schedule
 from projections import facts
+from tests import evro
 from tests.crash import NEVER
-from tests.rig import BOTH, EVIDENCE, ID, ZIP, Log, Worker, add, callback, completed, paths
+from tests.rig import BOTH, EVIDENCE, ID, SOURCE, ZIP, Log, Worker, add, callback, completed, paths
 
 ROOT = Path(__file__).parents[1]
 CLAIM = "INSERT INTO claims"
@@ -31,9 +34,9 @@ class Crashes:
         self.stdin: IO[str] = process.stdin
         self.stdout: IO[str] = process.stdout
 
-    def work(self, folder: Path, server: OneSpan, last: int = NEVER) -> int:
+    def work(self, folder: Path, server: Imitation, last: int = NEVER, source: str = SOURCE) -> int:
         """Let a worker fetch what is wanted there; its exit code."""
-        self.stdin.write(json.dumps([str(folder), server.url, last, len(BOTH)]) + "\n")
+        self.stdin.write(json.dumps([str(folder), server.url, last, len(BOTH), source]) + "\n")
         self.stdin.flush()
         return int(self.stdout.readline())
 
@@ -106,6 +109,45 @@ def assert_whole(worker: Worker, server: OneSpan) -> None:
     assert len(paths(worker.settings.documents_folder)) == 2
 
 
+FAILING_STEPS = 9  # of a worker: the first failure is told before the last of them
+
+
+# One that comes before a byte was written, and one amid them.
+@pytest.mark.parametrize(
+    ("call", "fault"),
+    [("package", faults.Status(404)), ("documents.zip", faults.Truncated())],
+    ids=["asked", "fetched"],
+)
+def test_killed_amid_a_failure_each_document_is_stored_once(
+    tmp_path: Path, crashes: Crashes, monkeypatch: pytest.MonkeyPatch, call: str, fault: faults.Fault
+) -> None:
+    """At every step up to where the failure is told: it is told once at the most, and the next try ends well."""
+    monkeypatch.setattr(schedule, "SECONDS", (0,) * len(schedule.SECONDS))
+    for last in range(1, FAILING_STEPS + 1):
+        with OneSpan() as server:
+            completed(server)
+            server.faults.add(call, fault)
+            folder = wanted(tmp_path / str(last), server)
+            assert crashes.work(folder, server, last) == -signal.SIGKILL
+            with Worker(folder, server.url) as worker:
+                worker.run(lambda: len(worker.stored()) == 2)
+                assert_whole(worker, server)
+                told = [(act.name, act.attempt) for act in worker.outcomes(facts.FAILED)]
+                assert len(told) == len(set(told)) <= 2
+
+
+def test_a_failure_is_told_within_these_steps(tmp_path: Path, crashes: Crashes) -> None:
+    """A worker killed at the last of them has told it, one killed at the first has done nothing."""
+    for last, told in ((1, 0), (FAILING_STEPS, 1)):
+        with OneSpan() as server:
+            completed(server)
+            server.faults.add("documents.zip", faults.Status(500))
+            folder = wanted(tmp_path / str(last), server)
+            assert crashes.work(folder, server, last) == -signal.SIGKILL
+            with Log(folder, server.url) as log:
+                assert len(log.outcomes(facts.FAILED)) == told
+
+
 def test_not_killed_it_ends_by_itself(tmp_path: Path, crashes: Crashes) -> None:
     """The means above do no harm by themselves: one question, each document fetched once."""
     with OneSpan() as server:
@@ -115,3 +157,41 @@ def test_not_killed_it_ends_by_itself(tmp_path: Path, crashes: Crashes) -> None:
         assert fetched(server) == {ZIP: 1, EVIDENCE: 1}
         with Worker(folder, server.url) as worker:
             assert_whole(worker, server)
+
+
+def test_killed_while_one_document_is_made_of_another_it_is_stored_once(tmp_path: Path, crashes: Crashes) -> None:
+    """From the claim on it to the end. What it is made of is there, and nobody is asked for it again."""
+    with evro.account() as server:
+        evro.signed(server)
+        steps = made_in_peace(tmp_path, crashes, server)
+        for last in range(steps.index(CLAIM, 1) + 1, len(steps) + 1):
+            folder = signed(tmp_path / str(last), server)
+            assert crashes.work(folder, server, last, evro.SOURCE) == -signal.SIGKILL, steps[last - 1]
+            asked = len(server.requests)
+            with evro.worker(folder, server.url, [folder / evro.KEY]) as worker:
+                worker.run(lambda: len(worker.stored()) == 2)
+                assert worker.stored() == sorted((evro.ID, name) for name in evro.BOTH)
+                (made,) = [act for act in worker.outcomes() if act.name == evro.DOCUMENTS]
+                content = (worker.settings.documents_folder / (made.path or "")).read_bytes()
+                assert list(evro.entries(content)) == ["contract.pdf"]
+                assert made.sha256 == hashlib.sha256(content).hexdigest()
+                assert len(paths(worker.settings.documents_folder)) == 2
+            assert len(server.requests) == asked, steps[last - 1]
+
+
+def signed(folder: Path, server: Imitation) -> Path:
+    """A log with one transaction that is signed, and the private key beside it, before any worker saw it."""
+    folder.mkdir()
+    with Log(folder, sources={evro.SOURCE: evro.source(folder, server.url)}) as log:
+        add(log.database, evro.callback())
+    return folder
+
+
+def made_in_peace(tmp_path: Path, crashes: Crashes, server: Imitation) -> list[str]:
+    """The steps of a worker that nobody kills; a second claim must be among them, and what follows it."""
+    folder = signed(tmp_path / "dry", server)
+    assert crashes.work(folder, server, source=evro.SOURCE) == 0
+    steps: list[str] = json.loads((folder / "steps").read_text())
+    made = steps[steps.index(CLAIM, 1) :]
+    assert {"fchmod", "fsync", "link", "INSERT INTO events", "UPDATE claims", "commit", CLAIM} <= {*made}
+    return steps

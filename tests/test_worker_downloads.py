@@ -24,8 +24,9 @@ from listener.demo.packages import Package
 from listener.desk import health
 from listener.log import event
 from listener.settings import Source
-from listener.worker import downloads, schedule
+from listener.worker import downloads, due, schedule
 from projections import artifacts, course, facts
+from tests import description
 from tests.rig import (
     BOTH,
     EVIDENCE,
@@ -48,10 +49,11 @@ HOSTILE = ("-starts=", "UPPER", "upper", "a/../b", "..%2F", "ünï", "a b?c#d", 
 
 @pytest.fixture
 def server() -> Iterator[OneSpan]:
-    """An account with one package that is signed by all."""
+    """An account with one package that is signed by all; what it was asked is as OneSpan describes it."""
     with OneSpan() as found:
         completed(found)
         yield found
+        assert description.in_requests(found) == []
 
 
 @pytest.fixture
@@ -487,7 +489,7 @@ def test_four_at_a_time_for_each_source(tmp_path: Path, server: OneSpan) -> None
 
 def test_many_are_all_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """More than fit at a time, and more than one look at what is due takes."""
-    monkeypatch.setattr(downloads, "_DUE_ROWS", 10)
+    monkeypatch.setattr(due, "_ROWS", 10)
     subjects = [f"package {number}" for number in range(20)]
     with OneSpan() as server, Worker(tmp_path, server.url) as worker:
         completed(server, *subjects)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy import text
 
-from listener import acts, bootstrap, decisions, errors, fingerprint, holds
+from listener import acts, bootstrap, bootstrap_erasing, decisions, errors, fingerprint, holds
 from listener.acts import Artifact
 from listener.desk import status
 from listener.log import erase as erased_log
@@ -29,7 +29,7 @@ from listener.worker.blanking import Order, blank_subject
 from listener.worker.catching_up import fold_next
 from listener.worker.claims import Claims
 from listener.worker.erasure import Erased, Erasure
-from projections import course
+from projections import course, facts
 from tests import logbook, rig
 from tests.rig import holds as found_in
 from tests.site import DASHED, ID, ONESPAN, Site, callback, failed, observation, stored
@@ -79,7 +79,7 @@ def replayed(site: Site) -> None:
 @contextlib.contextmanager
 def erasing(site: Site) -> Iterator[tuple[Erasure, Database]]:
     """What erases."""
-    with site.opened() as database, bootstrap.erasure(site.settings, database) as erasure:
+    with site.opened() as database, bootstrap_erasing.erasure(site.settings, database) as erasure:
         yield erasure, database
 
 
@@ -292,14 +292,28 @@ def test_what_was_left_out_is_erased_as_well(tmp_path: Path, monkeypatch: pytest
     assert found_in(site.data, SECRETS) == []
 
 
-def test_what_a_replay_of_one_package_left_behind_is_removed(tmp_path: Path) -> None:
-    """Whoever was killed there left a folder with views in it."""
+def test_what_others_left_behind_is_removed(tmp_path: Path) -> None:
+    """Whoever was killed at a replay of one package, at a restore or at a fetch left a folder with what was known."""
     site = site_of(tmp_path)
-    scratch = site.data / "replay-x"
-    scratch.mkdir()
-    (scratch / "signlog-views-9.db").write_text(SECRETS[0])
-    erase(site)
-    assert not scratch.exists()
+    for name in ("replay-x", ".restoring-x", "documents/.incoming"):
+        (site.data / name).mkdir(parents=True)
+        (site.data / name / "left").write_text(SECRETS[0])
+    erase(site, documents=True)
+    assert found_in(site.data, SECRETS) == []
+
+
+def test_what_somebody_expected_is_erased_as_well(tmp_path: Path) -> None:
+    """It is filed as a decision, and yet it tells of the package: the reference may be a name."""
+    site = Site(tmp_path, ONESPAN)
+    site.filled(callback("PACKAGE_CREATE"))
+    with site.opened() as database:
+        expected = facts.Expected(reference=SECRETS[0])
+        decisions.expect(database, "onespan", "onespan", ID, expected, "operator", SECRETS[1])
+    site.fold()
+    assert standing(site)[ID]["reference"] == SECRETS[0]
+    assert erase(site).positions == (2, 3)
+    assert found_in(site.data, SECRETS) == []
+    assert standing(site) == {}
 
 
 # Races

@@ -28,6 +28,7 @@ PDF = pdf.document("Lease", ["signed"])
 PACKED = archive({"Lease.pdf": PDF})
 LEASE = Artifact("onespan", "LWsUTvGgE4WpOvaQPT16idnxNj8=", "documents.zip")
 EVIDENCE = Artifact("onespan", "LWsUTvGgE4WpOvaQPT16idnxNj8=", "evidence.pdf")
+AUDIT = Artifact("onespan", "LWsUTvGgE4WpOvaQPT16idnxNj8=", "audit.json")
 PLACE = "onespan/LWsUTvGgE4WpOvaQPT16idnxNj8=.103955b/documents.zip"
 HOSTILE = (
     "",
@@ -96,6 +97,10 @@ def test_a_length_that_nobody_announced_is_no_problem(tmp_path: Path) -> None:
         pytest.param(LEASE, PACKED[:-23], None, id="zip without its end"),
         pytest.param(LEASE, PACKED[: len(PACKED) // 2], None, id="half a zip"),
         pytest.param(EVIDENCE, PDF[:-7], None, id="PDF without its end"),
+        pytest.param(AUDIT, b"<!DOCTYPE html>{}", None, id="page for JSON"),
+        pytest.param(AUDIT, b'{"audit-events":[{"type"', None, id="JSON without its end"),
+        pytest.param(AUDIT, b'{"audit-events":[]', None, id="JSON with the end of a list"),
+        pytest.param(AUDIT, b"", None, id="empty JSON file"),
         pytest.param(LEASE, PACKED, len(PACKED) - 1, id="a byte more than announced"),
         pytest.param(LEASE, PACKED, len(PACKED) + 1, id="a byte less than announced"),
     ],
@@ -109,6 +114,15 @@ def test_what_is_no_document_leaves_nothing(
         files.store(artifact, stream(content, length))
     assert paths(files.folder) == []
     assert files.adopt(artifact) is None
+
+
+@pytest.mark.parametrize("content", [b'{"audit-events":[{"type":"Login"}]}\n', b"[]", b"{}\r\n \n"])
+def test_json_is_a_document(tmp_path: Path, content: bytes) -> None:
+    """An object or a list, as it came."""
+    files = store(tmp_path)
+    stored = files.store(AUDIT, stream(content))
+    assert (files.folder / stored.path).read_bytes() == content
+    assert files.adopt(AUDIT) == stored
 
 
 def test_an_empty_archive_is_a_zip(tmp_path: Path) -> None:

@@ -8,19 +8,33 @@ from pathlib import Path
 import pytest
 import sqlalchemy
 
-from listener import errors, views
+from listener import bootstrap, errors, views
 from listener.demo.onespan import OneSpan
 from listener.only import OnlyOne
 from listener.worker import loop
 from listener.worker.loop import Every
+from listener.worker.notary import Notary
 from tests.rig import BOTH, ID, Worker, add, callback, completed, tables, until
+
+
+def run(worker: Worker, stop: threading.Event) -> None:
+    """The loop, as `signlog serve --worker` runs it."""
+    with bootstrap.signer(worker.settings, worker.database) as signer:
+        loop.run(worker.projector, worker.downloads, Notary(signer), stop)
+
+
+def name_key(worker: Worker) -> None:
+    """Sign once, so that no decision about the key comes in between later."""
+    with bootstrap.signer(worker.settings, worker.database) as signer:
+        signer.sign()
+    worker.projector.catch_up()
 
 
 @contextmanager
 def running(worker: Worker) -> Iterator[threading.Thread]:
     """The loop in a thread, told to stop in the end."""
     stop = threading.Event()
-    thread = threading.Thread(target=loop.run, args=(worker.projector, worker.downloads, stop))
+    thread = threading.Thread(target=run, args=(worker, stop))
     thread.start()
     try:
         yield thread
@@ -72,11 +86,13 @@ def test_what_comes_in_is_folded_and_fetched(tmp_path: Path) -> None:
 def test_a_heart_beats_when_there_is_nothing_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Again and again, and the checkpoint stays."""
     monkeypatch.setattr(loop, "BEAT_SECONDS", 0.05)
-    with Worker(tmp_path) as worker, running(worker):
-        until(lambda: beat(worker))
-        first, stood = beat(worker), position(worker)
-        until(lambda: beat(worker) != first)
-        assert position(worker) == stood
+    with Worker(tmp_path) as worker:
+        name_key(worker)
+        with running(worker):
+            until(lambda: beat(worker))
+            first, stood = beat(worker), position(worker)
+            until(lambda: beat(worker) != first)
+            assert position(worker) == stood
 
 
 def test_a_heart_beats_while_much_is_folded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +100,7 @@ def test_a_heart_beats_while_much_is_folded(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr("listener.worker.intake.BATCH", 1)
     with Worker(tmp_path) as worker:
         add(worker.database, *(callback("PACKAGE_CREATE", str(number)) for number in range(20)))
-        loop.run(worker.projector, worker.downloads, SetAfter(5))
+        run(worker, SetAfter(5))
         assert beat(worker)
         assert 0 < position(worker) < 21
 
@@ -105,15 +121,15 @@ def test_views_that_break_while_it_runs_are_folded_anew(
     """The same process goes on, in the next generation, with everything that was there, and what comes later."""
     monkeypatch.setattr(loop, "MENDED_SECONDS", 0.01)
     with Worker(tmp_path) as worker:
+        name_key(worker)
         worker.add(*(callback("PACKAGE_CREATE", str(number)) for number in range(50)))
         before = tables(worker.projector.views)
         broken = worker.projector.views
         broken.close()
         harm(broken.path)  # type: ignore[operator]
         with running(worker) as thread:
-            until(
-                lambda: worker.projector.views.generation == 2 and position(worker) == 52
-            )  # one more says that they went live
+            # One event more: it says that they went live.
+            until(lambda: worker.projector.views.generation == 2 and position(worker) == 52)
             assert tables(worker.projector.views)[:-1] == before[:-1]
             add(worker.database, callback("PACKAGE_CREATE", "later"))
             until(lambda: position(worker) == 53)
@@ -142,11 +158,11 @@ def test_it_stops_amid_a_rebuild(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("listener.worker.intake.BATCH", 1)
     with Worker(tmp_path) as worker:
         add(worker.database, *(callback("PACKAGE_CREATE", str(number)) for number in range(20)))
-        loop.run(worker.projector, worker.downloads, SetAfter(5))
+        run(worker, SetAfter(5))
         assert position(worker) == 5
         worker.restart()
         assert position(worker) == 5
-        loop.run(worker.projector, worker.downloads, SetAfter(5))
+        run(worker, SetAfter(5))
         assert position(worker) == 10
 
 
@@ -156,7 +172,7 @@ def test_an_error_that_is_not_the_views_ends_it(tmp_path: Path) -> None:
         with worker.database.writing() as connection:
             connection.exec_driver_sql("DROP TABLE live")
         with pytest.raises(sqlalchemy.exc.OperationalError):
-            loop.run(worker.projector, worker.downloads, threading.Event())
+            run(worker, threading.Event())
 
 
 def test_one_worker_on_a_folder(tmp_path: Path) -> None:

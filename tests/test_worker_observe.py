@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -14,6 +15,8 @@ from listener.apis import onespan
 from listener.demo import bodies, faults
 from listener.demo.onespan import OneSpan
 from listener.demo.packages import TWO_SIGNERS, Package
+from listener.desk import status
+from listener.desk.reading import reading
 from listener.log import event
 from listener.log.event import Event
 from listener.worker.observe import Observer
@@ -29,6 +32,7 @@ ALLOWED = {
     "due",
     "documents",
     "signers",
+    "attachments",
     "reason",
     "answer",
 }
@@ -75,6 +79,33 @@ def test_an_answer_is_an_event(tmp_path: Path, server: OneSpan) -> None:
     assert [named["name"] for named in told["signers"]] == [signer.name for signer in TWO_SIGNERS]
     assert set(told["answer"]) == {"size", "sha256"}
     assert len(told["answer"]["sha256"]) == len(hashlib.sha256().hexdigest())
+
+
+@pytest.mark.parametrize(("name", "word"), [("PACKAGE_DECLINE", "DECLINED"), ("PACKAGE_OPT_OUT", "OPTED_OUT")])
+def test_who_refused_and_why_is_shown(tmp_path: Path, server: OneSpan, name: str, word: str) -> None:
+    """With the names of signers and documents, which no callback tells; the reason is the one that the API gives."""
+    package = server.packages[ID]
+    ana = package.signers[0]
+    package.refuse(ana, "The notice period is too long.", NOON, word)
+    with Worker(tmp_path) as worker, api(server) as found:
+        worker.add(callback(name, session_user=ana.id, message="too long"))
+        assert shown(worker)["reason"] == "too long"
+        with pytest.raises(errors.NotReady):
+            ask(worker, found)
+        worker.projector.catch_up()
+        told = shown(worker)
+    assert (told["status"], told["stage"], told["confirmed"]) == (word, "declined", "yes")
+    assert told["reason"] == "The notice period is too long."
+    assert {one["id"]: one["name"] for one in told["signers"]} == {one.id: one.name for one in package.signers}
+    assert [one["name"] for one in told["documents"]] == [one.name for one in package.documents]
+
+
+def shown(worker: Worker) -> dict[str, Any]:
+    """What `signlog status` says of the package."""
+    with reading(worker.database, worker.settings.folder) as at:
+        told = status.one(at, SOURCE, ID)
+    assert told is not None
+    return told
 
 
 def test_what_is_private_is_never_kept(tmp_path: Path, server: OneSpan) -> None:

@@ -32,6 +32,12 @@ def test_what_is_not_for_us_is_asked_for_a_few_times_only() -> None:
     assert 2 * HOUR * 0.8 <= sum(wait or 0 for wait in waits) <= 2.3 * HOUR * 1.2
 
 
+def test_what_cannot_be_opened_is_not_tried_again() -> None:
+    """Nothing changes until a person does something; what only broke is tried again."""
+    assert schedule.after(1, errors.Hopeless("no private key opens it")) is None
+    assert schedule.after(1, errors.Unusable("decryption ended with -9")) is not None
+
+
 def test_equal_failures_do_not_come_back_at_once() -> None:
     """The jitter is drawn anew each time."""
     assert len({schedule.after(5, BROKEN) for _ in range(20)}) > 10

@@ -1,14 +1,60 @@
-"""Asking Evrotrust."""
+"""Asking Evrotrust.
 
-from typing import Final
+https://v.evrotrust.com/api/vendor/swagger.json (1.0.154), and what integrations in production met beside it.
+"""
 
-from listener import errors
-from listener.api import Access, Api
+import contextlib
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlencode
 
-SPEAKS: Final = False
-ARTIFACTS: Final = {"encrypted.zip": "the signed documents, encrypted with the key given at submission"}
-DEFAULT_ARTIFACTS: Final = ("encrypted.zip",)
+import msgspec
+
+from listener import errors, wire
+from listener.api import NOTHING, Access, Api, Known, Observation, Recipe, Stream
+from listener.decryption import child
+from listener.provider import Whole
+from listener.providers import evrotrust
+from listener.providers.evrotrust import Kept, Member, Signing
+
+ARTIFACTS: Final = {
+    "encrypted.zip": "the signed documents, encrypted with the key given at submission",
+    "documents.zip": "the signed documents",
+}
+DEFAULT_ARTIFACTS: Final = ("encrypted.zip", "documents.zip")
+RECIPES: Final = {"documents.zip": Recipe("encrypted.zip", "private_keys", child.check, child.documents)}
 DEFAULT_URL: Final = "https://v.evrotrust.com/vendor"
+URLS: Final[dict[str, str]] = {}
+EVENTS: Final = ()
+TAKES: Final = ("api_key", "vendor_number", "private_keys", "private_key_passphrases")
+
+_NOT_FOUND: Final = 443  # also while a transaction that is known is still worked on
+_NOT_YET: Final[Mapping[int, float | None]] = {_NOT_FOUND: None, 469: 60.0}  # seconds, as they say
+
+
+class _Addresses(NamedTuple):
+    """Where one sort of transaction is asked for, and its documents."""
+
+    status: str
+    download: str
+
+
+_DOCUMENT: Final = _Addresses("/document/status", "/document/download")
+_GROUP: Final = _Addresses("/document/group/status", "/document/group/download")
+_OTP_HASH: Final = _Addresses("/hash/offline/check", "/hash/offline/download")
+_OTP_HASH_GROUP: Final = _Addresses("/hash/group/offline/check", "/hash/group/offline/download")
+_ALL: Final = (_DOCUMENT, _GROUP, _OTP_HASH, _OTP_HASH_GROUP)
+_OF_KIND: Final[Mapping[str, _Addresses]] = {
+    "group": _GROUP,
+    "hash-group": _GROUP,
+    "otp-group": _GROUP,
+    "otp-hash": _OTP_HASH,
+    "otp-hash-group": _OTP_HASH_GROUP,
+}
+_THREAD: Final = "/document/thread/status"
 
 
 def missing(access: Access) -> str | None:
@@ -19,5 +65,147 @@ def missing(access: Access) -> str | None:
 
 
 def connect(access: Access) -> Api:
-    """Its API is not spoken yet: what completes stays wanted."""
-    raise errors.ConfigurationError(f"{access.url}: this version cannot ask Evrotrust; leave api_key out")
+    """The API, with an API key and a vendor number."""
+    return _Api(access)
+
+
+def authorization(key: str, content: bytes) -> str:
+    """The header that signs a request: HMAC-SHA256 over its very bytes, under the SHA-256 of the key, in hex.
+
+    https://help.evrotrust.com/portal/en/kb/articles/how-to-generate-the-authorization-header
+    """
+    return hmac.new(hashlib.sha256(key.encode()).digest(), content, hashlib.sha256).hexdigest()
+
+
+class _Api:
+    def __init__(self, access: Access) -> None:
+        key = access.key or ""
+        self._vendor = access.vendor_number
+        self._wire = wire.Wire(
+            access.url, {}, sign=lambda content: {"Authorization": authorization(key, content)}, not_yet=_NOT_YET
+        )
+
+    def ask(self, subject: str, known: Known = NOTHING) -> Observation:
+        """The first place that knows the transaction answers; and its thread, if that is known."""
+        code, whole, place = self._first(subject, _places(known))
+        asked = {"transactionID": subject}
+        if code != 200:
+            return _observation(place, asked, code, Kept(answer=(Whole.of(whole),)))
+        kept = _kept(whole)
+        if known.thread is not None:
+            asked["threadID"] = known.thread
+            kept.thread, about = self._thread(known.thread)
+            kept.answer += about
+        return _observation(place, asked, code, kept)
+
+    def fetch(self, subject: str, artifact: str, answer: Observation) -> AbstractContextManager[Stream]:
+        """From where it was asked for."""
+        status = answer.path.partition("?")[0]
+        download = next(place.download for place in _ALL if place.status == status)
+        return self._wire.stream("POST", download, self._content(transactionID=subject))
+
+    def close(self) -> None:
+        self._wire.close()
+
+    def _first(self, subject: str, places: Sequence[_Addresses]) -> tuple[int, bytes, _Addresses]:
+        """The answer of the first place, unless another one knows better."""
+        likeliest, *others = places
+        code, whole = self._read(likeliest.status, transactionID=subject)
+        for place in others if code == _NOT_FOUND else ():
+            with contextlib.suppress(errors.ProviderError):  # a guess: not every account may ask everywhere
+                other, answer = self._read(place.status, transactionID=subject)
+                if other == 200:
+                    return other, answer, place
+        return code, whole, likeliest
+
+    def _thread(self, thread: str) -> tuple[tuple[Signing, ...], tuple[Whole, ...]]:
+        """Who signs in a thread. We were told which one it is: if that was wrong, it must not hold anything up."""
+        with contextlib.suppress(errors.ProviderError):
+            code, whole = self._read(_THREAD, threadID=thread)
+            if code == 200:
+                return _signings(whole), (Whole.of(whole),)
+        return (), ()
+
+    def _read(self, path: str, **named: str) -> tuple[int, bytes]:
+        return self._wire.read("POST", path, also=(_NOT_FOUND,), content=self._content(**named))
+
+    def _content(self, **named: str) -> bytes:
+        return msgspec.json.encode({**named, "vendorNumber": self._vendor})
+
+
+def _places(known: Known) -> Sequence[_Addresses]:
+    """Where to look, in order. A kind that nobody vouched for is a guess, and so is a document: then everywhere."""
+    likeliest = _OF_KIND.get(known.kind or "", _DOCUMENT)
+    return (likeliest,) if known.certain else (likeliest, *(place for place in _ALL if place != likeliest))
+
+
+def _observation(place: _Addresses, asked: Mapping[str, str], code: int, kept: Kept) -> Observation:
+    path = f"{place.status}?{urlencode(asked)}"
+    return Observation("POST", path, code, msgspec.json.encode(kept), evrotrust.complete(kept))
+
+
+def _kept(answer: bytes) -> Kept:
+    """What of an answer may be kept."""
+    status = _decoded(answer, _Status)
+    text = evrotrust.text(status.status)
+    if text is None:
+        raise errors.Unusable("HTTP 200 with something that has no status")
+    return Kept(text, _truth(status.isProcessing), evrotrust.text(status.rejectReason), (), (Whole.of(answer),))
+
+
+def _signings(answer: bytes) -> tuple[Signing, ...]:
+    return tuple(
+        Signing(
+            _member(signing.groupTransactionID, signing.groupStatus, signing.groupIsProcessing),
+            tuple(
+                filter(
+                    None, (_member(each.transactionID, each.status, each.isProcessing) for each in signing.documents)
+                )
+            ),
+            evrotrust.text(signing.rejectReason),
+        )
+        for signing in _decoded(answer, _Thread).statuses
+    )
+
+
+def _member(transaction: Any, status: Any, processing: Any) -> Member | None:
+    text = evrotrust.text(transaction)
+    return None if text is None else Member(text, evrotrust.text(status), _truth(processing))
+
+
+def _truth(value: Any) -> bool:
+    """A boolean in the description, 0 or 1 in recorded answers."""
+    return str(value).lower() not in ("false", "0", "0.0", "none", "")
+
+
+def _decoded(answer: bytes, shape: Any) -> Any:
+    try:
+        return msgspec.json.decode(answer, type=shape)
+    except (ValueError, RecursionError) as error:
+        raise errors.Unusable(f"HTTP 200 with something that is no answer: {error}") from None
+
+
+class _Status(msgspec.Struct):
+    """The types are not theirs to promise."""
+
+    status: Any = None
+    isProcessing: Any = False  # noqa: N815  their spelling
+    rejectReason: Any = None  # noqa: N815
+
+
+class _Document(msgspec.Struct):
+    transactionID: Any = None  # noqa: N815
+    status: Any = None
+    isProcessing: Any = False  # noqa: N815
+
+
+class _Signing(msgspec.Struct):
+    groupTransactionID: Any = None  # noqa: N815
+    groupStatus: Any = None  # noqa: N815
+    groupIsProcessing: Any = False  # noqa: N815
+    rejectReason: Any = None  # noqa: N815
+    documents: tuple[_Document, ...] = ()
+
+
+class _Thread(msgspec.Struct):
+    statuses: tuple[_Signing, ...] = ()

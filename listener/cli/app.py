@@ -7,7 +7,25 @@ from typing import Annotated
 import typer
 
 from listener import __version__
-from listener.cli import demo, downloads, erase, events, faults, health, quarantine, replay, serve, status, timeline
+from listener.cli import (
+    backup,
+    checkpoint,
+    demo,
+    downloads,
+    erase,
+    events,
+    expect,
+    faults,
+    health,
+    import_,
+    quarantine,
+    register,
+    replay,
+    serve,
+    status,
+    timeline,
+    verify,
+)
 from listener.cli.options import ID_FRIENDLY
 
 app = typer.Typer(
@@ -44,10 +62,17 @@ app.command("show")(events.show)
 app.command("status", context_settings=ID_FRIENDLY)(status.status)
 app.command("timeline", context_settings=ID_FRIENDLY)(timeline.timeline)
 app.command("explain", context_settings=ID_FRIENDLY)(timeline.explain)
+app.command("expect", context_settings=ID_FRIENDLY)(expect.expect)
 app.command("health")(health.health)
+app.command("import")(import_.import_)
+app.command("register")(register.register)
 app.command("replay")(replay.replay)
 app.command("erase", context_settings=ID_FRIENDLY)(erase.erase)
 app.command("hold", context_settings=ID_FRIENDLY)(erase.hold)
+app.command("verify")(verify.verify)
+app.command("checkpoint")(checkpoint.checkpoint)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.add_typer(downloads.app, name="downloads")
 app.add_typer(faults.app, name="faults")
 app.add_typer(quarantine.app, name="quarantine")

@@ -42,7 +42,10 @@ api_key = "demonstration"
 
 [sources.evrotrust]
 allow = ["127.0.0.1/32"]
-artifacts = []
+api_url = "{evrotrust}"
+api_key = "demonstration"
+vendor_number = "ahZsmRHbDHL6TeED"
+private_keys = ["{folder}/evrotrust.pem"]
 """
 
 
@@ -74,10 +77,14 @@ def demo(
     with options.told():
         from listener.demo.evrotrust import Evrotrust
         from listener.demo.onespan import OneSpan
+        from listener.demo.sealing import key_pair
 
         folder = Path(tempfile.mkdtemp(prefix="signlog-demo-"))
         say = output.note if not json else None
-        with OneSpan() as onespan, Evrotrust() as evrotrust, _serving(folder, onespan) as served:
+        private, public = key_pair()
+        (folder / "evrotrust.pem").write_bytes(private)
+        imitations = (OneSpan(), Evrotrust(public_key=public))
+        with imitations[0] as onespan, imitations[1] as evrotrust, _serving(folder, onespan, evrotrust) as served:
             if say is not None:
                 say(f"signlog serves at {served.url}; its data and configuration are in {folder}")
             _play(served, onespan, evrotrust, say)
@@ -91,10 +98,10 @@ def demo(
 
 
 @contextlib.contextmanager
-def _serving(folder: Path, onespan: "OneSpan") -> Iterator[_Served]:
-    port = _free_port()
-    config = folder / "signlog.toml"
-    config.write_text(_CONFIG.format(folder=folder, port=port, key=_KEY, url=onespan.url), encoding="utf-8")
+def _serving(folder: Path, onespan: "OneSpan", evrotrust: "Evrotrust") -> Iterator[_Served]:
+    config, port = folder / "signlog.toml", _free_port()
+    urls = {"url": onespan.url, "evrotrust": evrotrust.url}
+    config.write_text(_CONFIG.format(folder=folder, port=port, key=_KEY, **urls), encoding="utf-8")
     with open(folder / "signlog.log", "wb") as log:
         process = subprocess.Popen(  # noqa: S603  our own program
             [sys.executable, "-m", "listener", "serve", "--config", str(config)], stderr=log, stdout=log
@@ -169,7 +176,7 @@ def _settled(database: "Database", folder: Path) -> list[dict[str, Any]] | None:
     except errors.ViewsError:  # the worker has only begun
         return None
     states = {artifact["state"] for subject in subjects for artifact in subject["artifacts"]}
-    return subjects if caught_up and states <= {"stored"} else None
+    return subjects if caught_up and states <= {"stored", "listed"} else None
 
 
 def _show(served: _Served, found: list[dict[str, Any]]) -> None:

@@ -25,7 +25,7 @@ app = typer.Typer(cls=options.ListFirst, help=_HELP)
 @app.command("list")
 def list_(
     state: Annotated[
-        str | None, typer.Option(metavar="STATE", help="wanted, held, stored, failed, abandoned or unwanted.")
+        str | None, typer.Option(metavar="STATE", help="wanted, held, stored, failed, abandoned, listed or unwanted.")
     ] = None,
     source: Annotated[str | None, typer.Option(metavar="NAME", help="Only of this source.")] = None,
     limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="At most so many.")] = None,

@@ -43,11 +43,11 @@ def erase(
     if position is not None and documents:
         raise typer.BadParameter("--documents are those of a SOURCE and an ID")
     with options.opened(config) as (settings, database):
-        from listener import bootstrap
+        from listener import bootstrap_erasing
         from listener.worker.blanking import Order
 
         order = Order(options.operator(), reason)
-        with bootstrap.erasure(settings, database) as erasure:
+        with bootstrap_erasing.erasure(settings, database) as erasure:
             if source is not None and id is not None:
                 found = erasure.subject((source, id), order, documents)
             else:

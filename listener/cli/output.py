@@ -39,6 +39,11 @@ def raw(content: bytes) -> None:
     sys.stdout.buffer.write(content)
 
 
+def raw_text(text: str) -> None:
+    """Exactly this text of ours, in UTF-8 whatever the terminal speaks."""
+    raw(text.encode())
+
+
 def line(text: str = "", at_once: bool = False) -> None:
     """A line for people, on standard output; `at_once` where somebody waits for it."""
     sys.stdout.write(clean(text) + "\n")

@@ -1,20 +1,17 @@
 """signlog replay."""
 
-import contextlib
 import json as encoding
 import os
-import sys
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from listener import errors
-from listener.cli import options, output
+from listener.cli import options, output, progress
 from listener.cli.options import Config, Json
 
 if TYPE_CHECKING:
-    from listener.worker.replay import Progress, Replay
+    from listener.worker.replay import Replay
 
 _EXAMPLES = 10
 _GIVES_WAY = 10  # to the door, whatever is under way here
@@ -82,7 +79,7 @@ def _walk(known: "Replay", subject: tuple[str, str] | None, plan: bool, accept_f
 
 def _one(known: "Replay", subject: tuple[str, str], json: bool) -> None:
     """Replay one subject; nothing changes."""
-    with _progress() as told:
+    with progress.bar("folding") as told:
         found = known.of_subject(*subject, told)
     changes = [change._asdict() for change in found.changes] if found else []
     if json:
@@ -102,7 +99,7 @@ def _at_once(known: "Replay", accept_faults: bool, json: bool) -> None:
 def _planned(known: "Replay", subject: tuple[str, str] | None) -> dict[str, Any]:
     from listener.worker import plan as plans
 
-    with _progress() as told:
+    with progress.bar("folding") as told:
         known.plan(told)
     found = known.planned()
     if found is None:
@@ -151,34 +148,6 @@ def _purge(known: "Replay", json: bool) -> None:
         output.json_value({"removed": removed})
     else:
         output.note(f"Generations removed: {', '.join(map(str, removed)) or 'none'}.")
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator["Progress"]:
-    """A bar where somebody looks on."""
-    if not sys.stderr.isatty():
-        yield lambda _more, _all: None
-        return
-    from rich import progress
-    from rich.console import Console
-
-    bar = progress.Progress(
-        "folding",
-        progress.BarColumn(),
-        progress.MofNCompleteColumn(),
-        progress.TextColumn("{task.fields[rate]}"),
-        progress.TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
-    with bar:
-        task = bar.add_task("", rate="")
-
-        def tell(more: int, whole: int) -> None:
-            speed = bar.tasks[0].speed
-            bar.update(task, advance=more, total=whole, rate=f"{speed:,.0f}/s" if speed else "")
-
-        yield tell
 
 
 def _show(report: dict[str, Any], whole: bool, json: bool) -> None:

@@ -46,6 +46,8 @@ def serve(
         found = settings.load(config)
         logs.configure()
         bootstrap.check(found)
+        if not door:
+            bootstrap.check_private_keys(found)
         if door:
             _door(found, config, socket_fd, parent_fd)
         elif worker:
@@ -78,13 +80,15 @@ def _supervise(found: "Settings", config: Path | None) -> None:
 def _welcome(found: "Settings", sock: socket.socket, config: Path | None) -> None:
     host, port = sock.getsockname()[:2]
     base = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    for name in found.sources:
+    for name, source in found.sources.items():
         output.note(f"signlog takes callbacks of {name} at {base}/callbacks/{name}")
+        if source.callback_client_id is not None:
+            output.note(f"and gives tokens for them at {base}/oauth/{name}/token")
     if not found.sources:
         output.note(f"signlog listens at {base}")
         sys.stderr.write(_HINT.format(path=config or "signlog.toml"))
     for key in found.without_effect():
-        output.note(f"{key}: has no effect yet in this version")
+        output.note(f"{key}: has no effect in this version")
 
 
 def _door(found: "Settings", config: Path | None, socket_fd: int | None, parent_fd: int | None) -> None:
@@ -106,6 +110,7 @@ def _worker(found: "Settings", config: Path | None, parent_fd: int | None) -> No
 
     from listener import bootstrap, parent
     from listener.worker import loop
+    from listener.worker.notary import Notary
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -118,8 +123,9 @@ def _worker(found: "Settings", config: Path | None, parent_fd: int | None) -> No
         bootstrap.log(found) as database,
         bootstrap.worker(found, database) as (projector, downloads),
         _replaying(found.replay == "auto" and projector.mixed, config),
+        bootstrap.signer(found, database) as signer,
     ):
-        loop.run(projector, downloads, stop)
+        loop.run(projector, downloads, Notary(signer), stop)
 
 
 @contextlib.contextmanager

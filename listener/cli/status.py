@@ -16,12 +16,26 @@ if TYPE_CHECKING:
     from listener.desk.status import Filter
     from listener.log.database import Database
 
-_COLUMNS = ("source", "id", "stage", "status", "documents", "confirmed", "reason", "recorded_at")
+_COLUMNS = (
+    "source",
+    "id",
+    "reference",
+    "stage",
+    "status",
+    "documents",
+    "confirmed",
+    "expected",
+    "reason",
+    "recorded_at",
+)
 _ON_A_SCREEN = 50
 
 
 Stage = Annotated[
     str | None, typer.Option(metavar="STAGE", help="List only: draft, in_progress, completed, declined …")
+]
+Reference = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="List only what 'signlog expect' gave this reference.")
 ]
 AsOfProvider = Annotated[
     str | None, typer.Option(metavar="TIME", help="One subject as it was at the provider, by its clock.")
@@ -33,6 +47,7 @@ def status(
     id: Annotated[str | None, typer.Argument(metavar="ID", help="Its id.")] = None,
     stage: Stage = None,
     of: Annotated[str | None, typer.Option("--source", metavar="NAME", help="List only of this source.")] = None,
+    reference: Reference = None,
     as_of: AsOf = None,
     as_of_provider: AsOfProvider = None,
     before: Before = None,
@@ -57,7 +72,7 @@ def status(
                 _one(_stood(at, source, id, as_of, as_of_provider), source, id, found.documents_folder, json)
         else:
             count = limit or (None if json else _ON_A_SCREEN)
-            rows = _listed(database, found.folder, Filter(of, stage), as_of, before, count)
+            rows = _listed(database, found.folder, Filter(of, stage, reference), as_of, before, count)
             _list(rows, json, limit is None)
 
 
@@ -111,11 +126,14 @@ def _one(found: dict[str, Any] | None, source: str, id: str, folder: Path, json:
     output.fields(found)
     if signers:
         output.line()
-        output.table([{**known, "signer": known["name"] or known["id"]} for known in signers], ("signer", "completed"))
+        output.table(
+            [{**known, "signer": known["name"] or known["id"]} for known in signers],
+            ("signer", "completed", "declined"),
+        )
     if documents:
         output.line()
         rows = [{**known, "document": known["name"] or known["id"]} for known in documents]
-        output.table(rows, ("document", "viewed", "signed"))
+        output.table(rows, ("document", "viewed", "signed", "declined"))
     if kept:
         output.line()
         output.fields({known["name"]: _artifact(known, folder) for known in kept})

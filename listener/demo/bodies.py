@@ -131,7 +131,11 @@ def _role(kept: Package, signer: Signer, index: int) -> Json:
         "index": index,
         "locked": False,
         "reassign": True,
-        "attachmentRequirements": [],
+        "attachmentRequirements": [
+            {"id": f"attachment-{name}", "name": name, "description": "", "required": True, "status": "COMPLETE"}
+            for role, name in kept.attachments
+            if role == signer.role
+        ],
         "signers": [_person(signer, kept) | secrets],
     }
 

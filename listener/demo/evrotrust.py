@@ -7,15 +7,25 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from listener.demo.imitation import Call, Imitation
-from listener.demo.transactions import Transaction, group_package, package
+from listener.demo.transactions import (
+    DOCUMENTS,
+    GROUPS,
+    HASH_GROUPS,
+    HASHES,
+    Transaction,
+    group_package,
+    package,
+)
 from listener.demo.wire import Answer, Asked, json_answer
 
 INVALID = Answer(400, b"Invalid data supplied")
 UNAUTHORIZED = Answer(401, b"Unauthorized")
 NO_DOCUMENT = Answer(443, b"Document not found")
 NO_GROUP = Answer(443, b"Document group not found")
+NO_HASHES = Answer(443, b"Group not found")
 
 
 def callback(transaction_id: str, status: int, *, reject_reason: str | None = None) -> bytes:
@@ -39,6 +49,7 @@ def authorization(api_key: str, body: bytes) -> str:
 class Evrotrust(Imitation):
     """One vendor's account: its transactions by id. `url` ends in /vendor, as the documented address does.
 
+    `public_key` is what documents are encrypted for, in PEM, unless a transaction came with another one.
     `processing_as_number`: isProcessing is a boolean in the description, 0 or 1 in recorded answers.
     `flat_groups`: see `group_package`.
     """
@@ -46,9 +57,15 @@ class Evrotrust(Imitation):
     base = "/vendor"
 
     def __init__(
-        self, api_key: str = "demonstration", vendor_number: str = "ahZsmRHbDHL6TeED", *, port: int = 0
+        self,
+        api_key: str = "demonstration",
+        vendor_number: str = "ahZsmRHbDHL6TeED",
+        public_key: bytes | None = None,
+        *,
+        port: int = 0,
     ) -> None:
         super().__init__(port)
+        self.public_key = public_key
         self.api_key = api_key
         self.vendor_number = vendor_number
         self.transactions: dict[str, Transaction] = {}
@@ -57,19 +74,31 @@ class Evrotrust(Imitation):
 
     def add(self, transaction: Transaction) -> Transaction:
         """Put a transaction into the account and return it."""
+        if transaction.seal.public_key is None:
+            transaction.seal = replace(transaction.seal, public_key=self.public_key)
         with self.lock:
             self.transactions[transaction.id] = transaction
         return transaction
 
     def calls(self) -> Sequence[Call]:
         """Return the calls, named as faults and counts name them."""
-        at = "/vendor/document"
+        document, hashed = "/vendor/document", "/vendor/hash"
+        status, one, group = self._status, self._download, self._download_group
         return [
-            Call("document.status", "POST", f"{at}/status", self._single(self._status)),
-            Call("document.download", "POST", f"{at}/download", self._single(self._download)),
-            Call("group.status", "POST", f"{at}/group/status", self._group(self._status)),
-            Call("group.download", "POST", f"{at}/group/download", self._group(self._download_group)),
-            Call("thread.status", "POST", f"{at}/thread/status", self._thread),
+            Call("document.status", "POST", f"{document}/status", self._found(status, DOCUMENTS, NO_DOCUMENT)),
+            Call("document.download", "POST", f"{document}/download", self._found(one, DOCUMENTS, NO_DOCUMENT)),
+            Call("group.status", "POST", f"{document}/group/status", self._found(status, GROUPS, NO_GROUP)),
+            Call("group.download", "POST", f"{document}/group/download", self._found(group, GROUPS, NO_DOCUMENT)),
+            Call("thread.status", "POST", f"{document}/thread/status", self._thread),
+            Call("hash.status", "POST", f"{hashed}/offline/check", self._found(status, HASHES, NO_DOCUMENT)),
+            Call("hash.download", "POST", f"{hashed}/offline/download", self._found(one, HASHES, NO_DOCUMENT)),
+            Call("hashes.status", "POST", f"{hashed}/group/offline/check", self._found(status, HASH_GROUPS, NO_HASHES)),
+            Call(
+                "hashes.download",
+                "POST",
+                f"{hashed}/group/offline/download",
+                self._found(group, HASH_GROUPS, NO_DOCUMENT),
+            ),
         ]
 
     def refuse(self, asked: Asked) -> Answer | None:
@@ -80,21 +109,15 @@ class Evrotrust(Imitation):
         given = _field(asked, "vendorNumber")
         return INVALID if given is None else None if given == self.vendor_number else UNAUTHORIZED
 
-    def _single(self, answer: Callable[[Transaction], Answer]) -> Callable[[Asked], Answer]:
-        return self._found(answer, lambda kept: kept.kind != "group", NO_DOCUMENT)
-
-    def _group(self, answer: Callable[[Transaction], Answer]) -> Callable[[Asked], Answer]:
-        return self._found(answer, lambda kept: kept.kind == "group", NO_GROUP)
-
     def _found(
-        self, answer: Callable[[Transaction], Answer], fits: Callable[[Transaction], bool], missing: Answer
+        self, answer: Callable[[Transaction], Answer], kinds: Sequence[str], missing: Answer
     ) -> Callable[[Asked], Answer]:
         def found(asked: Asked) -> Answer:
             wanted = _field(asked, "transactionID")
             if wanted is None:
                 return INVALID
             kept = self.transactions.get(wanted)
-            return missing if kept is None or not fits(kept) else answer(kept)
+            return missing if kept is None or kept.kind not in kinds else answer(kept)
 
         return found
 
@@ -108,7 +131,7 @@ class Evrotrust(Imitation):
 
     def _download_group(self, kept: Transaction) -> Answer:
         signed = [member for member in self._members(kept) if member.ready]
-        return _file(group_package(signed, flat=self.flat_groups)) if kept.ready else NO_GROUP
+        return _file(group_package(signed, flat=self.flat_groups)) if kept.ready else NO_DOCUMENT
 
     def _thread(self, asked: Asked) -> Answer:
         wanted = _field(asked, "threadID")

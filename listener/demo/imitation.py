@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Self
 
 import uvicorn
@@ -38,7 +39,8 @@ class Imitation:
     """A server on 127.0.0.1 that answers `calls()` and remembers what it was asked.
 
     Use it as a context manager, or call `start` and `close`; started again, it comes back on the same port. State may
-    be changed from any thread while it runs; hold `lock` for a change of more than one step.
+    be changed from any thread while it runs; hold `lock` for a change of more than one step. With a `certificate`, a
+    file with key and certificate, it serves over TLS.
     """
 
     base = ""  # what the provider's documented address has after the host
@@ -46,6 +48,7 @@ class Imitation:
     def __init__(self, port: int = 0) -> None:
         self.lock = threading.RLock()
         self.faults = Faults([call.name for call in self.calls()] + [UNKNOWN])
+        self.certificate: Path | None = None
         self._port = port
         self._asked: list[Asked] = []
         self._running: tuple[uvicorn.Server, threading.Thread] | None = None
@@ -65,7 +68,7 @@ class Imitation:
     @property
     def url(self) -> str:
         """The address to configure as the provider's API; known once started."""
-        return f"http://127.0.0.1:{self._port}{self.base}"
+        return f"http{'s' if self.certificate else ''}://127.0.0.1:{self._port}{self.base}"
 
     @property
     def requests(self) -> tuple[Asked, ...]:
@@ -80,7 +83,7 @@ class Imitation:
         """Listen and serve; raises OSError when the port is taken."""
         listening = socket.create_server(("127.0.0.1", self._port))
         self._port = listening.getsockname()[1]
-        server = _Server(_config(self._app()))
+        server = _Server(_config(self._app(), self.certificate))
         thread = threading.Thread(target=_serve, args=(server, listening), name=f"{THREAD}-{self._port}", daemon=True)
         self._running = (server, thread)
         _hush()
@@ -182,9 +185,17 @@ class _Server(uvicorn.Server):
                     await asyncio.sleep(0.005)
 
 
-def _config(app: Starlette) -> uvicorn.Config:
+def _config(app: Starlette, certificate: Path | None) -> uvicorn.Config:
     # No log_level and no access_log=False: both would reach into loggers that the door in the same process also uses.
-    return uvicorn.Config(app, http=_Protocol, ws="none", lifespan="off", log_config=None, server_header=False)
+    return uvicorn.Config(
+        app,
+        http=_Protocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        server_header=False,
+        ssl_certfile=certificate and str(certificate),
+    )
 
 
 def _serve(server: uvicorn.Server, listening: socket.socket) -> None:

@@ -3,13 +3,14 @@
 Addresses, shapes and content types follow OneSpan's OpenAPI description 11.51 (servers at `{base}/api`).
 """
 
+import base64
 import hashlib
 import hmac
 import json
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote
 
 from listener.demo import bodies, papers
 from listener.demo.imitation import Call, Imitation
@@ -19,6 +20,12 @@ from listener.demo.wire import Answer, Asked, json_answer
 
 EVENT_CLASS = "com.silanis.esl.packages.event.ESLProcessEvent"
 VERSIONED = "esl-api-version=11"
+# What callbacks tell of: the description's events, and two that came later, DOCUMENT_VIEWED and COBROWSE_REQUEST.
+EVENTS = {f"PACKAGE_{what}" for what in ("CREATE", "ACTIVATE", "DEACTIVATE", "READY_FOR_COMPLETE", "COMPLETE")}
+EVENTS |= {f"PACKAGE_{what}" for what in ("DECLINE", "OPT_OUT", "EXPIRE", "ARCHIVE", "TRASH", "RESTORE", "DELETE")}
+EVENTS |= {"PACKAGE_ATTACHMENT", "TEMPLATE_CREATE", "DOCUMENT_SIGNED", "DOCUMENT_VIEWED", "SIGNER_COMPLETE"}
+EVENTS |= {"SIGNER_LOCKED", "ROLE_REASSIGN", "KBA_FAILURE", "EMAIL_BOUNCE", "COBROWSE_REQUEST"}
+APP_SECONDS, OAUTH2_SECONDS = 1800, 299  # how long tokens live
 
 
 def _error(code: int, key: str, message: str, name: str) -> Answer:
@@ -30,6 +37,7 @@ UNAUTHORIZED = _error(401, "error.unauthorised", "The credentials are not valid.
 NOTHING_THERE = _error(404, "error.notFound.resource", "The specified resource was not found.", "Not Found")
 NO_PACKAGE = _error(404, "error.notFound.package", "The specified package was not found.", "Not Found")
 NO_DOCUMENT = _error(404, "error.notFound.document", "The specified document was not found.", "Not Found")
+NO_ROLE = _error(404, "error.notFound.role", "The specified role was not found.", "Not Found")
 NO_ATTACHMENTS = _error(406, "error.notAcceptable.attachments", "The package has no attachments.", "Not Acceptable")
 UNREADABLE = _error(400, "error.validation.callback", "The callback could not be read.", "Validation Error")
 
@@ -56,14 +64,24 @@ def callback(
 
 
 class OneSpan(Imitation):
-    """One OneSpan account: its packages by id, its callback registration, and who may ask."""
+    """One OneSpan account: its packages by id, its callback registration, and who may ask.
+
+    A setting of the account decides how: with `oauth2` only tokens of OAuth 2, else only the key and a client app's.
+    """
 
     def __init__(
-        self, api_key: str = "demonstration", *, client_id: str = "", client_secret: str = "", port: int = 0
+        self,
+        api_key: str = "demonstration",
+        *,
+        client_id: str = "",
+        client_secret: str = "",
+        oauth2: bool = False,
+        port: int = 0,
     ) -> None:
         super().__init__(port)
         self.api_key = api_key
         self.client = (client_id, client_secret)
+        self.oauth2 = oauth2
         self.packages: dict[str, Package] = {}
         self.registration: dict[str, object] = {"url": "", "key": "", "events": []}
         self.tokens: dict[str, float] = {}  # token → when it ends, seconds since 1970
@@ -79,6 +97,7 @@ class OneSpan(Imitation):
         one = "/api/packages/{id}"
         return [
             Call("token", "POST", "/apitoken/clientApp/accessToken", self._token),
+            Call("oauth2", "POST", "/oauth2/token", self._oauth2_token),
             Call("callback.read", "GET", "/api/callback", lambda _: json_answer(self.registration)),
             Call("callback.register", "POST", "/api/callback", self._register),
             Call("packages", "GET", "/api/packages", self._list),
@@ -89,13 +108,16 @@ class OneSpan(Imitation):
             Call("evidence", "GET", f"{one}/evidence/summary", self._of(_evidence)),
             Call("audit", "GET", f"{one}/audit", self._of(_audit)),
             Call("attachment.zip", "GET", f"{one}/attachment/zip", self._of(_attachments)),
+            Call("attachment.role", "GET", f"{one}/attachment/zip/{{role}}", self._of(_attachments)),
             Call("fieldSummary", "GET", f"{one}/fieldSummary", self._of(_field_summary)),
         ]
 
     def refuse(self, asked: Asked) -> Answer | None:
         """Ask for the API key, raw behind "Basic" (not RFC 7617), or for a token that is still good."""
         shown = asked.headers.get("authorization", "")
-        if asked.call == "token" or hmac.compare_digest(shown.encode(), f"Basic {self.api_key}".encode()):
+        if asked.call in ("token", "oauth2"):
+            return None
+        if not self.oauth2 and hmac.compare_digest(shown.encode(), f"Basic {self.api_key}".encode()):
             return None
         if self.tokens.get(shown.removeprefix("Bearer "), 0) > time.time():
             return None
@@ -121,19 +143,36 @@ class OneSpan(Imitation):
 
     def _register(self, asked: Asked) -> Answer:
         given = _fields(asked)
-        if "url" not in given:
+        events = given.get("events", [])
+        if "url" not in given or not isinstance(events, list) or not EVENTS.issuperset(events):
             return UNREADABLE
         # The whole set is replaced: an event that is not named is switched off.
-        self.registration = {"url": given["url"], "key": given.get("key", ""), "events": given.get("events", [])}
+        self.registration = {"url": given["url"], "key": given.get("key", ""), "events": events}
         return json_answer(self.registration)
 
     def _token(self, asked: Asked) -> Answer:
         given = _fields(asked)
-        if not self.client[0] or (given.get("clientId"), given.get("secret")) != self.client:
+        if self.oauth2 or not self.client[0] or (given.get("clientId"), given.get("secret")) != self.client:
             return UNAUTHORIZED
-        token = hashlib.sha256(f"{self.client}{len(self.tokens)}".encode()).hexdigest()
-        self.tokens[token] = time.time() + 1800
+        if given.get("type") != ("SENDER" if "email" in given else "OWNER"):
+            return _error(400, "error.validation.type", "The type is not valid.", "Validation Error")
+        token = self._issue(APP_SECONDS)
         return json_answer({"accessToken": token, "expiresAt": int(self.tokens[token] * 1000)})
+
+    def _oauth2_token(self, asked: Asked) -> Answer:
+        """RFC 6749, section 4.4; the client shows itself as in RFC 7617."""
+        pair = base64.b64encode(":".join(self.client).encode()).decode()
+        if not self.oauth2 or asked.headers.get("authorization") != f"Basic {pair}":
+            return json_answer({"error": "invalid_client"}, status=401)
+        if parse_qs(asked.body.decode()).get("grant_type") != ["client_credentials"]:
+            return json_answer({"error": "unsupported_grant_type"}, status=400)
+        token = self._issue(OAUTH2_SECONDS)
+        return json_answer({"access_token": token, "token_type": "Bearer", "expires_in": OAUTH2_SECONDS})
+
+    def _issue(self, seconds: int) -> str:
+        token = hashlib.sha256(f"{self.client}{len(self.tokens)}".encode()).hexdigest()
+        self.tokens[token] = time.time() + seconds
+        return token
 
 
 def _fields(asked: Asked) -> dict[str, object]:
@@ -182,9 +221,12 @@ def _field_summary(kept: Package, asked: Asked) -> Answer:
 
 
 def _attachments(kept: Package, asked: Asked) -> Answer:
-    if not kept.attachments:
+    role = asked.ids.get("role")
+    if role is not None and all(signer.role != role for signer in kept.signers):
+        return NO_ROLE
+    if not any(role in (None, uploader) for uploader, _ in kept.attachments):
         return NO_ATTACHMENTS
-    return _file(papers.attachments(kept), "application/zip", "attachments.zip")
+    return _file(papers.attachments(kept, role), "application/zip", "attachments.zip")
 
 
 def _file(content: bytes, content_type: str, name: str) -> Answer:

@@ -80,7 +80,7 @@ class Package:
     messages: list[Message] = field(default_factory=list)
     consents: dict[str, datetime] = field(default_factory=dict)  # by signer id
     signatures: dict[tuple[str, str], datetime] = field(default_factory=dict)  # by (document id, signer id)
-    attachments: dict[str, bytes] = field(default_factory=dict)  # by file name
+    attachments: dict[tuple[str, str], bytes] = field(default_factory=dict)  # by (role, file name)
 
     def move(self, status: str, at: datetime) -> None:
         """Set the status; COMPLETED also sets the date of completion, once."""
@@ -95,6 +95,11 @@ class Package:
     def sign(self, document: Document, signer: Signer, at: datetime) -> None:
         """Put one signature on one document."""
         self.signatures[document.id, signer.id] = self.updated = at
+
+    def attach(self, signer: Signer, name: str, content: bytes, at: datetime) -> None:
+        """Upload an attachment that was asked for."""
+        self.attachments[signer.role, name] = content
+        self.updated = at
 
     def refuse(self, signer: Signer, reason: str, at: datetime, status: str = "DECLINED") -> None:
         """Decline (or with OPTED_OUT, opt out) with a reason, which becomes the package's first message."""

@@ -38,9 +38,10 @@ def evidence(package: Package) -> bytes:
     return pdf.document("Evidence summary", lines)
 
 
-def attachments(package: Package) -> bytes:
-    """Return the zip of what signers uploaded."""
-    return archive(package.attachments)
+def attachments(package: Package, role: str | None = None) -> bytes:
+    """Return the zip of what signers uploaded, or one of them."""
+    uploaded = package.attachments.items()
+    return archive({name: content for (uploader, name), content in uploaded if role in (None, uploader)})
 
 
 def file_name(wanted: Document) -> str:

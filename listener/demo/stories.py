@@ -10,10 +10,13 @@ from datetime import datetime
 from listener.demo import evrotrust, onespan
 from listener.demo.bodies import SENDER
 from listener.demo.packages import CONSENT, Document, Package, Signer
+from listener.demo.sealing import Seal
 from listener.demo.steps import Stage, Step, noise, package_id, user_id
 from listener.demo.transactions import Transaction
 
 PEOPLE = (("Ana", "Petrova"), ("Boris", "Ivanov"), ("Clara", "Jansen"), ("Daan", "de Vries"))
+
+IN_PIECES = Seal()
 
 Clock = Iterator[datetime]
 Move = Callable[[Stage, datetime], object]
@@ -136,12 +139,19 @@ def transactions(seed: int) -> list[Step]:
         _transaction(seed, "Power of attorney", "/document/ready", 3, reason=reason),
         # A urlCallback that was configured with a trailing slash.
         _transaction(seed, "Declaration", "//document/ready", 4),
-        _transaction(seed, "Consent form", "/document/offline/ready", 2, kind="offline"),
+        _transaction(seed, "Consent form", "/document/offline/ready", 2, kind="offline", seal=Seal(aes=True)),
     ]
 
 
 def _transaction(
-    seed: int, title: str, path: str, status: int, *, reason: str | None = None, kind: str = "doc"
+    seed: int,
+    title: str,
+    path: str,
+    status: int,
+    *,
+    reason: str | None = None,
+    kind: str = "doc",
+    seal: Seal = IN_PIECES,
 ) -> Step:
     identity = f"{int.from_bytes(noise(seed, title, 8), 'big') % 10**12:012d}"
     kept = Transaction(
@@ -151,6 +161,7 @@ def _transaction(
         thread_id=noise(seed, title, 6).hex().upper(),
         kind=kind,
         file_name=f"{title}.pdf",
+        seal=seal,
     )
     body = evrotrust.callback(identity, status, reject_reason=reason)
     return Step("evrotrust", path, body, f"{title}: status {status}", lambda stage: stage.evrotrust.add(kept))

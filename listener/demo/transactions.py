@@ -1,24 +1,27 @@
 """Evrotrust transactions as the imitation keeps them, and the encrypted zips that a download answers with."""
 
-import base64
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from listener.demo import pdf
 from listener.demo.archive import archive
+from listener.demo.sealing import Seal
 
 SIGNED = 2
-# The bytes of one piece of `.enc`: 4 096 of the file become 5 464 in base64, padded to 5 472 for the cipher, and 7 296
-# characters when that is base64 again. Every piece is encoded by itself.
-PIECE = 5472
+DOCUMENTS = ("doc", "offline")
+GROUPS = ("group",)
+HASHES = ("hash",)
+HASH_GROUPS = ("hash-group",)
 
 
 @dataclass
 class Transaction:
     """One transaction, and the thread of the submission that it came with.
 
-    `kind` is doc, group or offline (one-time signing). `members` names the documents of a group by transaction id.
-    `is_processing` beside status 2 means signed, but the file is not made yet.
+    `kind` is doc, group, offline (one-time signing), hash or hash-group (both one-time). `members` names the documents
+    of a group by transaction id. `is_processing` beside status 2 means signed, but the file is not made yet.
+    `content` is what was signed, if it is to be something else than a small PDF.
     """
 
     id: str
@@ -29,11 +32,32 @@ class Transaction:
     kind: str = "doc"
     file_name: str = "contract.pdf"
     members: Sequence[str] = ()
+    content: bytes | None = None
+    seal: Seal = field(default_factory=Seal)
 
     @property
     def ready(self) -> bool:
         """Whether there is a signed file to download."""
         return self.status == SIGNED and not self.is_processing
+
+
+def signed(transaction: Transaction) -> bytes:
+    """Return the zip of what was signed, before it is encrypted: of a hash, the signature under an odd name."""
+    stem, _, kind = transaction.file_name.rpartition(".")
+    if transaction.kind == "hash":
+        signature = hashlib.shake_256(f"{transaction.id} signature".encode()).digest(256)
+        return archive({f"{stem}_OUT_SIGNED_HASH.xml": signature})
+    return archive({f"{stem}_OUT_SIGNED.{kind}": paper(transaction)})
+
+
+def paper(transaction: Transaction) -> bytes:
+    """Return the signed document itself."""
+    if transaction.content is not None:
+        return transaction.content
+    clauses = [
+        f"Clause {number}: what both sides agreed on, which is number {number}, and signed." for number in range(1, 43)
+    ]
+    return pdf.document(transaction.file_name, [f"Transaction {transaction.id}", "", *clauses])
 
 
 def package(transaction: Transaction) -> bytes:
@@ -52,17 +76,4 @@ def group_package(members: Sequence[Transaction], *, flat: bool) -> bytes:
 
 
 def _entries(transaction: Transaction) -> dict[str, bytes]:
-    # The shape is the real one (names, sizes, base64 by piece). The bytes are noise, the same for the same transaction:
-    # they are encrypted for nobody, and nobody can decrypt them.
-    name = f"{transaction.id}_OUT.enc"
-    pieces = [_noise(transaction, "first", PIECE), _noise(transaction, "last", 1184)]
-    return {
-        name: b"".join(map(base64.b64encode, pieces)),
-        f"{name}.key": base64.b64encode(_noise(transaction, "key", 256)),
-        f"{name}.iv": _noise(transaction, "iv", 32),
-        f"{name}.filename": transaction.file_name.encode(),
-    }
-
-
-def _noise(transaction: Transaction, purpose: str, size: int) -> bytes:
-    return hashlib.shake_256(f"{transaction.id} {purpose}".encode()).digest(size)
+    return transaction.seal.entries(f"{transaction.id}_OUT.enc", signed(transaction), transaction.file_name)

@@ -88,7 +88,7 @@ def page(at: Reading, wanted: status.Filter, when: Moment, count: int, before: i
     going_by, lines = told(at, when), list[Line]()
     for source, subject, position in moved:
         found = _shown(folded, source, subject, going_by)
-        if found is not None and wanted.stage in (None, found["stage"]):
+        if found is not None and wanted.fits(found):
             lines.append(found)
         if len(lines) == count:
             return Page(lines, position)

@@ -18,6 +18,7 @@ STATES: Final = (
     artifacts.STORED,
     artifacts.FAILED,
     artifacts.ABANDONED,
+    artifacts.LISTED,
     artifacts.UNWANTED,
 )
 _TABLE: Final = artifacts.TABLE

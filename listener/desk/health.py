@@ -7,12 +7,15 @@ from typing import Any, Final
 from sqlalchemy import Connection, func, select
 
 from listener import api, errors, fingerprint, times, views
+from listener.desk import status
 from listener.desk.reading import Reading, reading
 from listener.log import event, reader, schema
 from listener.log.append import now
 from listener.log.database import SQLITE_VERSION, Database, wal_reset_is_fixed
+from listener.log.tree import Tree
 from listener.quarantine import Quarantine
 from listener.settings import Settings
+from listener.signing import witness
 from projections import artifacts, course, packages
 
 _SECOND: Final = 1_000_000
@@ -30,6 +33,7 @@ _STATES: Final = (artifacts.WANTED, artifacts.HELD, artifacts.STORED, artifacts.
 def health(database: Database, settings: Settings, quarantine: Quarantine) -> dict[str, Any]:
     """Everything at a glance; `alarms` is empty when nobody need do anything."""
     alarms = _machine(database, settings)
+    _signing(database, settings, alarms)
     try:
         with reading(database, settings.folder) as at:
             found = _views(at, settings, alarms)
@@ -74,12 +78,32 @@ def _machine(database: Database, settings: Settings) -> list[str]:
     return alarms
 
 
+def _signing(database: Database, settings: Settings, alarms: list[str]) -> None:
+    """What keeps heads from being signed: what can be seen now, or what the worker found last."""
+    tree = Tree(settings.folder)
+    try:
+        with database.reading() as log, tree.reading() as stored:
+            unmet = witness.unmet(log, stored, settings.copy_file)
+        for one in unmet:
+            alarms.append(
+                f"the log is not what was signed: {one.why}; restore a backup that has everything, or go on without: "
+                "'signlog restore --accept --reason …'"
+            )
+        if not unmet and (trouble := tree.trouble()) is not None:
+            alarms.append(f"no head of the log is signed: {trouble}")
+    except errors.TreeDamaged:  # the worker makes it anew
+        return
+    finally:
+        tree.close()
+
+
 def _views(at: Reading, settings: Settings, alarms: list[str]) -> dict[str, Any]:
     checkpoint, head = views.checkpoint(at.views), reader.head(at.log)
     waiting = reader.read(at.log, checkpoint.position, 1)
     lag = max(0, now() - waiting[0].recorded_at) if waiting else 0
     beat = at.views.scalar(select(views.heartbeat.c.at))
     counts, faults, contradicted, pending = _counts(at), _positions(at), _contradicted(at), _mixed(at)
+    late = status.overdue(at)
     alarms += _progress(beat, lag, checkpoint.origin)
     alarms += _documents(at, settings, counts)
     if pending:
@@ -95,6 +119,12 @@ def _views(at: Reading, settings: Settings, alarms: list[str]) -> dict[str, Any]
             f"subjects of which callbacks and API say different things: {len(contradicted)}; "
             f"the first: 'signlog timeline {source} {shlex.quote(subject)}'"
         )
+    if late:
+        source, subject = late[0]
+        alarms.append(
+            f"subjects that should have ended by now: {len(late)}; "
+            f"the first: 'signlog status {source} {shlex.quote(subject)}'"
+        )
     return {
         "head": head,
         "projected": checkpoint.position,
@@ -102,7 +132,7 @@ def _views(at: Reading, settings: Settings, alarms: list[str]) -> dict[str, Any]
         "lag_seconds": lag / _SECOND,
         **counts,
         "faults": len(faults),
-        "anomalies": len(contradicted),
+        "anomalies": len({*contradicted, *late}),
         "heartbeat": times.written(beat),
         "replay_pending": pending,
         "sources": {name: _source(at.log, name, settings) for name in settings.sources},
@@ -143,18 +173,16 @@ def _progress(beat: int | None, lag: int, origin: str) -> list[str]:
 
 def _documents(at: Reading, settings: Settings, counts: dict[str, int]) -> list[str]:
     alarms = []
-    unfinished = (artifacts.WANTED, artifacts.FAILED)
-    open_ones = _artifacts.c.state.in_(unfinished)
-    by_source = select(_artifacts.c.source, func.count(), func.min(_artifacts.c.wanted_at)).where(open_ones)
-    for source, number, oldest in at.views.execute(by_source.group_by(_artifacts.c.source)):
-        lacks = _lacking(source, settings)
-        if lacks:
-            alarms.append(f"{source}: documents wanted and not fetched: {number}; {lacks}")
-        elif oldest is not None and now() - oldest > WANTED_TOO_LONG:
-            alarms.append(f"{source}: a document is wanted since {times.written(oldest)}; see 'signlog downloads'")
+    lacking, oldest = _unfinished(at, settings)
+    for (source, lacks), number in lacking.items():
+        alarms.append(f"{source}: documents wanted and not fetched: {number}; {lacks}")
+    for source, since in oldest.items():
+        if now() - since > WANTED_TOO_LONG:
+            alarms.append(f"{source}: a document is wanted since {times.written(since)}; see 'signlog downloads'")
     refused = select(_artifacts.c.source).where(_artifacts.c.state == artifacts.FAILED, _artifacts.c.next_at.is_(None))
     for source in at.views.scalars(refused.distinct()):
-        alarms.append(f"{source}: the provider refuses the API key; mend sources.{source}.api_key and restart")
+        key = "client_secret" if source in settings.sources and settings.sources[source].client_id else "api_key"
+        alarms.append(f"{source}: the provider refuses the API key; mend sources.{source}.{key} and restart")
     if counts[artifacts.ABANDONED]:
         alarms.append(
             f"documents given up: {counts[artifacts.ABANDONED]}; 'signlog downloads --state abandoned' says why, "
@@ -163,15 +191,34 @@ def _documents(at: Reading, settings: Settings, counts: dict[str, int]) -> list[
     return alarms
 
 
-def _lacking(source: str, settings: Settings) -> str | None:
-    """Why nothing is fetched for a source, if so."""
+def _unfinished(at: Reading, settings: Settings) -> tuple[dict[tuple[str, str], int], dict[str, int]]:
+    """How many documents wait for what is not configured, by source; of the others, since when the oldest is wanted."""
+    c = _artifacts.c
+    query = select(c.source, c.name, func.count(), func.min(c.wanted_at)).group_by(c.source, c.name)
+    lacking: dict[tuple[str, str], int] = {}
+    oldest: dict[str, int] = {}
+    for source, name, number, since in at.views.execute(query.where(c.state.in_((artifacts.WANTED, artifacts.FAILED)))):
+        lacks = _lacking(source, name, settings)
+        if lacks is not None:
+            lacking[source, lacks] = lacking.get((source, lacks), 0) + number
+        elif since is not None:
+            oldest[source] = min(since, oldest.get(source, since))
+    return lacking, oldest
+
+
+def _lacking(source: str, name: str, settings: Settings) -> str | None:
+    """Why a document is not fetched, or not made of another one, if so."""
     configured = settings.sources.get(source)
     if configured is None:
         return f"sources.{source} is not configured any more"
-    if not api.named(configured.provider).SPEAKS:
-        return f"this version cannot yet; sources.{source}.artifacts = [] wants no more of what completes from then on"
-    if configured.api_key is None:
-        return f"set sources.{source}.api_key; or sources.{source}.artifacts = [], for what completes from then on"
+    speaker, access = api.named(configured.provider), configured.access
+    lacking = speaker.missing(access)
+    if lacking is not None:
+        return f"set sources.{source}.{lacking}; or sources.{source}.artifacts = [], for what completes from then on"
+    recipe = speaker.RECIPES.get(name)
+    if recipe is not None and not recipe.possible(access):
+        fewer = f'sources.{source}.artifacts = ["{recipe.of}"]'
+        return f"set sources.{source}.{recipe.needs}; or {fewer}, for what completes from then on"
     return None
 
 
@@ -187,8 +234,9 @@ def _source(log: Connection, name: str, settings: Settings) -> dict[str, Any]:
         .order_by(_events.c.position.desc())
         .limit(1)
     )
+    configured = settings.sources[name]
     return {
-        "provider": settings.sources[name].provider,
+        "provider": configured.provider,
         "last_callback": times.written(log.scalar(last)),
-        "api_access": settings.sources[name].api_key is not None,
+        "api_access": api.named(configured.provider).missing(configured.access) is None,
     }

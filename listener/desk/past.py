@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Self
+from urllib.parse import quote
 
 from listener import acts, errors, fingerprint
 from listener.concerning import Subject
@@ -9,7 +10,7 @@ from listener.desk import downloads, status
 from listener.desk.pages import Line
 from listener.desk.reading import Reading
 from listener.interpreter import Interpreter
-from listener.log import event
+from listener.log import event, reader
 from listener.log.event import Event
 from listener.views import PROJECTIONS
 from listener.worker.anew import Anew
@@ -31,6 +32,7 @@ class Past:
     def __init__(self, at: Reading, subjects: Sequence[Subject], moment: Moment) -> None:
         self._anew = Anew(at.log, at.views, subjects, moment.position, fingerprint.fingerprint())
         self._occurred_at = moment.occurred_at
+        self._expecting = [source for source in {of for of, _ in subjects} if _expects(at, source, moment.position)]
 
     def whole(self) -> Self:
         """All of it folded."""
@@ -52,7 +54,7 @@ class Past:
         named = [(str(key[2]), artifact) for key, artifact in known if key[:2] == (source, subject)]
         named.sort(key=lambda pair: (pair[1].last_position, pair[0]))
         kept = [downloads.shown(name, artifact) for name, artifact in named]
-        return None if state is None else status.shown(source, subject, state, kept)
+        return None if state is None else status.shown(source, subject, state, kept, self._expecting)
 
     def told(self, source: str, subject: str, position: int) -> tuple[str, str] | None:
         """Name and text of what the event there says of a subject."""
@@ -68,6 +70,11 @@ class Past:
             for fault in self._anew.fold.faults
             if (fault.source, fault.subject) == (source, subject)
         ]
+
+
+def _expects(at: Reading, source: str, until: int) -> bool:
+    """Whether anybody had said by then what to expect of a source: else nothing of it is unexpected."""
+    return reader.is_filed(at.log, event.DECISION, acts.EXPECTED_PATH + quote(source, safe=""), until)
 
 
 def _is_declaration(found: Event) -> bool:

@@ -1,17 +1,21 @@
 """Where subjects stand, from the live views."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final, NamedTuple
 
+import msgspec
 from sqlalchemy import select
 
 from listener import times
+from listener.concerning import Subject
 from listener.desk import downloads
 from listener.desk.pages import Line, Moved, Page, every
 from listener.desk.reading import Reading
 from listener.log import schema
-from projections import packages, timeline
+from listener.log.append import now
+from projections import facts, packages, timeline
+from projections.facts import Expected
 
 _packages = packages.TABLE
 _timeline = timeline.TABLE
@@ -24,6 +28,12 @@ class Filter(NamedTuple):
 
     source: str | None = None
     stage: str | None = None
+    reference: str | None = None
+
+    def fits(self, shown: Line) -> bool:
+        """Whether a subject is one of them."""
+        wanted = ((self.source, shown["source"]), (self.stage, shown["stage"]), (self.reference, shown["reference"]))
+        return all(value in (None, known) for value, known in wanted)
 
 
 def one(at: Reading, source: str, subject: str) -> Line | None:
@@ -31,17 +41,32 @@ def one(at: Reading, source: str, subject: str) -> Line | None:
     row = at.views.execute(
         select(_packages).where(_packages.c.source == source, _packages.c.id == subject)
     ).one_or_none()
-    found = downloads.of(at, [(source, subject)])
-    return None if row is None else shown(source, subject, packages.load(row), found.get((source, subject), ()))
+    kept = downloads.of(at, [(source, subject)]).get((source, subject), ())
+    return None if row is None else shown(source, subject, packages.load(row), kept, _expecting(at))
 
 
 def page(at: Reading, wanted: Filter, count: int, before: int | None = None) -> Page:
     """Subjects, those first that last moved."""
-    of_stage = () if wanted.stage is None else (_packages.c.stage == wanted.stage,)
-    rows, more = Moved(_packages, of_stage, wanted.source).page(at.views, before, count)
-    found = downloads.of(at, [(row.source, row.id) for row in rows])
-    lines = [shown(row.source, row.id, packages.load(row), found.get((row.source, row.id), ())) for row in rows]
+    indexed = ((_packages.c.stage, wanted.stage), (_packages.c.reference, wanted.reference))
+    conditions = tuple(column == value for column, value in indexed if value is not None)
+    rows, more = Moved(_packages, conditions, wanted.source).page(at.views, before, count)
+    kept, expecting = downloads.of(at, [(row.source, row.id) for row in rows]), _expecting(at)
+    lines = [
+        shown(row.source, row.id, packages.load(row), kept.get((row.source, row.id), ()), expecting) for row in rows
+    ]
     return Page(lines, more)
+
+
+def overdue(at: Reading) -> list[Subject]:
+    """Subjects whose deadline has passed by our clock, and which have not ended."""
+    c = _packages.c
+    query = select(c.source, c.id).where(c.deadline < now(), c.stage.not_in(facts.ENDED)).order_by(c.deadline)
+    return [(row.source, row.id) for row in at.views.execute(query)]
+
+
+def _expecting(at: Reading) -> Container[str]:
+    """Sources of which somebody said what to expect: of these, everything else is unexpected."""
+    return set(at.views.scalars(select(_packages.c.source).where(_packages.c.expected.is_not(None)).distinct()))
 
 
 def several(at: Reading, wanted: Filter, limit: int | None = None, before: int | None = None) -> list[Line]:
@@ -103,9 +128,9 @@ def _paged(keys: Sequence[int]) -> Iterator[Sequence[int]]:
     return (keys[start : start + _PAGE] for start in range(0, len(keys), _PAGE))
 
 
-def shown(source: str, subject: str, state: packages.State, kept: Sequence[Line]) -> Line:
+def shown(source: str, subject: str, state: packages.State, kept: Sequence[Line], expecting: Container[str]) -> Line:
     """A subject and its documents, as everybody is shown them."""
-    standing = state.standing
+    standing, told = state.standing, state.expected or Expected()
     return {
         "source": source,
         "id": subject,
@@ -115,14 +140,14 @@ def shown(source: str, subject: str, state: packages.State, kept: Sequence[Line]
         "confirmed": standing.confirmed,
         "trashed": standing.trashed,
         "reason": state.reason.text if state.reason else None,
-        "signers": [
-            {"id": key, "name": known.name, "completed": known.completed, "documents": list(known.documents)}
-            for key, known in sorted(state.signers.items())
-        ],
-        "documents": [
-            {"id": key, "name": known.name, "viewed": known.viewed, "signed": known.signed}
-            for key, known in sorted(state.documents.items())
-        ],
+        "kind": state.kind,
+        "expected": state.expected is not None if source in expecting else None,
+        "reference": told.reference,
+        "thread": told.thread,
+        "key": told.key,
+        "deadline": times.written(told.deadline),
+        "signers": [{"id": key, **msgspec.structs.asdict(known)} for key, known in sorted(state.signers.items())],
+        "documents": [{"id": key, **msgspec.structs.asdict(known)} for key, known in sorted(state.documents.items())],
         "artifacts": list(kept),
         "first_position": state.first_position,
         "last_position": state.last_position,

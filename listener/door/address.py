@@ -19,8 +19,14 @@ class Address(NamedTuple):
     below: tuple[str, ...]
 
 
-def resolve(raw_path: bytes) -> Address | str | None:
-    """A callback address, the word HEALTH, or None for anything else.
+class TokenAddress(NamedTuple):
+    """Where a provider is given tokens for the callbacks of a source. Older OneSpan wants it to end in `/token`."""
+
+    source: str
+
+
+def resolve(raw_path: bytes) -> Address | TokenAddress | str | None:
+    """The address of callbacks or of tokens, the word HEALTH, or None for anything else.
 
     Remembered only if it is no longer than addresses are: a thousand paths of 32 KiB would weigh 700 MB.
     """
@@ -28,7 +34,7 @@ def resolve(raw_path: bytes) -> Address | str | None:
 
 
 @functools.lru_cache(maxsize=1024)
-def _resolve(raw_path: bytes) -> Address | str | None:
+def _resolve(raw_path: bytes) -> Address | TokenAddress | str | None:
     """Elements are split before they are decoded: %2F in an id is no separator."""
     elements = [element for element in raw_path.decode("latin-1").split("/") if element]
     words = [decoded(element) for element in elements]
@@ -36,6 +42,8 @@ def _resolve(raw_path: bytes) -> Address | str | None:
         return HEALTH
     if len(words) >= 2 and words[0] == "callbacks":
         return Address(words[1], tuple(elements[2:]))
+    if len(words) == 3 and (words[0], words[2]) == ("oauth", "token"):
+        return TokenAddress(words[1])
     if words == [_ONESPAN_SAMPLE]:
         return Address("onespan", ())
     if words[:1] == [_EVROTRUST_WORD]:

@@ -13,8 +13,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from listener import errors, provider
 from listener.door import address, body, client, gate
-from listener.door.address import Address
+from listener.door.address import Address, TokenAddress
 from listener.door.body import Body, Share
+from listener.door.exchange import Exchange
 from listener.door.gate import Gate, Nobody, Verdict
 from listener.log import event
 from listener.log.database import Database
@@ -45,9 +46,11 @@ _ANSWERS: Final = {
     405: _answer(405, (b"allow", b"POST")),
     408: _answer(408),
     413: _answer(413),
+    429: _answer(429, (b"retry-after", b"60")),
     503: _answer(503, _RETRY_AFTER),
 }
 _STATUS: Final = {body.TOO_LARGE: 413, body.CUT_SHORT: 408, body.NO_ROOM: 503}
+_TOKEN_HEADERS: Final = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
 _HEALTHY: Final = _answer(200, (b"content-type", b"text/plain"), content=b"ok")
 
 
@@ -70,6 +73,7 @@ class Door:
         self._share = Share(UNFINISHED_BYTES)
         self._refused_share = Share(UNFINISHED_REFUSED_BYTES)
         self._keeping_share = Share(KEEPING_BYTES)
+        self._exchange = Exchange(gates, self._refused_share)
         self._regulars: dict[str, None] = {}
         self._refusals = Refusals()
         self._keeper = ThreadPoolExecutor(1, thread_name_prefix="quarantine")
@@ -104,12 +108,26 @@ class Door:
             return _HEALTHY if self.writer is not None and self.writer.healthy else _ANSWERS[503]
         if scope["method"] != "POST":
             return _ANSWERS[405]
+        if isinstance(found, TokenAddress):
+            return await self._token(scope, receive, found)
         return _ANSWERS[await self._callback(scope, receive, found)]
+
+    async def _token(self, scope: Scope, receive: Receive, found: TokenAddress) -> tuple[Message, Message]:
+        """What a provider's client is told that asks for a token."""
+        answer = await self._exchange.respond(found.source, scope["headers"], self._caller(scope)[1], receive)
+        if not answer.content:
+            return _ANSWERS[answer.status]
+        asks = [(b"www-authenticate", b"Basic")] if answer.status == 401 else []
+        return _answer(answer.status, *_TOKEN_HEADERS, *asks, content=answer.content)
+
+    def _caller(self, scope: Scope) -> tuple[str, str]:
+        """Who is at the other end of the connection, and who called."""
+        peer = client.canonical(scope["client"][0]) if scope["client"] else ""
+        return peer, client.client(peer, scope["headers"], self._trusted)
 
     async def _callback(self, scope: Scope, receive: Receive, found: Address) -> int:
         """The status to answer a callback with: 200 only once it is durable."""
-        peer = client.canonical(scope["client"][0]) if scope["client"] else ""
-        caller = client.client(peer, scope["headers"], self._trusted)
+        peer, caller = self._caller(scope)
         known = self._gates.get(found.source)
         verdict = (known or self._nobody).ask(scope["headers"], found.below, caller)
         source = found.source if known else gate.hide(found.source, verdict.secrets)

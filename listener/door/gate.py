@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from listener.door.address import decoded
 from listener.door.client import Headers, matching
+from listener.door.token import Tokens
 from listener.provider import Provider, named, names
 from listener.settings import Source
 
@@ -30,13 +31,20 @@ class Verdict(NamedTuple):
 
 
 class Gate:
-    """The credentials configured for a source. Of each kind configured one must be right."""
+    """The credentials configured for a source. Of each kind configured one must be right.
 
-    def __init__(self, source: Source, provider: Provider, secret: bytes, others: Iterable[Source] = ()) -> None:
+    Keys and tokens are one kind: a provider shows either, and changes from one to the other.
+    """
+
+    def __init__(
+        self, name: str, source: Source, provider: Provider, secret: bytes, others: Iterable[Source] = ()
+    ) -> None:
         """`secret` is the key of all labels; what belongs to `others` is not written down here either."""
         self.source = source
         self.provider = provider
         self._hmac_key = secret
+        self._header = (source.callback_header or "").lower().encode()
+        self.tokens = _tokens(name, source, secret)
         keys = [key.encode() for key in source.callback_keys]
         self._keys = [(hashlib.sha256(key).digest(), _label(secret, "key", key)) for key in keys]
         self._path_secret = source.path_secret.encode() if source.path_secret else None
@@ -47,70 +55,88 @@ class Gate:
 
     def ask(self, headers: Headers, below: Sequence[str], client: str) -> Verdict:
         """Judge a head. Missing and wrong look the same from outside, and take the same time."""
-        presented = self.provider.presented(headers)
+        keys = _values(headers, self._header) if self._header else _presented(self.provider, headers)
+        token = _bearer(headers)
         element = below[0] if below else ""
-        key_label = self._key(presented or b"")
+        label = self._label_of(keys[0] if keys else b"", token)
         path_ok = self._path_secret is None or _same(_bytes(element), self._path_secret)
         network = matching(client, self._networks) if self._networks else None
-        secrets = self._hidden(presented, element)
-        if key_label is None:
-            refused = (401, "no callback key" if presented is None else "wrong callback key")
+        secrets = self._hidden([*keys, token], element)
+        if label is None:
+            refused = (401, self._complaint(keys, token))
         elif not path_ok:
             refused = (401, "wrong or no secret in the path")
         elif self._networks and network is None:
             refused = (403, "address not allowed")
         else:
-            labels = (key_label, self._path_label, f"address:{network}" if network else "")
+            labels = (label, self._path_label, f"address:{network}" if network else "")
             return Verdict(200, "", " ".join(filter(None, labels)) or "none", "", secrets)
-        return Verdict(*refused, "", self._shown(presented, element), secrets)
+        return Verdict(*refused, "", self._shown(keys, token, element), secrets)
+
+    def allows(self, client: str) -> bool:
+        """Whether callbacks may come from this address."""
+        return not self._networks or matching(client, self._networks) is not None
 
     def would_admit(self, shown: str, client: str) -> bool:
         """Whether a head that showed this (its HMAC) would be let in now: for callbacks kept in quarantine."""
         wanted = {label for _, label in self._keys}
         parts = set(shown.split())
-        keys_ok = not wanted or bool(wanted & parts)
+        keys_ok = bool(wanted & parts) or not (wanted or self.tokens)
         path_ok = self._path_secret is None or self._path_label in parts
-        return keys_ok and path_ok and (not self._networks or matching(client, self._networks) is not None)
+        return keys_ok and path_ok and self.allows(client)
 
-    def _key(self, presented: bytes) -> str | None:
-        """What the key that matches is called in the log, None if none does, "" if none is needed.
+    def _label_of(self, key: bytes, token: bytes) -> str | None:
+        """What let it in is called in the log: the key or token that is right, "" if none is needed, None if none is.
 
         Every key is compared, right or not: the time taken says nothing about which.
         """
-        found = None if self._keys else ""
-        digest = hashlib.sha256(presented).digest()
+        found = None if self._keys or self.tokens else ""
+        digest = hashlib.sha256(key).digest()
         for known, label in self._keys:
             if hmac.compare_digest(digest, known):
                 found = label
+        if self.tokens is not None:
+            held = self.tokens.secret_of(token)
+            found = found or (_label(self._hmac_key, "token", held.encode()) if held else None)
         return found
 
-    def _hidden(self, presented: bytes | None, element: str) -> tuple[str, ...]:
+    def _complaint(self, keys: Sequence[bytes], token: bytes) -> str:
+        """What was wrong about what was shown, of what is asked for here."""
+        asked = [("callback key", bool(keys), bool(self._keys)), ("token", bool(token), self.tokens is not None)]
+        kinds = [(kind, shown) for kind, shown, wanted in asked if wanted]
+        return f"{'wrong' if any(shown for _, shown in kinds) else 'no'} {' or '.join(kind for kind, _ in kinds)}"
+
+    def _hidden(self, presented: Sequence[bytes], element: str) -> tuple[str, ...]:
         """What must not be written down: what is configured, wherever it stands, and what was shown in its place."""
-        shown = {presented.decode("latin-1")} if presented else set()
+        shown = {value.decode("latin-1") for value in presented if value}
         if self._path_secret is not None:
             shown |= _in_place_of_secret(element)
         return self._usual if shown <= self._secrets else _longest_first(shown | self._secrets)
 
-    def _shown(self, presented: bytes | None, element: str) -> str:
+    def _shown(self, keys: Sequence[bytes], token: bytes, element: str) -> str:
         path = _bytes(element) if self._path_secret is not None else b""
-        labels = (_label(self._hmac_key, "key", presented), _label(self._hmac_key, "path", path))
-        return " ".join(filter(None, labels))
+        kinds = (("key", keys[0] if keys else b""), ("token", token), ("path", path))
+        return " ".join(filter(None, (_label(self._hmac_key, kind, value) for kind, value in kinds)))
 
 
 class Nobody:
     """Stands where a source is not configured: lets nobody in, but notes what was shown, in case it is one soon."""
 
     def __init__(self, sources: Iterable[Source], secret: bytes) -> None:
+        known = list(sources)
         self._hmac_key = secret
-        self._secrets = _secrets(sources)
+        self._secrets = _secrets(known)
+        self._headers = sorted({source.callback_header.lower().encode() for source in known if source.callback_header})
 
     def ask(self, headers: Headers, below: Sequence[str], client: str) -> Verdict:
         """Judge a head like a gate, whosever key and secret it shows."""
-        keys = sorted({key for name in names() if (key := named(name).presented(headers))})
+        shown = {key for name in names() for key in _presented(named(name), headers)}
+        keys = sorted(shown.union(*(_values(headers, header) for header in self._headers)))
         element = below[0] if below else ""
         labels = [_label(self._hmac_key, "key", key) for key in keys]
         labels.append(_label(self._hmac_key, "path", _bytes(element)))
-        secrets = self._secrets | {key.decode("latin-1") for key in keys} | _in_place_of_secret(element)
+        hidden = {key.decode("latin-1") for key in (*keys, _bearer(headers)) if key}
+        secrets = self._secrets | hidden | _in_place_of_secret(element)
         return Verdict(404, "unknown source", "", " ".join(filter(None, labels)), _longest_first(secrets))
 
 
@@ -146,8 +172,39 @@ def _hide_encoded(text: str, secret: str) -> str:
 
 def _secrets(sources: Iterable[Source]) -> frozenset[str]:
     """What is secret about these sources: their callbacks may come to the wrong address, too."""
-    values = [value for source in sources for value in (*source.callback_keys, source.path_secret or "")]
+    values = [
+        value
+        for source in sources
+        for value in (*source.callback_keys, *source.callback_client_secrets, source.path_secret or "")
+    ]
     return frozenset(value for value in values if len(value) >= _SHORTEST)
+
+
+def _tokens(name: str, source: Source, secret: bytes) -> Tokens | None:
+    """What it gives to its client, if it has one."""
+    if source.callback_client_id is None:
+        return None
+    return Tokens(name, source.callback_client_id, source.callback_client_secrets, secret)
+
+
+def _presented(provider: Provider, headers: Headers) -> list[bytes]:
+    """The key, where the provider shows one."""
+    key = provider.presented(headers)
+    return [] if key is None else [key]
+
+
+def _values(headers: Headers, wanted: bytes) -> list[bytes]:
+    """What stands in a header, line by line: the first line counts, and none of them is written down."""
+    return [value.strip() for name, value in headers if name == wanted]
+
+
+def _bearer(headers: Headers) -> bytes:
+    """A token, as RFC 6750 shows it; empty if there is none."""
+    for name, value in headers:
+        if name == b"authorization":
+            scheme, _, token = value.strip().partition(b" ")
+            return token.strip() if scheme.lower() == b"bearer" else b""
+    return b""
 
 
 def _in_place_of_secret(element: str) -> set[str]:

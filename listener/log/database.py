@@ -7,9 +7,10 @@ import re
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import sqlalchemy
 from sqlalchemy import Connection, Engine, event
@@ -92,6 +93,13 @@ def marks(connection: Connection, count: int) -> str:
     """Placeholders for one row of values, as this dialect's driver writes them: (?, ?, ?)."""
     mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
     return f"({', '.join([mark] * count)})"
+
+
+class Readable(Protocol):
+    """A log that can be read, wherever it lies."""
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """A read transaction."""
 
 
 class AppendLock:
@@ -194,6 +202,24 @@ class Database:
         with self.lock:
             self.engine.dispose()
         self.lock.close()
+
+
+class Copy:
+    """A log in a file of its own that nobody writes to: a backup."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._engine = sqlite_engine(path, {"query_only": 1})
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A read transaction."""
+        with self._engine.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._engine.dispose()
 
 
 def refuse_network(folder: Path, mounts: Path = _MOUNTS) -> None:

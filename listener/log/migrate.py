@@ -9,7 +9,7 @@ from sqlalchemy import Connection, inspect, select
 from listener import errors
 from listener.log import schema
 from listener.log.append import now
-from listener.log.database import Database
+from listener.log.database import Database, sqlite_engine
 
 _SCRIPTS: Final = Path(__file__).resolve().parents[2] / "migrations"
 
@@ -30,6 +30,23 @@ def migrate(database: Database) -> None:
             )
         _upgrade(connection)
         _identify(connection)
+
+
+def fresh() -> dict[tuple[str, str], str]:
+    """What an empty database has after all migrations: the SQL of each table, index and trigger, by kind and name."""
+    engine = sqlite_engine(Path(":memory:"), {})
+    try:
+        with engine.begin() as connection:
+            _upgrade(connection)
+            return made(connection)
+    finally:
+        engine.dispose()
+
+
+def made(connection: Connection) -> dict[tuple[str, str], str]:
+    """The SQL of each table, index and trigger that there is, by kind and name; views count, too."""
+    query = "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite!_%' ESCAPE '!'"
+    return {(row.type, row.name): row.sql for row in connection.exec_driver_sql(query)}
 
 
 def revision(connection: Connection) -> str | None:

@@ -5,8 +5,9 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, func, select, text
 
+from listener import errors
 from listener.log import schema
-from listener.log.database import Database
+from listener.log.database import Readable
 from listener.log.event import Content, Event
 
 _events = schema.events
@@ -30,6 +31,18 @@ def log_id(connection: Connection) -> bytes:
 def leaf(connection: Connection, position: int) -> bytes | None:
     """The leaf of the event at a position, if there is one."""
     return connection.scalar(select(_events.c.leaf).where(_events.c.position == position))
+
+
+def leaves(connection: Connection, after: int, limit: int) -> list[bytes]:
+    """The leaves of the next events after a position. Raises LogError where an event is missing."""
+    query = select(_events.c.position, _events.c.leaf).where(_events.c.position > after).order_by(_events.c.position)
+    leaves = []
+    for position, leaf in connection.execute(query.limit(limit)):
+        leaves.append(leaf)
+        if position != after + len(leaves):
+            missing = after + len(leaves)
+            raise errors.LogError(f"event {missing} is missing from the log; 'signlog verify' says what else is wrong")
+    return leaves
 
 
 def read(
@@ -83,7 +96,7 @@ def at(connection: Connection, positions: Sequence[int]) -> list[Event]:
     return found
 
 
-def every(database: Database, after: int = 0, page: int = 500, *where: ColumnElement[bool]) -> Iterator[Event]:
+def every(database: Readable, after: int = 0, page: int = 500, *where: ColumnElement[bool]) -> Iterator[Event]:
     """All events after a position up to the head as it is now, a short transaction a page."""
     with database.reading() as connection:
         until = head(connection)
@@ -110,11 +123,20 @@ def acts(
 
 def filed(connection: Connection, kind: str, below: str, until: int | None = None) -> list[tuple[int, str]]:
     """Positions and paths of all acts of a kind that are filed below a path, in order; from the index alone."""
-    within = (_events.c.path > f"{below}/", _events.c.path < f"{below}0")  # "0" is the letter behind "/"
-    query = select(_events.c.position, _events.c.path).where(_ACTS, _events.c.kind == kind, *within)
+    query = select(_events.c.position, _events.c.path).where(_ACTS, _events.c.kind == kind, *_below(below))
     if until is not None:
         query = query.where(_events.c.position <= until)
     return sorted((position, path) for position, path in connection.execute(query))
+
+
+def is_filed(connection: Connection, kind: str, below: str, until: int) -> bool:
+    """Whether any act of a kind, up to a position, is filed below a path."""
+    query = select(_events.c.position).where(_ACTS, _events.c.kind == kind, *_below(below))
+    return connection.scalar(query.where(_events.c.position <= until).limit(1)) is not None
+
+
+def _below(path: str) -> tuple[ColumnElement[bool], ...]:
+    return _events.c.path > f"{path}/", _events.c.path < f"{path}0"  # "0" is the letter behind "/"
 
 
 def next_act(connection: Connection, kind: str, path: str, after: int) -> int | None:

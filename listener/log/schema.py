@@ -4,7 +4,7 @@ from typing import Final
 
 from sqlalchemy import Column, Index, Integer, LargeBinary, MetaData, Table, Text, text
 
-REVISION: Final = "0001"  # the newest migration; a test compares it with Alembic's head
+REVISION: Final = "0002"  # the newest migration; a test compares it with Alembic's head
 
 metadata = MetaData()
 
@@ -50,6 +50,17 @@ erasures = Table(
     Column("decided", Integer, nullable=False),
     sqlite_strict=True,
 )
+
+heads = Table(
+    "heads",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("size", Integer, nullable=False),
+    Column("signed_at", Integer, nullable=False),
+    Column("note", Text, nullable=False),
+    sqlite_strict=True,
+)
+Index("heads_size", heads.c.size, heads.c.number)
 
 live = Table(
     "live",

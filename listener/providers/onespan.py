@@ -14,12 +14,13 @@ import msgspec
 from listener import errors
 from listener.log import event
 from listener.log.event import Readable
-from listener.provider import as_json
+from listener.provider import Whole, answer_of, as_json
 from projections import facts
 from projections.facts import Answer, Fact, Named
 
 NOUN: Final = "package"
 SENDS_KEY: Final = True
+KINDS: Final[Mapping[str, str]] = {}
 CONSENT: Final = "default-consent"  # the id of the consent, which is signed like a document and is none
 
 
@@ -148,7 +149,7 @@ _decode = msgspec.json.Decoder(_Callback).decode
 
 def _observed(found: Readable) -> Fact:
     """The allow-listed answer that `Api.ask` wrote. The subject is the one we asked for."""
-    kept, code = _read(found)
+    kept, code = answer_of(found, Kept)
     return Fact(
         position=found.position,
         recorded_at=found.recorded_at,
@@ -161,16 +162,8 @@ def _observed(found: Readable) -> Fact:
         status=kept.status,
         stage=STAGES.get(kept.status, facts.IN_PROGRESS) if kept.status else None,
         message=kept.reason if kept.status else f"HTTP {code}",
-        answer=Answer(code, kept.trashed, kept.signers, kept.documents),
+        answer=Answer(code, kept.trashed, kept.signers, kept.documents, kept.attachments),
     )
-
-
-def _read(found: Readable) -> tuple["Kept", int]:
-    try:
-        headers = msgspec.json.decode(found.headers or "[]", type=list[tuple[str, str]])
-        return msgspec.json.decode(found.body or b"", type=Kept), int(dict(headers)[":status"])
-    except (KeyError, ValueError, RecursionError) as error:
-        raise errors.Fault(f"an unreadable answer: {error!r}") from None
 
 
 def _text(value: Any) -> str | None:
@@ -211,17 +204,11 @@ class Plain(msgspec.Struct, omit_defaults=True, kw_only=True):
     due: str | None = None
 
 
-class Whole(msgspec.Struct):
-    """The answer that this was taken from: size in bytes, SHA-256 in hex."""
-
-    size: int
-    sha256: str
-
-
 class Kept(Plain):
     """What of an answer is kept in the log."""
 
     documents: tuple[Named, ...] = ()
     signers: tuple[Named, ...] = ()
+    attachments: tuple[Named, ...] = ()  # the roles of those who uploaded some
     reason: str | None = None
     answer: Whole | None = None

@@ -35,7 +35,7 @@ class Blanked(NamedTuple):
 
 
 def blank_subject(database: Database, live: Views | None, subject: Subject, order: Order) -> Blanked:
-    """Blank every event that speaks of a subject, but for decisions.
+    """Blank every event that speaks of a subject; decisions about it are kept.
 
     Of one that was erased before and of which nothing came since, the decision of then. Raises NotFoundError,
     ErasureRefused.
@@ -58,7 +58,7 @@ def blank_strays(database: Database, positions: Sequence[int], order: Order) -> 
         missing = sorted({*positions} - {each.position for each in found})
         if missing:
             raise errors.NotFoundError(f"there is no event {missing[0]}")
-        decisions = [each.position for each in found if each.kind == event.DECISION]
+        decisions = [each.position for each in found if _is_kept(each)]
         if decisions:
             raise errors.ErasureRefused(f"event {decisions[0]} is a decision: what was decided is never erased")
         subjects = {subject for each in found for subject in concerning.speaks_of(each)}
@@ -85,7 +85,7 @@ def _speaking_of(database: Database, live: Views | None, subject: Subject) -> tu
             known = views.checkpoint(generation).position
             found = concerning.positions(log, generation, [subject], known)
     with database.reading() as log:
-        found = [each.position for each in reader.at(log, found) if each.kind != event.DECISION]
+        found = [each.position for each in reader.at(log, found) if not _is_kept(each)]
     while True:
         with database.reading() as log:
             page = reader.contents(log, known, _AT_ONCE)
@@ -99,6 +99,11 @@ def _behind(log: Connection, position: int) -> Iterator[Readable]:
     while page := reader.contents(log, position, _AT_ONCE):
         yield from page
         position = page[-1].position
+
+
+def _is_kept(found: Readable) -> bool:
+    """Who decided what and why is never erased; what somebody expected of a subject is no decision about it."""
+    return found.kind == event.DECISION and not concerning.is_expectation(found)
 
 
 def _assert_free(log: Connection, subject: Subject) -> None:

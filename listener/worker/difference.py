@@ -192,6 +192,8 @@ def _package(rows: Sequence[Sequence[Any]]) -> Fields:
         "occurred_at": times.written(state.occurred_at),
         "signers": msgspec.to_builtins(state.signers),
         "documents": msgspec.to_builtins(state.documents),
+        "kind": state.kind,
+        "expected": msgspec.to_builtins(state.expected),
     }
 
 

@@ -2,18 +2,17 @@
 
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Final, NamedTuple
+from contextlib import AbstractContextManager
+from typing import Final
 
 import structlog
-from sqlalchemy import Select, and_, func, or_, select, tuple_
 from sqlalchemy.exc import SQLAlchemyError
 
-from listener import acts, errors, times, views
+from listener import acts, errors, times
 from listener.acts import Act, Artifact
-from listener.api import Api, Stream
+from listener.api import Observation, Stream
 from listener.log import event, reader
 from listener.log.append import now
 from listener.log.database import Database
@@ -21,6 +20,7 @@ from listener.log.event import Draft
 from listener.views import Views
 from listener.worker import schedule
 from listener.worker.claims import Claims
+from listener.worker.due import Account, Wish, due
 from listener.worker.filestore import FileStore
 from listener.worker.observe import Observer
 from projections import artifacts, facts
@@ -30,45 +30,26 @@ _log = structlog.get_logger()
 
 AT_A_TIME: Final = 4  # for each source
 FETCH_SECONDS: Final = 600.0
-_DUE_ROWS: Final = 200
 _LONGEST_PAUSE: Final = 600.0  # seconds that a whole source waits; the document itself waits as long as it was told
-_TABLE: Final = artifacts.TABLE
-
-
-class Wish(NamedTuple):
-    """An artifact that is due, how often it was tried, and the views that say so."""
-
-    artifact: Artifact
-    attempts: int
-    generation: int
-    folded: int
 
 
 class Asking:
     """One question to the provider about one subject; the answer holds for each of its artifacts."""
 
-    def __init__(self, ask: Callable[[], None]) -> None:
+    def __init__(self, ask: Callable[[], Observation]) -> None:
         self._ask = ask
-        self._asked = False
-        self._refusal: errors.ProviderError | None = None
+        self._came_to: Observation | errors.ProviderError | None = None
 
-    def complete(self) -> None:
+    def complete(self) -> Observation:
         """Ask, if nobody did. Raises the ProviderError that it came to."""
-        if not self._asked:
-            self._asked = True
+        if self._came_to is None:
             try:
-                self._ask()
+                self._came_to = self._ask()
             except errors.ProviderError as error:
-                self._refusal = error
-        if self._refusal is not None:
-            raise self._refusal
-
-
-class Account(NamedTuple):
-    """A source whose provider's API we may ask."""
-
-    provider: str
-    api: Api
+                self._came_to = error
+        if isinstance(self._came_to, errors.ProviderError):
+            raise self._came_to
+        return self._came_to
 
 
 class Downloads:
@@ -90,11 +71,14 @@ class Downloads:
     def tick(self, live: Views) -> None:
         """Start what is due and not under way."""
         self._busy = {key: future for key, future in self._busy.items() if not future.done()}
-        for source in self._accounts:
+        for source, account in self._accounts.items():
             room = AT_A_TIME - sum(busy == source for busy, _ in self._busy)
             if room > 0 and not self._paused(source) and not self._refused(source):
-                for subject, wishes in self._due(live, source, room):
-                    self._busy[source, subject] = self._pools[source].submit(self._fetch_all, live, subject, wishes)
+                found = due(live, source, account)
+                free = [subject for subject in found if (source, subject) not in self._busy]
+                for subject in free[:room]:
+                    fetching = self._pools[source].submit(self._fetch_all, live, subject, found[subject])
+                    self._busy[source, subject] = fetching
 
     def close(self) -> None:
         """Let what is under way end at its next chunk; an interrupted fetch starts over the next time."""
@@ -103,17 +87,6 @@ class Downloads:
             pool.shutdown(wait=True, cancel_futures=True)
         for account in self._accounts.values():
             account.api.close()
-
-    def _due(self, live: Views, source: str, room: int) -> Sequence[tuple[str, list[Wish]]]:
-        due: dict[str, list[Wish]] = defaultdict(list)
-        with live.reading() as connection:
-            folded = views.checkpoint(connection).position
-            for row in connection.execute(_due_query(source, now())):
-                state = artifacts.load(row)
-                artifact = Artifact(row.source, row.subject, row.name)
-                due[row.subject].append(Wish(artifact, state.attempts, live.generation, folded))
-        free = [(subject, wishes) for subject, wishes in due.items() if (source, subject) not in self._busy]
-        return free[:room]
 
     def _paused(self, source: str) -> bool:
         return time.monotonic() < self._paused_until.get(source, 0.0)
@@ -132,7 +105,7 @@ class Downloads:
 
     def _fetch_all(self, live: Views, subject: str, wishes: Sequence[Wish]) -> None:
         """Everything due for one subject: asked once, fetched one by one."""
-        asking = Asking(lambda: self._ask(live, wishes[0].artifact))
+        asking = Asking(lambda: self._ask(live, wishes[0]))
         for wish in wishes:
             source = wish.artifact.source
             if self._stopping.is_set() or source in self._refused_at or self._paused(source):
@@ -145,9 +118,10 @@ class Downloads:
                 _log.error("download_broke_off", subject=subject, artifact=wish.artifact.name, error=repr(error))
                 self._stopping.wait(1)
 
-    def _ask(self, live: Views, artifact: Artifact) -> None:
-        account = self._accounts[artifact.source]
-        self._observer.ask(account.provider, account.api, artifact.source, artifact.subject, live)
+    def _ask(self, live: Views, wish: Wish) -> Observation:
+        wanted = wish.artifact
+        account = self._accounts[wanted.source]
+        return self._observer.ask(account.provider, account.api, wanted.source, wanted.subject, live, wish.known)
 
     def _fetch(self, wish: Wish, asking: Asking) -> None:
         fence = self._claims.take(wish.artifact, wish.generation, wish.folded)
@@ -179,7 +153,7 @@ class Downloads:
     def _attempt(self, wish: Wish, asking: Asking) -> Act | None:
         attempt = wish.attempts + 1
         try:
-            stored, how = self._obtain(wish.artifact, asking)
+            return self._done(wish, attempt, asking)
         except errors.DiskReserve as error:
             _log.error("disk_reserve_reached", error=str(error))
             self._stopping.wait(10)
@@ -191,17 +165,33 @@ class Downloads:
         except Exception as error:  # a bug of ours, or bytes that nobody thought of: never at once again
             _log.exception("download_failed_oddly", subject=wish.artifact.subject, artifact=wish.artifact.name)
             return self._failed(wish.artifact, attempt, errors.Unusable(f"{type(error).__name__}: {error}"))
+
+    def _done(self, wish: Wish, attempt: int, asking: Asking) -> Act:
+        """Do what is wanted. For a kind that is to ask which there are: the answer, in the log, wants each."""
+        if wish.artifact.name in artifacts.EACH:
+            asking.complete()
+            return Act(facts.LISTED, attempt=attempt)
+        stored, how = self._obtain(wish, asking)
         return Act(facts.STORED, attempt=attempt, reason=how, sha256=stored.sha256, size=stored.size, path=stored.path)
 
-    def _obtain(self, artifact: Artifact, asking: Asking) -> tuple[Stored, str | None]:
-        """The document on disk: adopted if it lies there, else fetched, once the provider says it is complete."""
-        stored = self._store.adopt(artifact)
+    def _obtain(self, wish: Wish, asking: Asking) -> tuple[Stored, str | None]:
+        """The document on disk: adopted if it lies there, else fetched or made."""
+        stored = self._store.adopt(wish.artifact)
         if stored is not None:
             return stored, "found in its place"
+        with self._coming(wish, asking) as stream:
+            return self._store.store(wish.artifact, self._timed(stream)), None
+
+    def _coming(self, wish: Wish, asking: Asking) -> AbstractContextManager[Stream]:
+        """Fetched, once the provider says that it is complete; or made of another document, which asks nobody."""
+        wanted = wish.artifact
+        account = self._accounts[wanted.source]
+        recipe = account.recipes.get(wanted.name)
+        if recipe is not None:
+            material = self._store.material(Artifact(wanted.source, wanted.subject, recipe.of))
+            return recipe.make(material, account.access, wish.known)
         self._store.assert_room(0)
-        asking.complete()
-        with self._accounts[artifact.source].api.fetch(artifact.subject, artifact.name) as stream:
-            return self._store.store(artifact, self._timed(stream)), None
+        return account.api.fetch(wanted.subject, wanted.name, asking.complete())
 
     def _timed(self, stream: Stream) -> Stream:
         """A stream that ends with an error when it takes too long as a whole, or when we are to stop."""
@@ -211,12 +201,14 @@ class Downloads:
         if isinstance(error, errors.Unauthorized):
             self._stop_source(artifact.source)
             return Act(facts.FAILED, attempt=attempt, reason=str(error))
-        # Retry-After speaks of the API, not of one document; but one document's long wait is not everybody's.
-        until = time.monotonic() + min(schedule.asked(error), _LONGEST_PAUSE)
-        self._paused_until[artifact.source] = max(until, self._paused_until.get(artifact.source, 0.0))
+        if not isinstance(error, errors.NotReady):
+            # Retry-After speaks of the API, not of one document; but one document's long wait is not everybody's.
+            until = time.monotonic() + min(schedule.asked(error), _LONGEST_PAUSE)
+            self._paused_until[artifact.source] = max(until, self._paused_until.get(artifact.source, 0.0))
         seconds = schedule.after(attempt, error)
         if seconds is None:
-            return Act(facts.ABANDONED, attempt=attempt, reason=f"{error}, after {attempt} tries")
+            tries = f", after {attempt} tries" if attempt > 1 else ""
+            return Act(facts.ABANDONED, attempt=attempt, reason=f"{error}{tries}")
         return Act(facts.FAILED, attempt=attempt, next_at=now() + round(seconds * 1_000_000), reason=str(error))
 
     def _stop_source(self, source: str) -> None:
@@ -226,7 +218,7 @@ class Downloads:
                 return
             with self._database.reading() as connection:
                 self._refused_at[source] = reader.head(connection)
-        _log.error("api_key_refused", source=source, hint=f"mend sources.{source}.api_key and restart")
+        _log.error("api_key_refused", source=source, hint=f"mend sources.{source}.api_key, or its client, and restart")
 
 
 def _tell(artifact: Artifact, act: Act) -> None:
@@ -234,19 +226,10 @@ def _tell(artifact: Artifact, act: Act) -> None:
     named = {"source": artifact.source, "subject": artifact.subject, "name": artifact.name, "attempt": act.attempt}
     if act.action == facts.STORED:
         _log.info("document_stored", path=act.path, reason=act.reason, **named)
+    elif act.action == facts.LISTED:
+        _log.info("documents_listed", **named)
     else:
         _log.warning("download_failed", error=act.reason, next_at=times.written(act.next_at), **named)
-
-
-def _due_query(source: str, at: int) -> Select[Any]:
-    """Wanted, or failed and due again. A failure without a time waits for a person, or for a restart.
-
-    Behind a fault nothing is due: what we did last may wait there, and would be done again and again.
-    """
-    failed = and_(_TABLE.c.state == artifacts.FAILED, or_(_TABLE.c.next_at.is_(None), _TABLE.c.next_at <= at))
-    free = tuple_(_TABLE.c.source, _TABLE.c.subject).not_in(views.STOPPED)
-    due = select(_TABLE).where(_TABLE.c.source == source, or_(_TABLE.c.state == artifacts.WANTED, failed), free)
-    return due.order_by(func.coalesce(_TABLE.c.next_at, _TABLE.c.wanted_at)).limit(_DUE_ROWS)
 
 
 def _until(stream: Stream, ends: float, stopping: threading.Event) -> Iterator[bytes]:

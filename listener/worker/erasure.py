@@ -66,7 +66,7 @@ class Erasure:
                 blanked = blank_subject(self._database, live, subject, order)
             self._renewal.renew([subject], blanked.positions, order.operator, worker_runs)
             quarantined = tuple(self._drop(*subject))
-            removed = tuple(self._store.remove(*subject)) if documents else ()
+            removed = tuple(self._remove(*subject, worker_runs)) if documents else ()
             self._leave_no_trace()
         return Erased(blanked.decided, blanked.positions, removed, quarantined)
 
@@ -112,6 +112,12 @@ class Erasure:
             if not elsewhere and any(_speaks(kept, subject, name) for name in named):
                 self._quarantine.drop(kept.id)
                 yield kept.id
+
+    def _remove(self, source: str, subject: str, worker_runs: bool) -> list[str]:
+        """Its documents, and what a fetch left behind that was killed: a worker that runs has dropped that before."""
+        if not worker_runs:
+            self._store.prepare()
+        return self._store.remove(source, subject)
 
     def _leave_no_trace(self) -> None:
         """What was overwritten stands in write-ahead logs until these are empty."""

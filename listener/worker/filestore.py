@@ -1,29 +1,25 @@
 """Signed documents on disk: each appears whole or not at all, once, under a name that nothing else has."""
 
-import contextlib
-import errno
 import hashlib
 import os
 import shutil
-import stat
 import tempfile
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Final
 from urllib.parse import quote
 
-from listener import errors
+from listener import errors, files
 from listener.acts import Artifact
-from listener.api import Stream
+from listener.api import Material, Stream
 from projections.facts import Stored
 
 MOST_BYTES: Final = 1024**3
 _INCOMING: Final = ".incoming"
 _LONGEST_NAME: Final = 180  # file systems stop at 255 bytes
-_FIRST_BYTES: Final = {".pdf": (b"%PDF-",), ".zip": (b"PK\x03\x04", b"PK\x05\x06")}
+_FIRST_BYTES: Final = {".pdf": (b"%PDF-",), ".zip": (b"PK\x03\x04", b"PK\x05\x06"), ".json": (b"{", b"[")}
+_LAST_BYTES: Final = {b"{": b"}", b"[": b"]"}
 _CHECK_DISK_EVERY: Final = 16 * 1024 * 1024
-_READ_BYTES: Final = 1024 * 1024
 
 
 class FileStore:
@@ -38,7 +34,7 @@ class FileStore:
         """Make the folder, and drop what an interrupted fetch left behind. Only for who holds the worker's lock."""
         shutil.rmtree(self._incoming, ignore_errors=True)
         self._incoming.mkdir(parents=True, mode=0o700)
-        _fsync_folder(self.folder.parent)
+        files.sync_folder(self.folder.parent)
 
     def adopt(self, artifact: Artifact) -> Stored | None:
         """What lies in its place already, because the outcome was lost between link and append. None if nothing does.
@@ -47,8 +43,8 @@ class FileStore:
         """
         path = self._place(artifact)
         try:
-            with _opened(path) as file:
-                sha256, size = _digest(file)
+            with files.opened(path) as file:
+                sha256, size = files.digest(file)
                 _check(file, path.suffix, size)
                 os.fsync(file.fileno())
             self._settle(path)
@@ -73,6 +69,14 @@ class FileStore:
         self._settle(path)
         return Stored(sha256, size, str(path.relative_to(self.folder)))
 
+    def material(self, artifact: Artifact) -> Material:
+        """What is stored, to make another document of it. Raises Hopeless if it is not there any more, Unusable."""
+        stored = self.adopt(artifact)
+        if stored is None:
+            raise errors.Hopeless(f"{artifact.name} is not where it was stored; put it back")
+        self.assert_room(2 * stored.size)  # what is made of it, twice for a moment
+        return Material(self.folder / stored.path, self._incoming)
+
     def path(self, artifact: Artifact) -> Path:
         """Where it lies. Distinct artifacts have distinct paths, on file systems that ignore case too."""
         stem, kind = os.path.splitext(artifact.name)
@@ -93,7 +97,7 @@ class FileStore:
             removed.append(str(path.relative_to(self.folder)))
         if folder.is_dir():
             folder.rmdir()
-            _fsync_folder(folder.parent)
+            files.sync_folder(folder.parent)
         return removed
 
     def assert_room(self, size: int) -> None:
@@ -143,7 +147,7 @@ class FileStore:
         Whoever made one of them may have been killed before it was synced, so all of them are, each time.
         """
         for folder in self._above(path):
-            _fsync_folder(folder)
+            files.sync_folder(folder)
 
 
 def safe(name: str) -> str:
@@ -161,47 +165,20 @@ def safe(name: str) -> str:
     return f"{encoded}.{capitals:x}" if capitals else encoded
 
 
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
-    """A regular file, never what a link points to."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file")
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            yield file
-    finally:
-        os.close(descriptor)
-
-
-def _digest(file: IO[bytes]) -> tuple[str, int]:
-    digest, size = hashlib.sha256(), 0
-    while chunk := file.read(_READ_BYTES):
-        digest.update(chunk)
-        size += len(chunk)
-    return digest.hexdigest(), size
-
-
 def _check(file: IO[bytes], suffix: str, size: int) -> None:
     """Raise Unusable unless this begins and ends like what it should be: an error page may come with status 200."""
     file.seek(0)
     first = file.read(8)
     if not first.startswith(_FIRST_BYTES[suffix]):
         raise errors.Unusable(f"not a {suffix[1:]}: {size} bytes that begin with {first!r}")
+    file.seek(max(0, size - 2048))
+    end = file.read()
     if suffix == ".zip" and not _ends_like_a_zip(file):
         raise errors.Unusable("a zip without its end")
-    if suffix == ".pdf":
-        file.seek(max(0, size - 2048))
-        if b"%%EOF" not in file.read():
-            raise errors.Unusable("a PDF without its end")
-
-
-def _fsync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    if suffix == ".pdf" and b"%%EOF" not in end:
+        raise errors.Unusable("a PDF without its end")
+    if suffix == ".json" and not end.rstrip().endswith(_LAST_BYTES[first[:1]]):
+        raise errors.Unusable("JSON without its end")
 
 
 def _ends_like_a_zip(file: IO[bytes]) -> bool:

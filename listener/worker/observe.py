@@ -6,7 +6,7 @@ import msgspec
 from sqlalchemy import Connection, select
 
 from listener import errors
-from listener.api import Api, Observation
+from listener.api import NOTHING, Api, Known, Observation
 from listener.log import event, reader
 from listener.log.append import append
 from listener.log.database import Database
@@ -21,19 +21,22 @@ class Observer:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def ask(self, provider: str, api: Api, source: str, subject: str, live: Views) -> None:
+    def ask(
+        self, provider: str, api: Api, source: str, subject: str, live: Views, known: Known = NOTHING
+    ) -> Observation:
         """Ask, append, and return if it is complete. Raises NotReady if not, NotAccessible for 403 and 404."""
-        answer = api.ask(subject)
+        answer = api.ask(subject, known)
         called_back = _last_callback(live, source, subject)
         draft = _draft(answer, source, provider)
         with self._database.writing() as connection:
-            known = _last(connection, draft)
-            if known is None or known.position < called_back or _facts(known) != _facts(draft):
+            last = _last(connection, draft)
+            if last is None or last.position < called_back or _facts(last) != _facts(draft):
                 append(connection, [draft])
         if answer.code in (403, 404):
             raise errors.NotAccessible(f"HTTP {answer.code}")
         if not answer.complete:
             raise errors.NotReady("the provider says that it is not complete yet")
+        return answer
 
 
 def _draft(answer: Observation, source: str, provider: str) -> Draft:
@@ -49,7 +52,7 @@ def _last(connection: Connection, draft: Draft) -> Event | None:
 def _last_callback(live: Views, source: str, subject: str) -> int:
     """The position of the newest fact of this subject that is neither an answer nor an act of ours."""
     table = timeline.TABLE
-    ours = (facts.OBSERVED, *facts.OURS)
+    ours = (facts.OBSERVED, facts.EXPECTED, *facts.OURS)
     newest = select(table.c.position).where(
         table.c.source == source, table.c.subject == subject, table.c.what.not_in(ours)
     )

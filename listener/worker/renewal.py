@@ -1,6 +1,7 @@
 """Live views that never held what was erased: made, shown, and all others removed."""
 
 import contextlib
+import itertools
 import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from listener.worker.going_live import go_live
 from listener.worker.patience import until
 
 _TRIES: Final = 5
+_LEFT_BEHIND: Final = (f"{generations.SCRATCH}*", ".restoring-*")  # by who was killed at a replay or a restore
 
 
 class Renewal:
@@ -75,7 +77,7 @@ class Renewal:
         since = now()
         if worker_runs and live is not None:
             until(lambda: self._has_beaten(since), "the worker has not taken up the new views")
-        for scratch in self._folder.glob(f"{generations.SCRATCH}*"):
+        for scratch in itertools.chain.from_iterable(map(self._folder.glob, _LEFT_BEHIND)):
             shutil.rmtree(scratch, ignore_errors=True)
         with self._database.writing() as log:
             for number in generations.numbers(self._folder) - {generations.live(log)}:

@@ -61,12 +61,19 @@ def _filled(database: Database, events: int) -> int:
 
 
 def live(found: Settings) -> Timed:
-    """The worker's first run: the live generation, from where it stands to the head."""
-    with bootstrap.existing_log(found) as database, bootstrap.worker(found, database) as (projector, _downloads):
-        try:
-            return _timed(projector.catch_up)
-        finally:
+    """The live generation, as the worker builds it where it finds that it is lost."""
+    with bootstrap.existing_log(found) as database:
+        with bootstrap.worker(found, database) as (projector, _downloads):
             projector.close()
+        projector.views.discard()
+        return _timed(lambda: _caught_up(found, database))
+
+
+def _caught_up(found: Settings, database: Database) -> int:
+    with bootstrap.worker(found, database) as (projector, _downloads), database.reading() as connection:
+        projector.catch_up()
+        projector.close()
+        return reader.head(connection)
 
 
 def bare(found: Settings) -> Timed:

@@ -1,0 +1,75 @@
+"""Signed documents against the hashes that the log keeps of them."""
+
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from listener import acts, errors, files
+from listener.audit import findings
+from listener.audit.findings import Findings
+from listener.log import event, reader, schema
+from listener.log.database import Readable
+from listener.log.event import Event
+from projections import facts
+
+
+class Document(NamedTuple):
+    """A document that was stored, as the log says it: where, below the folder of documents, and what was in it."""
+
+    position: int
+    path: str
+    sha256: str
+    size: int
+
+
+def stored(database: Readable) -> Iterator[Document]:
+    """Every document that the log says is stored, in order."""
+    for outcome in reader.every(database, 0, 500, schema.events.c.kind == event.OUTCOME):
+        document = told(outcome)
+        if document is not None:
+            yield document
+
+
+def told(outcome: Event) -> Document | None:
+    """The document that an event says was stored, None if it says no such thing."""
+    if outcome.kind != event.OUTCOME:
+        return None
+    try:
+        act = acts.read(outcome)
+    except errors.Fault:
+        return None
+    if act.action != facts.STORED or act.path is None or act.sha256 is None or act.size is None:
+        return None
+    return Document(outcome.position, act.path, act.sha256, act.size)
+
+
+def check(folder: Path, document: Document, found: Findings) -> None:
+    """Read it once more, whole."""
+    wrong = _wrong(folder, document)
+    if wrong is not None:
+        found.problem(findings.DOCUMENTS, document.position, f"{document.path} {wrong}")
+
+
+def _wrong(folder: Path, document: Document) -> str | None:
+    try:
+        with files.opened(place(folder, document)) as file:
+            sha256, size = files.digest(file)
+    except FileNotFoundError:
+        return "is gone"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    except errors.CopyRefused:
+        return "is no place for a document"
+    if size != document.size:
+        return f"has {size} bytes, and {document.size} were stored"
+    return None if sha256 == document.sha256 else "is another document than the one that was stored"
+
+
+def place(folder: Path, document: Document) -> Path:
+    """Where it lies. Raises CopyRefused if that would be outside of the folder, or behind a link."""
+    parts = PurePosixPath(document.path).parts
+    path = folder.joinpath(*parts)
+    outside = not parts or path.is_absolute() != folder.is_absolute() or ".." in parts or "\0" in document.path
+    if outside or parts[0] == "/" or any(folder.joinpath(*parts[:end]).is_symlink() for end in range(1, len(parts))):
+        raise errors.CopyRefused(f"event {document.position}: {document.path!r} is no place for a document")
+    return path
