@@ -16,7 +16,7 @@ from listener.log import event, reader
 from listener.log.append import append
 from listener.log.event import Draft
 from listener.worker.projector import Projector
-from projections import course
+from projections import course, facts
 from tests import rig
 from tests.rig import EVIDENCE, SOURCE, Worker
 from tests.site import ID, Site, callback, observation, stored
@@ -43,11 +43,17 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lived]:
     with pytest.MonkeyPatch.context() as patched, Worker(tmp_path_factory.mktemp("lived")) as worker:
         patched.setattr(course, "MOST_STEPS", 5)
         said = {}
-        for draft in rig.history():
+        told = rig.history()
+        for draft in (*told[:40], expectation("first"), *told[40:80], expectation("second"), *told[80:]):
             (position,) = worker.add(draft)
             with reading(worker.database, worker.settings.folder) as at:
                 said[position] = {(one["source"], one["id"]): one for one in status.several(at, EVERYBODY)}
         yield Lived(worker, said)
+
+
+def expectation(reference: str) -> Draft:
+    """What somebody told us of a package."""
+    return acts.expectation(SOURCE, "onespan", rig.ID, facts.Expected(reference=reference), "operator", None)
 
 
 @pytest.fixture
