@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterable
 from typing import Final, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import msgspec
 
@@ -23,6 +23,8 @@ QUARANTINE_PATH: Final = "/quarantine"
 IMPORT_PATH: Final = "/imports"
 EXPECTED_PATH: Final = "/expected/"  # where it is filed what somebody expects, each subject for itself
 HELD_PATH: Final = "/held"  # what a replay wanted, and who let it go
+ERASED_PATH: Final = "/erased"
+HOLDS_PATH: Final = "/holds"
 FAULTS_PATH: Final = "/faults"  # what to do about events that could not be taken in
 SKIP: Final = "skip"  # leave them out for good
 LIVE: Final = "live"
@@ -91,6 +93,17 @@ def path(artifact: Artifact) -> str:
     return "/artifacts/" + "/".join(quote(part, safe="") for part in (artifact.source, artifact.subject, artifact.name))
 
 
+def about(filed: str, source: str, subject: str) -> str:
+    """Where decisions about a whole subject are filed."""
+    return "/".join((filed, quote(source, safe=""), quote(subject, safe="")))
+
+
+def is_about(path: str) -> tuple[str, str]:
+    """The subject that a decision filed by `about` is about."""
+    source, subject = path.split("/")[-2:]
+    return unquote(source), unquote(subject)
+
+
 def outcome(artifact: Artifact, provider: str, act: Act) -> Draft:
     """What we did about an artifact, as an event to append."""
     named = msgspec.structs.replace(act, source=artifact.source, subject=artifact.subject, name=artifact.name)
@@ -143,17 +156,17 @@ def _read(found: Readable, decoder: msgspec.json.Decoder[_Body]) -> _Body:
 
 
 def interpret(found: Readable) -> list[Fact]:
-    """What an act says of artifacts, or of a subject."""
+    """What an act says of artifacts, or of a subject: where that was erased or is on hold, the artifact has no name."""
     act = read(found)
     if act.expected is not None and act.subject is not None:
         return [_expected(found, act.subject, act.expected, act.reason)]
-    if act.source is not None and act.subject is not None and act.name is not None:
-        return [_fact(found, act, Artifact(act.source, act.subject, act.name))]
+    name = "" if act.name is None and act.action in _OF_A_SUBJECT else act.name
+    if act.source is not None and act.subject is not None and name is not None:
+        return [_fact(found, act, Artifact(act.source, act.subject, name))]
     return [_fact(found, act, artifact) for artifact in act.artifacts]
 
 
-_DONE: Final = {facts.STORED, facts.FAILED, facts.ABANDONED, facts.LISTED}
-_WHAT: Final = _DONE | {facts.RETRY, facts.HELD, facts.RELEASED}
+_OF_A_SUBJECT: Final = frozenset({facts.ERASED, facts.ON_HOLD, facts.LIFTED})
 
 
 def _fact(found: Readable, act: Act, artifact: Artifact) -> Fact:
@@ -163,7 +176,7 @@ def _fact(found: Readable, act: Act, artifact: Artifact) -> Fact:
         source=artifact.source,
         provider=found.provider,
         subject=artifact.subject,
-        what=act.action if act.action in _WHAT else facts.OTHER,
+        what=act.action if act.action in facts.OURS else facts.OTHER,
         name=act.action,
         message=act.reason,
         artifact=artifact.name,

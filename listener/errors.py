@@ -13,6 +13,7 @@ SignlogError
 ├── CopyRefused             a backup would not be whole, or would lie upon something else
 ├── Fault                   an event that a provider or a projection could not take in
 ├── ReplayRefused           what was planned is not what would happen now: plan again
+├── ErasureRefused          a legal hold, or something under way, is in the way of an erasure
 ├── ViewsError              the views are missing or damaged
 │   └── Parted              they were folded from another log
 ├── Superseded              somebody else holds the claim now: stop, change nothing
@@ -84,6 +85,10 @@ class Parted(ViewsError):  # noqa: N818
 
 class ReplayRefused(SignlogError):  # noqa: N818
     """What was decided on is not what would happen now; the message says what to type."""
+
+
+class ErasureRefused(SignlogError):  # noqa: N818
+    """Nothing was erased, or not all of it yet; the message says why, and what to do."""
 
 
 class Superseded(SignlogError):  # noqa: N818

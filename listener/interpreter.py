@@ -1,5 +1,7 @@
 """Bytes to facts, with what was in force where the event stands."""
 
+import functools
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -11,14 +13,21 @@ from listener.log.event import Readable
 from projections import facts
 from projections.facts import Fact
 
+Subject = tuple[str, str]
+
 _SAY_WHERE_IT_STANDS: Final = (facts.STATUS, facts.OBSERVED)
 
 
 class Interpreter:
-    """Reads events in the order of the log. `in_force` is the declaration before the first of them."""
+    """Reads events in the order of the log. `in_force` is the declaration before the first of them.
 
-    def __init__(self, in_force: InForce | None = None) -> None:
+    `erased` gives the subjects that were erased before; it is asked once, and only if something completes.
+    """
+
+    def __init__(self, in_force: InForce | None = None, erased: Callable[[], frozenset[Subject]] = frozenset) -> None:
         self.in_force = in_force
+        self._erased_before = functools.cache(erased)
+        self._erased_since = set[Subject]()
 
     def facts(self, found: Readable) -> list[Fact]:
         """What the event says; nothing if it was erased. Raises Fault if it cannot be read."""
@@ -29,13 +38,20 @@ class Interpreter:
         if found.kind == event.DECISION and found.path == acts.IN_FORCE_PATH:
             self.in_force = acts.read_in_force(found)
             return []
-        return acts.interpret(found)
+        said = acts.interpret(found)
+        self._erased_since.update((fact.source, fact.subject) for fact in said if fact.what == facts.ERASED)
+        return said
 
     def _wanting(self, fact: Fact) -> Fact:
         """A completion carries which artifacts were wanted of its source when it was recorded."""
-        if self.in_force is None or fact.what not in _SAY_WHERE_IT_STANDS:
+        if self.in_force is None or fact.what not in _SAY_WHERE_IT_STANDS or self._is_erased(fact):
             return fact
         return msgspec.structs.replace(fact, wants=self.in_force.wants(fact.source))
+
+    def _is_erased(self, fact: Fact) -> bool:
+        """Of who was erased nothing is fetched again, whatever comes late."""
+        subject = (fact.source, fact.subject)
+        return subject in self._erased_since or subject in self._erased_before()
 
 
 def _interpret(found: Readable) -> list[Fact]:

@@ -29,6 +29,7 @@ from listener.log.database import sqlite_engine
 MOST_BYTES: Final = 64 * 1024 * 1024  # for rows that look genuine, and as much again for all others
 MOST_ROWS: Final = 20_000
 _ROW_BYTES: Final = 512
+_AT_ONCE: Final = 50
 _SPARE: Final = 0.05  # made room for at once, so that a flood does not prune at every request
 
 _PRAGMAS: Final = {
@@ -125,6 +126,18 @@ class Quarantine:
             found = connection.execute(select(TABLE).order_by(_c.id.desc()).limit(limit))
             return [Kept(*row) for row in found][::-1]
 
+    def every(self) -> Iterator[Kept]:
+        """All that is kept, oldest first; few in memory at a time."""
+        last = 0
+        while True:
+            with self._engine.begin() as connection:
+                page = select(TABLE).where(_c.id > last).order_by(_c.id).limit(_AT_ONCE)
+                found = [Kept(*row) for row in connection.execute(page)]
+            yield from found
+            if not found:
+                return
+            last = found[-1].id
+
     def one(self, number: int) -> Kept | None:
         """The row of that number."""
         with self._engine.begin() as connection:
@@ -141,6 +154,18 @@ class Quarantine:
         """Remove a row; whether it was there."""
         with self._writing() as connection:
             return connection.execute(delete(TABLE).where(_c.id == number)).rowcount == 1
+
+    def compact(self) -> bool:
+        """Write the file anew, without a trace of what was dropped; whether the write-ahead log is empty then.
+
+        `secure_delete` is not enough: rows that SQLite moved from page to page leave copies in the gaps of pages.
+        """
+        with contextlib.closing(self._engine.raw_connection()) as connection:
+            cursor = connection.cursor()
+            cursor.execute("VACUUM")
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            busy, *_ = cursor.fetchall()[0]
+        return not busy
 
     def close(self) -> None:
         """Let go of the file."""

@@ -185,18 +185,22 @@ class Views:
                 _index(connection)
 
     @contextlib.contextmanager
-    def building(self, log_id: bytes, origin: str) -> Iterator[Connection]:
+    def building(self, log_id: bytes, origin: str, other: "Views | None" = None) -> Iterator[Connection]:
         """Make the tables anew, and fill them in one transaction that cannot be undone: it has no journal.
 
         The indexes come last, when all rows are there to be sorted at once. The file is durable when the block ends.
+        The tables of `other`, as it was at the first look, are `beside`.
         """
         self.discard()
-        engine = sqlite_engine(self.path, _BUILDING)
+        engine = sqlite_engine(self.path, _BUILDING if other is None else {**_BUILDING, "locking_mode": "normal"})
         try:
-            with engine.begin() as connection:
-                _create(connection, log_id, origin)
-                yield connection
-                _index(connection)
+            with engine.connect() as connection:
+                if other is not None:
+                    _attach(connection, other)
+                with connection.begin():
+                    _create(connection, log_id, origin)
+                    yield connection
+                    _index(connection)
         finally:
             engine.dispose()
         _make_durable(self.path)
@@ -205,13 +209,12 @@ class Views:
     def beside(self, other: "Views") -> Iterator[Connection]:
         """A transaction that may write here, and reads `other` as it was at its first look: its tables are `beside`."""
         with self._engine.connect() as connection:
-            driver = connection.connection
-            driver.execute(f"ATTACH DATABASE ? AS {BESIDE}", (str(other.path),)).close()
+            _attach(connection, other)
             try:
                 with connection.begin():
                     yield connection
             finally:
-                driver.execute(f"DETACH DATABASE {BESIDE}").close()
+                connection.connection.execute(f"DETACH DATABASE {BESIDE}").close()
 
     def discard(self) -> None:
         """Remove the file, and what SQLite keeps beside it."""
@@ -230,6 +233,11 @@ BESIDE: Final = "beside"
 def beside(table: Table) -> Table:
     """The same table of the generation that lies beside."""
     return table.to_metadata(MetaData(), schema=BESIDE)
+
+
+def _attach(connection: Connection, other: Views) -> None:
+    """Before the transaction begins; with its locking mode, so that others go on reading and writing there."""
+    connection.connection.execute(f"ATTACH DATABASE ? AS {BESIDE}", (str(other.path),)).close()
 
 
 def _create(connection: Connection, log_id: bytes, origin: str) -> None:

@@ -31,6 +31,8 @@ TABLE: Final = Table(
     Column("fold", LargeBinary, nullable=False),
 )
 Index("artifacts_due", TABLE.c.state, TABLE.c.next_at)
+Index("artifacts_state", TABLE.c.state, TABLE.c.last_position)
+Index("artifacts_last", TABLE.c.last_position)
 ONCE: Final = False
 
 # Of these there may be several, or none: wanted as a whole, until an answer of the provider's API says which there are.

@@ -29,8 +29,14 @@ LISTED: Final = "listed"  # the provider said which there are of a kind
 RETRY: Final = "retry"  # what an operator decided about it
 HELD: Final = "held"  # only a replay wants it: it waits for a person
 RELEASED: Final = "released"
+ERASED: Final = "erased"  # what was known of the subject was erased: it wants nothing any more
+ON_HOLD: Final = "hold"  # the law wants it kept: nothing of it may be erased
+LIFTED: Final = "lift"
 EXPECTED: Final = "expected"  # somebody said that there is, or will be, such a subject
 OTHER: Final = "other"
+
+# What we did, and decided: it says nothing of where a subject stands.
+OURS: Final = frozenset({STORED, FAILED, ABANDONED, LISTED, RETRY, HELD, RELEASED, ERASED, ON_HOLD, LIFTED})
 
 # Where a subject stands.
 DRAFT: Final = "draft"

@@ -50,6 +50,9 @@ _TEXTS: Final = {
     facts.RETRY: "{artifact} to be tried again: {message}",
     facts.HELD: "{artifact} held: {message}",
     facts.RELEASED: "{artifact} released: {message}",
+    facts.ERASED: "erased: {message}",
+    facts.ON_HOLD: "put on legal hold: {message}",
+    facts.LIFTED: "legal hold lifted: {message}",
     facts.EXPECTED: "expected: {message}",
 }
 

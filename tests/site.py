@@ -1,18 +1,21 @@
 """A folder with a configuration, a log and views, and the real program run on it."""
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from listener import acts, bootstrap, fingerprint, settings
 from listener.acts import Act, Artifact
+from listener.desk.reading import Reading, reading
 from listener.log import event
 from listener.log.append import append
+from listener.log.database import Database
 from listener.log.event import Draft
 from listener.quarantine import Quarantine, Refused
 from listener.worker.projector import Projector
@@ -93,6 +96,18 @@ class Site:
             return quarantine.keep(refused)
         finally:
             quarantine.close()
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[Database]:
+        """The log, as commands open it."""
+        with bootstrap.existing_log(self.settings) as database:
+            yield database
+
+    @contextlib.contextmanager
+    def looked_at(self) -> Iterator[Reading]:
+        """Log and views, as the desk reads them."""
+        with self.opened() as database, reading(database, self.data) as at:
+            yield at
 
     def run(self, *arguments: str, env: Mapping[str, str] | None = None, given: bytes = b"") -> Done:
         """Run the program here, in a process of its own, with so much `given` on standard input."""

@@ -187,3 +187,25 @@ def test_the_newest_readable_declaration_is_in_force() -> None:
     broken = seal(acts.in_force(declared)._replace(body=b'{"action":"in force"}'), bytes(16), 2, 0)
     assert acts.newest_in_force([broken, readable]) == declared
     assert acts.newest_in_force([broken]) is None
+
+
+# About a whole subject
+
+
+@given(source=WORDS, subject=WORDS)
+def test_where_a_decision_is_filed_says_whom_it_is_about(source: str, subject: str) -> None:
+    """Whatever stands in the id, slashes included."""
+    assert acts.is_about(acts.about(acts.ERASED_PATH, source, subject)) == (source, subject)
+
+
+@pytest.mark.parametrize("action", [facts.ERASED, facts.ON_HOLD, facts.LIFTED])
+def test_a_decision_about_a_subject_is_a_fact_of_no_artifact(action: str) -> None:
+    """Its name is empty, so that no projection takes it for what happened to the subject."""
+    act = Act(action, source="here", subject="-p=", reason="why")
+    (fact,) = acts.interpret(recorded(acts.decision(act, "somebody", "/x")))
+    assert (fact.source, fact.subject, fact.what, fact.artifact, fact.message) == ("here", "-p=", action, "", "why")
+
+
+def test_a_decision_about_nobody_is_no_fact() -> None:
+    """Events that were erased by their positions."""
+    assert acts.interpret(recorded(acts.decision(Act(facts.ERASED, positions=(1, 2)), "somebody", "/erased"))) == []

@@ -123,7 +123,7 @@ def told(tree: ast.Module, _code: str) -> list[str]:
 
 
 EVERYWHERE = ("listener/*", "projections/*")
-OPENING = ("projector", "rebuilding", "replay")  # rooms of the worker that open views
+OPENING = ("projector", "rebuilding", "renewal", "replay")  # rooms of the worker that open views
 RULES = [
     Rule(
         "the meaning imports nothing of the machine, and one projection never imports another",
@@ -218,8 +218,25 @@ RULES = [
     ),
     Rule(
         "the desk looks; it knows neither the door nor the worker",
-        ("listener/desk/*",),
+        ("listener/desk/*", "!listener/desk/past.py"),
         never("listener.door", "listener.worker", "listener.cli", "listener.bootstrap", "listener.demo"),
+        "from listener.worker.projector import Projector",
+    ),
+    Rule(
+        "what was so before is folded in one place, as the worker does it, and by nothing else of the worker's",
+        ("listener/desk/past.py",),
+        only(
+            "listener.acts",
+            "listener.concerning",
+            "listener.desk",
+            "listener.errors",
+            "listener.fingerprint",
+            "listener.interpreter",
+            "listener.log",
+            "listener.views",
+            "listener.worker.anew",
+            "projections",
+        ),
         "from listener.worker.projector import Projector",
     ),
     Rule(
@@ -264,18 +281,22 @@ RULES = [
     ),
     Rule(
         "only commands know commands, imitations and who builds",
-        ("listener/*", "!listener/cli/*", "!listener/demo/*", "!listener/__main__.py"),
-        never("listener.cli", "listener.demo", "listener.bootstrap"),
+        (
+            "listener/*",
+            *("!listener/cli/*", "!listener/demo/*", "!listener/__main__.py", "!listener/bootstrap_erasing.py"),
+        ),
+        never("listener.cli", "listener.demo", "listener.bootstrap", "listener.bootstrap_erasing"),
         "from listener import bootstrap",
     ),
     Rule(
         "only bootstrap builds what holds a file, a lock or a key",
-        (*EVERYWHERE, "!listener/bootstrap.py"),
+        (*EVERYWHERE, "!listener/bootstrap.py", "!listener/bootstrap_erasing.py"),
         never_calls(
             "Backup",
             "Claims",
             "Database",
             "Downloads",
+            "Erasure",
             "FileStore",
             "Gate",
             "KeyFile",
@@ -295,13 +316,7 @@ RULES = [
     # Which generation is live may change while they run: only the log's database tells.
     Rule(
         "views are opened where the live generation is known",
-        (
-            *EVERYWHERE,
-            "!listener/desk/reading.py",
-            "!listener/worker/projector.py",
-            "!listener/worker/rebuilding.py",
-            "!listener/worker/replay.py",
-        ),
+        (*EVERYWHERE, "!listener/desk/reading.py", *(f"!listener/worker/{name}.py" for name in OPENING)),
         never_calls("Views"),
         "found = Views(folder, 1)",
     ),

@@ -39,9 +39,9 @@ def help_of(tmp_path: Path, words: tuple[str, ...]) -> str:
 def test_there_are_the_commands_of_this_version() -> None:
     """Each in its place."""
     assert {" ".join(words) for words in COMMANDS if words} == {
-        "serve", "demo", "events", "show", "status", "timeline", "expect", "health", "downloads", "downloads list",
-        "downloads retry", "downloads release", "import", "register", "replay", "faults", "faults list", "faults show",
-        "faults retry", "faults skip",
+        "serve", "demo", "events", "show", "status", "timeline", "explain", "expect", "erase", "hold", "health",
+        "downloads", "downloads list", "downloads retry", "downloads release", "import", "register",
+        "replay", "faults", "faults list", "faults show", "faults retry", "faults skip",
         "quarantine", "quarantine list", "quarantine show", "quarantine accept", "quarantine drop",
         "verify", "checkpoint", "backup", "restore",
     }  # fmt: skip
@@ -123,6 +123,9 @@ READING = [
     ["show", "1"],
     ["status"],
     ["timeline", "onespan", "x"],
+    ["explain", "onespan", "x", "stage"],
+    ["erase", "onespan", "x", "--reason", "x"],
+    ["hold"],
     ["health"],
     ["downloads"],
     ["downloads", "retry", "--reason", "x"],

@@ -354,10 +354,10 @@ def test_downloads_lists(site: Site, command: list[str]) -> None:
     found = site.run(*command, "--json").json
     assert shapes(found) == {frozenset({"source", "subject", *ARTIFACT})}
     assert [(one["subject"], one["name"], one["state"]) for one in found] == [
-        (ID, "documents.zip", "stored"),
-        (ID, "evidence.pdf", "failed"),
-        ("other", "documents.zip", "wanted"),
         ("other", "evidence.pdf", "abandoned"),
+        ("other", "documents.zip", "wanted"),
+        (ID, "evidence.pdf", "failed"),
+        (ID, "documents.zip", "stored"),
     ]
 
 

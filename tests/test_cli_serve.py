@@ -248,6 +248,22 @@ def test_followed_events_come_as_they_are_stored(tmp_path: Path) -> None:
         assert (out, err, follower.returncode) == (b"", b"", 130)
 
 
+def test_followed_events_go_on_behind_a_restart(tmp_path: Path) -> None:
+    """Of the server, whom the follower does not need."""
+    site = Site(tmp_path)
+    with serving(site) as served:
+        served.call_back("PACKAGE_CREATE")
+        follower = site.start("events", "--follow", "--csv", "--kind", "callback")
+        assert follower.stdout is not None
+        assert follower.stdout.readline().startswith(b"position,")
+        assert b"PACKAGE_CREATE" in follower.stdout.readline()
+    with serving(site) as served:
+        served.call_back("PACKAGE_TRASH")
+        assert b"PACKAGE_TRASH" in follower.stdout.readline()
+    follower.send_signal(signal.SIGINT)
+    assert follower.communicate(timeout=60) == (b"", b"")
+
+
 def test_followed_events_for_people(tmp_path: Path) -> None:
     """The newest first, then what comes; only what is new with --after."""
     site = Site(tmp_path)
@@ -291,7 +307,7 @@ def piped(site: Site, command: str) -> Done:
     return Done(int(code), done.stdout, "\n".join(err))
 
 
-@pytest.mark.parametrize("command", ["events", "events --json", "show 1 --raw", "show 1"])
+@pytest.mark.parametrize("command", ["events --limit 300", "events --json", "show 1 --raw", "show 1"])
 def test_a_reader_that_went_away_is_no_error(tmp_path: Path, command: str) -> None:
     """`signlog … | head -1` is quiet."""
     site = Site(tmp_path)

@@ -18,7 +18,9 @@ from listener.cli.app import app
 from listener.settings import Settings
 from listener.settings_layers import Form
 from tests.site import Site, callback, environment, stored, until
+from tests.test_cli_asking import AS_OF, EXPLAINED
 from tests.test_cli_backup import COPIED
+from tests.test_cli_erase import ERASED, HOLD
 from tests.test_cli_faults import COLUMNS as FAULT
 from tests.test_cli_health import KEYS
 from tests.test_cli_reading import ARTIFACT, EVENT, FACT, REFUSED, SUBJECT, WHOLE
@@ -150,6 +152,9 @@ SHAPES = {
     "show": WHOLE,
     "status": SUBJECT,
     "timeline": FACT,
+    "explain": EXPLAINED,
+    "erase": ERASED,
+    "hold": HOLD,
     "health": KEYS,
     "faults list": FAULT,
     "downloads list": {"source", "subject", *ARTIFACT},
@@ -168,6 +173,13 @@ def test_the_keys_of_the_json_are_told(name: str) -> None:
     found = re.search(r"^JSON.*?`\{(.+?)\}`", sections(COMMANDS)[name], re.M | re.S)
     assert found is not None
     assert {key.strip() for key in found[1].split(",")} == SHAPES[name]
+
+
+def test_the_keys_of_an_answer_about_the_past_are_told() -> None:
+    """Beside those of any answer."""
+    found = re.search(r"has `as_of`, too: `\{(.+?)\}`", sections(COMMANDS)["status"], re.S)
+    assert found is not None
+    assert {key.strip() for key in found[1].split(",")} == AS_OF
 
 
 # Settings

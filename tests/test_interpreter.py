@@ -200,3 +200,42 @@ def test_code_that_only_moves_bytes_is_not_in_force() -> None:
     """The door may change without a replay."""
     found = json.loads(lzma.decompress(base64.b64decode(fingerprint.code())))
     assert not [path for path in found if path.startswith(("listener/door", "listener/log", "listener/worker"))]
+
+
+# Who was erased
+
+
+def decided_to_erase(subject: str = "p=", source: str = "here") -> Event:
+    """From here on nothing of it is wanted."""
+    act = Act(facts.ERASED, source=source, subject=subject, positions=(1,))
+    return recorded(acts.decision(act, "somebody", acts.about(acts.ERASED_PATH, source, subject)))
+
+
+def test_who_was_erased_wants_nothing() -> None:
+    """From the decision on; others do."""
+    interpreter = Interpreter()
+    interpreter.facts(declaration(here=BOTH))
+    assert wants(interpreter, callback()) == BOTH
+    interpreter.facts(decided_to_erase("another"))
+    interpreter.facts(decided_to_erase(source="elsewhere"))
+    assert wants(interpreter, callback()) == BOTH
+    interpreter.facts(decided_to_erase())
+    assert wants(interpreter, callback()) == ()
+    assert wants(interpreter, answer("COMPLETED")) == ()
+
+
+def test_who_was_erased_before_is_asked_for_once_and_late() -> None:
+    """When something completes: most events do not."""
+    asked = []
+
+    def erased_before() -> frozenset[tuple[str, str]]:
+        asked.append(1)
+        return frozenset({("here", "p=")})
+
+    interpreter = Interpreter(None, erased_before)
+    interpreter.facts(declaration(here=BOTH))
+    interpreter.facts(callback("PACKAGE_CREATE"))
+    assert asked == []
+    assert wants(interpreter, callback()) == ()
+    assert wants(interpreter, callback()) == ()
+    assert asked == [1]

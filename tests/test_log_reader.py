@@ -188,6 +188,33 @@ def test_callbacks_are_no_acts(tmp_path: Path, kind: str) -> None:
             assert len(reader.acts(connection, kind, "/in-force")) == (kind != CALLBACK)
 
 
+def test_acts_behind_a_position(tmp_path: Path) -> None:
+    """And up to another."""
+    with opened(tmp_path) as database:
+        write(database, *[about(OUTCOME, "/a") for _ in range(5)])
+        with database.reading() as connection:
+            assert positions(reader.acts(connection, OUTCOME, "/a", until=4, after=2)) == [4, 3]
+
+
+def test_acts_that_are_filed_below_a_path(tmp_path: Path) -> None:
+    """In the order of the log; neither the path itself nor what only begins like it."""
+    with opened(tmp_path) as database:
+        below = ("/a/z", "/a", "/a0", "/ab/c", "/a/b/c", "/a/b", "/A/b", "/a/")
+        write(database, *[about(DECISION, path) for path in below], about(OUTCOME, "/a/x"))
+        with database.reading() as connection:
+            assert reader.filed(connection, DECISION, "/a") == [(1, "/a/z"), (5, "/a/b/c"), (6, "/a/b")]
+            assert reader.filed(connection, DECISION, "/a", until=5) == [(1, "/a/z"), (5, "/a/b/c")]
+
+
+def test_events_at_positions(tmp_path: Path) -> None:
+    """In order, each once, more than fit into one question; what is not there is left out."""
+    with opened(tmp_path) as database:
+        add(database, *[b"%d" % number for number in range(1200)])
+        with database.reading() as connection:
+            found = reader.at(connection, [*range(1200, 0, -1), 5000])
+    assert positions(found) == list(range(1, 1201))
+
+
 def plan(database: Database) -> str:
     """How SQLite finds what `acts` asks for: the very statement, explained."""
     asked: list[tuple[str, tuple[object, ...]]] = []

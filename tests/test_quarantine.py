@@ -289,6 +289,30 @@ def test_dropped_bytes_are_nowhere(tmp_path: Path) -> None:
 # Several at once
 
 
+def test_every_row_is_read_once(tmp_path: Path) -> None:
+    """Oldest first, over the ends of pages, though rows are dropped on the way."""
+    with opened(tmp_path) as quarantine:
+        numbers = [quarantine.keep(refused(b"%d" % number)) for number in range(120)]
+        seen = []
+        for kept in quarantine.every():
+            seen.append(kept.id)
+            quarantine.drop(kept.id)
+        assert seen == numbers
+        assert list(quarantine.every()) == []
+
+
+def test_a_compact_file_has_no_trace_of_what_was_dropped(tmp_path: Path) -> None:
+    """However often SQLite moved rows around it; what is kept is kept."""
+    with opened(tmp_path) as quarantine:
+        numbers = [quarantine.keep(refused(b"<%d>" % number * (number % 90 + 1))) for number in range(400)]
+        for number in numbers[::2]:
+            quarantine.drop(number)
+        assert quarantine.compact()
+        content = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+        assert [b"<%d>" % number in content for number in range(400)] == [False, True] * 200
+        assert len(quarantine.rows()) == 200
+
+
 def keep_when_told(folder: Path, client: str) -> None:
     """For another process: wait for the others, then open it and keep fifty, dropping every fifth."""
     (folder / f"ready {client}").touch()

@@ -439,6 +439,38 @@ def test_an_error_at_any_step_leaves_a_whole_document_or_none(
     assert paths(files.folder) == [PLACE]
 
 
+def test_all_documents_of_a_subject_are_removed(tmp_path: Path) -> None:
+    """And its folder; those of others stay, though their id differs only in case. A second time there is nothing."""
+    known = store(tmp_path)
+    for subject in ("a", "A"):
+        for name in ("documents.zip", "evidence.pdf"):
+            path = known.path(Artifact("onespan", subject, name))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"x")
+    assert known.remove("onespan", "A") == ["onespan/A.1/documents.zip", "onespan/A.1/evidence.pdf"]
+    assert not (known.folder / "onespan" / "A.1").exists()
+    assert len(list((known.folder / "onespan" / "a").iterdir())) == 2
+    assert known.remove("onespan", "A") == []
+
+
+def test_a_link_is_removed_and_never_followed(tmp_path: Path) -> None:
+    """What it leads to is not ours; and a folder among the documents is somebody else's."""
+    known, elsewhere = store(tmp_path), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "kept").write_bytes(b"x")
+    folder = known.folder / "onespan" / "a"
+    folder.mkdir(parents=True)
+    (folder / "evidence.pdf").symlink_to(elsewhere / "kept")
+    assert known.remove("onespan", "a") == ["onespan/a/evidence.pdf"]
+    folder.symlink_to(elsewhere)
+    with pytest.raises(errors.Unusable, match="is a link"):
+        known.remove("onespan", "a")
+    (known.folder / "onespan" / "b" / "inner").mkdir(parents=True)
+    with pytest.raises(errors.Unusable, match="is a folder"):
+        known.remove("onespan", "b")
+    assert (elsewhere / "kept").read_bytes() == b"x"
+
+
 def test_zip_entries_are_never_unpacked(tmp_path: Path) -> None:
     """A zip whose entries climb out of the folder is a file like any other."""
     out = io.BytesIO()

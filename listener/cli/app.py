@@ -12,6 +12,7 @@ from listener.cli import (
     checkpoint,
     demo,
     downloads,
+    erase,
     events,
     expect,
     faults,
@@ -22,6 +23,7 @@ from listener.cli import (
     replay,
     serve,
     status,
+    timeline,
     verify,
 )
 from listener.cli.options import ID_FRIENDLY
@@ -58,12 +60,15 @@ app.command("demo")(demo.demo)
 app.command("events")(events.events)
 app.command("show")(events.show)
 app.command("status", context_settings=ID_FRIENDLY)(status.status)
-app.command("timeline", context_settings=ID_FRIENDLY)(status.timeline)
+app.command("timeline", context_settings=ID_FRIENDLY)(timeline.timeline)
+app.command("explain", context_settings=ID_FRIENDLY)(timeline.explain)
 app.command("expect", context_settings=ID_FRIENDLY)(expect.expect)
 app.command("health")(health.health)
 app.command("import")(import_.import_)
 app.command("register")(register.register)
 app.command("replay")(replay.replay)
+app.command("erase", context_settings=ID_FRIENDLY)(erase.erase)
+app.command("hold", context_settings=ID_FRIENDLY)(erase.hold)
 app.command("verify")(verify.verify)
 app.command("checkpoint")(checkpoint.checkpoint)
 app.command("backup")(backup.backup)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from listener.acts import Artifact
 
 _COLUMNS = ("source", "subject", "name", "state", "error", "attempts", "next_at", "size", "path")
-_STATES = ("wanted", "held", "stored", "failed", "abandoned", "listed", "unwanted")
+_ON_A_SCREEN = 50
 
 _HELP = """List signed documents: wanted, held, stored, failed. Or try them again.
 
@@ -28,25 +28,31 @@ def list_(
         str | None, typer.Option(metavar="STATE", help="wanted, held, stored, failed, abandoned, listed or unwanted.")
     ] = None,
     source: Annotated[str | None, typer.Option(metavar="NAME", help="Only of this source.")] = None,
+    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="At most so many.")] = None,
     json: Json = False,
     config: Config = None,
 ) -> None:
     """List documents and what became of them.
 
+    The one that moved last comes first.
+
     Example: signlog downloads list --state failed
     """
     with options.opened(config) as (found, database):
-        from listener.desk import status as desk
+        from listener.desk import downloads as desk
         from listener.desk.reading import reading
 
-        if state is not None and state not in _STATES:
-            raise errors.ConfigurationError(f"--state: there is no such state; write one of: {', '.join(_STATES)}")
+        if state is not None and state not in desk.STATES:
+            raise errors.ConfigurationError(f"--state: there is no such state; write one of: {', '.join(desk.STATES)}")
+        count = limit or (None if json else _ON_A_SCREEN)
         with reading(database, found.folder) as at:
-            rows = [row for row in desk.downloads(at, source) if state in (None, row["state"])]
+            rows = desk.several(at, desk.Filter(source, state), count)
         if json:
             output.json_value(rows)
-        else:
-            output.table(rows, _COLUMNS, "No such document. What completes at a provider is wanted from then on.")
+            return
+        output.table(rows, _COLUMNS, "No such document. What completes at a provider is wanted from then on.")
+        if limit is None and len(rows) == _ON_A_SCREEN:
+            output.note("There may be more; see them with --limit, or all of them with --json.")
 
 
 @app.command("retry", context_settings=options.ID_FRIENDLY)
@@ -67,7 +73,7 @@ def retry(
     options.no_option(source)
     with options.opened(config) as (found, database):
         from listener import decisions
-        from listener.desk import status as desk
+        from listener.desk import downloads as desk
         from listener.desk.reading import reading
 
         with reading(database, found.folder) as at:
@@ -98,7 +104,7 @@ def release(
     options.no_option(source)
     with options.opened(config) as (found, database):
         from listener import decisions
-        from listener.desk import status as desk
+        from listener.desk import downloads as desk
         from listener.desk.reading import reading
 
         if all == (source is not None):

@@ -16,6 +16,8 @@ _NEXT = (
 )
 _DECIDED = "The worker does it now; 'signlog faults' shows what is left."
 
+_ON_A_SCREEN = 50
+
 _HELP = """List events that could not be taken in. Or try them again, or leave them out.
 
 Example: signlog faults
@@ -27,7 +29,12 @@ Why = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why; 
 
 
 @app.command("list")
-def list_(json: Json = False, config: Config = None) -> None:
+def list_(
+    after: Annotated[int, typer.Option(metavar="POSITION", min=0, help="Of events behind this position.")] = 0,
+    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Of at most so many events.")] = None,
+    json: Json = False,
+    config: Config = None,
+) -> None:
     """List events that no projection could take in.
 
     What comes later about the same subject waits behind them; everything else goes on.
@@ -39,11 +46,13 @@ def list_(json: Json = False, config: Config = None) -> None:
         from listener.desk.reading import reading
 
         with reading(database, found.folder) as at:
-            rows = desk.several(at)
+            rows = desk.several(at, after, limit or (None if json else _ON_A_SCREEN))
         if json:
             output.json_value(rows)
             return
-        output.table(rows, _COLUMNS, "There are no faults.")
+        output.table(rows, _COLUMNS, "There are no faults." if not after else f"There are none behind {after}.")
+        if limit is None and len(rows) >= _ON_A_SCREEN:
+            output.note(f"There may be more; go on with --after {rows[-1]['position']}, or see all with --json.")
         if rows:
             output.note(_NEXT)
 
@@ -63,7 +72,7 @@ def show(
         from listener.desk.reading import reading
 
         with reading(database, found.folder) as at:
-            rows = desk.several(at, position)
+            rows = desk.of(at, [position])
         if not rows:
             raise errors.NotFoundError(f"{position} has no fault; 'signlog faults' lists those that have")
         if json:

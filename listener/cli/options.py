@@ -30,6 +30,13 @@ Config = Annotated[
     typer.Option("--config", metavar="FILE", help="The configuration; without it signlog.toml, if it is there."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, for scripts.")]
+Csv = Annotated[bool, typer.Option("--csv", help="CSV on standard output, for spreadsheets.")]
+AsOf = Annotated[
+    str | None, typer.Option("--as-of", metavar="TIME|POSITION", help="As far as was known then, or up to there.")
+]
+Before = Annotated[
+    int | None, typer.Option("--before", metavar="POSITION", min=1, help="Go on with what stands before.")
+]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", callback=_said, help="Why; it is kept in the log.")]
 Number = Annotated[int, typer.Argument(metavar="N", min=1, help="Its number in the list.")]
 
@@ -60,6 +67,12 @@ def no_option(source: str | None) -> None:
     """Refuse what only looks like an id because ids may begin with "-": no source does."""
     if source is not None and source.startswith("-"):
         raise typer.BadParameter(f"no such option: {source}")
+
+
+def one_form(json: bool, csv: bool) -> None:
+    """Refuse two forms at a time."""
+    if json and csv:
+        raise typer.BadParameter("one of --json and --csv at a time")
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from listener.cli import sheet as sheets
 from listener.cli import table as tables
 from listener.cli.table import clean, words
 
@@ -21,6 +22,14 @@ def json_lines(values: Iterable[Any], at_once: bool = False) -> None:
     """JSON Lines; each `at_once` where somebody waits for it."""
     for value in values:
         json_value(value)
+        if at_once:
+            sys.stdout.buffer.flush()
+
+
+def sheet(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], at_once: bool = False) -> None:
+    """CSV, in UTF-8 whatever the terminal speaks; each line `at_once` where somebody waits for it."""
+    for text in sheets.lines(rows, columns):
+        sys.stdout.buffer.write(text.encode())
         if at_once:
             sys.stdout.buffer.flush()
 

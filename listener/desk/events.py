@@ -1,13 +1,15 @@
 """Events as people and scripts see them."""
 
 import base64
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+import functools
+import json
+from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import ColumnElement
 
 from listener import acts, errors, times
+from listener.desk.pages import Line
 from listener.interpreter import Interpreter
 from listener.log import event, reader, schema
 from listener.log.database import Database
@@ -17,30 +19,42 @@ _c = schema.events.c
 
 
 class Filter(NamedTuple):
-    """Which events; times in microseconds UTC."""
+    """Which events; `contains` is a text in the body, as it stands there or as JSON escapes it."""
 
     source: str | None = None
     subject: str | None = None
     name: str | None = None
     kind: str | None = None
-    since: int | None = None
-    until: int | None = None
+    contains: str | None = None
 
-    def where(self) -> list[ColumnElement[bool]]:
+    def columns(self) -> list[ColumnElement[bool]]:
         """What the log itself can tell."""
-        wanted = [(_c.source, self.source), (_c.kind, self.kind)]
-        conditions: list[ColumnElement[bool]] = [column == value for column, value in wanted if value is not None]
-        if self.since is not None:
-            conditions.append(_c.recorded_at >= self.since)
-        if self.until is not None:
-            conditions.append(_c.recorded_at < self.until)
-        return conditions
+        wanted = ((_c.source, self.source), (_c.kind, self.kind))
+        return [column == value for column, value in wanted if value is not None]
 
-    def fits(self, shown: dict[str, Any]) -> bool:
-        """What only its meaning can tell."""
-        return all(
-            value is None or shown[key] == value for key, value in (("subject", self.subject), ("name", self.name))
-        )
+    def takes(self, found: Event) -> bool:
+        """Whether it fits, but for what it says."""
+        return self.source in (None, found.source) and self.kind in (None, found.kind) and self.is_held_by(found.body)
+
+    def is_held_by(self, body: bytes | None) -> bool:
+        """Whether the body contains the text; one that was erased contains none."""
+        if self.contains is None:
+            return True
+        return body is not None and any(text in body for text in _written(self.contains))
+
+
+@functools.lru_cache
+def _written(text: str) -> frozenset[bytes]:
+    """A text as it may stand in a body."""
+    return frozenset({text.encode(), json.dumps(text)[1:-1].encode(), msgspec.json.encode(text)[1:-1]})
+
+
+class Meaning(NamedTuple):
+    """What an event says: whom it is about, as far as it can be told, and when that happened."""
+
+    name: str | None = None
+    subject: str | None = None
+    occurred_at: int | None = None
 
 
 def head(database: Database) -> int:
@@ -49,29 +63,17 @@ def head(database: Database) -> int:
         return reader.head(connection)
 
 
-def every(database: Database, wanted: Filter, after: int = 0) -> Iterator[dict[str, Any]]:
-    """All events behind a position that fit, in order."""
-    interpreter = Interpreter()
-    for found in reader.every(database, after, 500, *wanted.where()):
-        line = shown(found, interpreter)
-        if wanted.fits(line):
-            yield line
+def line(found: Event, interpreter: Interpreter, wanted: Filter) -> Line | None:
+    """An event as it is shown, None if it does not fit. Of several things that it says, the first that fits."""
+    if not wanted.takes(found):
+        return None
+    for said in _meanings(found, interpreter):
+        if wanted.subject in (None, said.subject) and wanted.name in (None, said.name):
+            return shown(found, said)
+    return None
 
 
-def newest(database: Database, wanted: Filter, count: int) -> list[dict[str, Any]]:
-    """The newest `count` events that fit, in order."""
-    interpreter, lines, before = Interpreter(), list[dict[str, Any]](), None
-    while len(lines) < count:
-        with database.reading() as connection:
-            page = reader.back(connection, before, 500, *wanted.where())
-        lines += [line for line in (shown(found, interpreter) for found in page) if wanted.fits(line)]
-        if len(page) < 500:
-            break
-        before = page[-1].position
-    return lines[:count][::-1]
-
-
-def shown(found: Event, interpreter: Interpreter) -> dict[str, Any]:
+def shown(found: Event, said: Meaning) -> Line:
     """An event with what it says: JSON as in the documentation, and `body_base64` where the body is no text."""
     body = found.body or b""
     return {
@@ -83,16 +85,18 @@ def shown(found: Event, interpreter: Interpreter) -> dict[str, Any]:
         "peer": found.peer,
         "client": found.client,
         "credential": found.credential,
-        **_meaning(found, interpreter),
+        "name": said.name,
+        "subject": said.subject,
+        "occurred_at": times.written(said.occurred_at),
         "size": len(body),
         **body_of(body),
     }
 
 
-def whole(found: Event) -> dict[str, Any]:
+def whole(found: Event) -> Line:
     """One event with everything that is stored of it."""
     return {
-        **shown(found, Interpreter()),
+        **shown(found, _meanings(found, Interpreter())[0]),
         "v": found.v,
         "provider": found.provider,
         "method": found.method,
@@ -104,17 +108,17 @@ def whole(found: Event) -> dict[str, Any]:
     }
 
 
-def _meaning(found: Event, interpreter: Interpreter) -> dict[str, Any]:
-    nothing: dict[str, Any] = {"name": None, "subject": None, "occurred_at": None}
+def _meanings(found: Event, interpreter: Interpreter) -> list[Meaning]:
+    """At least one, and be it that nobody can tell."""
     try:
         said = interpreter.facts(found)
         if said:
-            return {"name": said[0].name, "subject": said[0].subject, "occurred_at": times.written(said[0].occurred_at)}
+            return [Meaning(fact.name, fact.subject, fact.occurred_at) for fact in said]
         if found.kind in (event.OUTCOME, event.DECISION) and found.body is not None:
-            return {**nothing, "name": acts.read(found).action}
+            return [Meaning(acts.read(found).action)]
     except errors.Fault:
         pass
-    return nothing
+    return [Meaning()]
 
 
 def body_of(body: bytes) -> dict[str, str]:

@@ -1,42 +1,61 @@
 """Events that could not be taken in, and what waits behind them, from the live views."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, Row, func, select, tuple_
 
 from listener import errors, fingerprint, views
+from listener.desk.pages import Line
 from listener.desk.reading import Reading
 
-_parked = views.parked
+_faults = views.faults.c
+_parked = views.parked.c
+_AT_ONCE = 200  # keys in one query
+_LAST = 2**63 - 1  # no event stands behind it, and no database takes a larger number
 
 
-def several(at: Reading, position: int | None = None) -> list[dict[str, Any]]:
-    """All faults in the order of the log, or those of one event.
+def several(at: Reading, after: int = 0, limit: int | None = None) -> list[Line]:
+    """All faults of events behind a position, in the order of the log; of at most `limit` events, none by half."""
+    behind = select(_faults.position).distinct().where(_faults.position > after).order_by(_faults.position)
+    return _shown(at, _faults.position.in_(behind.limit(limit)))
 
-    `waiting` counts the facts behind them, `this_code` says that they were last tried with the code as it is now.
-    """
-    query = select(views.faults).order_by(views.faults.c.position, views.faults.c.subject)
-    if position is not None:
-        query = query.where(views.faults.c.position == position)
-    counted = select(_parked.c.source, _parked.c.subject, func.count()).group_by(_parked.c.source, _parked.c.subject)
-    waiting = {(source, subject): count for source, subject, count in at.views.execute(counted)}
+
+def of(at: Reading, positions: Iterable[int]) -> list[Line]:
+    """Those of some events."""
+    return _shown(at, _faults.position.in_(list(positions)))
+
+
+def named(at: Reading, positions: Sequence[int]) -> list[Line]:
+    """The faults of these events. Raises NotFoundError if one of them has none."""
+    found = of(at, (position for position in positions if position <= _LAST))
+    missing = sorted({*positions} - {fault["position"] for fault in found})
+    if missing:
+        events = ", ".join(map(str, missing))
+        raise errors.NotFoundError(f"no faults, so nothing was decided: {events}; 'signlog faults' lists them")
+    return found
+
+
+def _shown(at: Reading, which: ColumnElement[bool]) -> list[Line]:
+    """`waiting` counts the facts behind a fault, `this_code` says that it was last tried with the code as it is now."""
+    rows = at.views.execute(select(views.faults).where(which).order_by(_faults.position, _faults.subject)).all()
+    waiting = _waiting(at, rows)
     return [
         {
             **row._mapping,
             "this_code": row.tried_with == fingerprint.fingerprint(),
             "waiting": waiting.get((row.source, row.subject), 0),
         }
-        for row in at.views.execute(query)
+        for row in rows
     ]
 
 
-def named(at: Reading, positions: Sequence[int]) -> list[dict[str, Any]]:
-    """The faults of these events. Raises NotFoundError if one of them has none."""
-    wanted = set(positions)
-    found = [fault for fault in several(at) if fault["position"] in wanted]
-    missing = sorted(wanted - {fault["position"] for fault in found})
-    if missing:
-        events = ", ".join(map(str, missing))
-        raise errors.NotFoundError(f"no faults, so nothing was decided: {events}; 'signlog faults' lists them")
+def _waiting(at: Reading, rows: Sequence[Row[Any]]) -> dict[tuple[str, str], int]:
+    subjects = list(dict.fromkeys((row.source, row.subject) for row in rows if row.subject is not None))
+    found: dict[tuple[str, str], int] = {}
+    for start in range(0, len(subjects), _AT_ONCE):
+        of_them = tuple_(_parked.source, _parked.subject).in_(subjects[start : start + _AT_ONCE])
+        counted = select(_parked.source, _parked.subject, func.count()).where(of_them)
+        for source, subject, count in at.views.execute(counted.group_by(_parked.source, _parked.subject)):
+            found[source, subject] = count
     return found

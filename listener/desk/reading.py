@@ -15,7 +15,7 @@ from listener.views import Views
 
 
 class Reading(NamedTuple):
-    """Two short read transactions, one on each database."""
+    """Two read transactions, one on each database. Each sees what is there when it is first asked, and holds it."""
 
     log: Connection
     views: Connection
@@ -26,15 +26,15 @@ def reading(database: Database, folder: Path) -> Iterator[Reading]:
     """Read both. Raises ViewsError while there are no views, or none that this version can read."""
     with database.reading() as log:
         generation = log.scalar(select(schema.live.c.generation))
-        if generation is None:
-            raise errors.ViewsError("nothing was folded yet; the worker does it: run 'signlog serve'")
-        live = Views(folder, generation)
-        try:
-            with live.reading() as views:
-                yield Reading(log, views)
-        except msgspec.ValidationError as error:
-            raise errors.ViewsError(
-                f"{live.path} was folded by another version ({error}); the worker folds it anew: run 'signlog serve'"
-            ) from error
-        finally:
-            live.close()
+    if generation is None:
+        raise errors.ViewsError("nothing was folded yet; the worker does it: run 'signlog serve'")
+    live = Views(folder, generation)
+    try:
+        with database.reading() as log, live.reading() as views:
+            yield Reading(log, views)
+    except msgspec.ValidationError as error:
+        raise errors.ViewsError(
+            f"{live.path} was folded by another version ({error}); the worker folds it anew: run 'signlog serve'"
+        ) from error
+    finally:
+        live.close()

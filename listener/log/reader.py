@@ -1,6 +1,7 @@
 """Reading the log: what stands after a position, one event, the head."""
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, func, select, text
 
@@ -12,6 +13,7 @@ from listener.log.event import Content, Event
 _events = schema.events
 # Word for word the condition of the partial index: SQLite does not see that kind = 'outcome' implies it.
 _ACTS = text("kind <> 'callback'")
+_AT_ONCE: Final = 500
 
 
 def head(connection: Connection) -> int:
@@ -85,6 +87,15 @@ def one(connection: Connection, position: int) -> Event | None:
     return None if row is None else Event(*row)
 
 
+def at(connection: Connection, positions: Sequence[int]) -> list[Event]:
+    """The events at these positions, in order."""
+    found, ordered = list[Event](), sorted(positions)
+    for start in range(0, len(ordered), _AT_ONCE):
+        page = _events.c.position.in_(ordered[start : start + _AT_ONCE])
+        found += [Event(*row) for row in connection.execute(select(_events).where(page).order_by(_events.c.position))]
+    return found
+
+
 def every(database: Readable, after: int = 0, page: int = 500, *where: ColumnElement[bool]) -> Iterator[Event]:
     """All events after a position up to the head as it is now, a short transaction a page."""
     with database.reading() as connection:
@@ -98,12 +109,34 @@ def every(database: Readable, after: int = 0, page: int = 500, *where: ColumnEle
         after = events[-1].position
 
 
-def acts(connection: Connection, kind: str, path: str, until: int | None = None, last: int = 1000) -> list[Event]:
+def acts(
+    connection: Connection, kind: str, path: str, until: int | None = None, last: int = 1000, after: int = 0
+) -> list[Event]:
     """The newest events of a kind that is not `callback` about `path` (an artifact, say), newest first."""
     query = select(_events).where(_ACTS, _events.c.kind == kind, _events.c.path == path)
+    if after:
+        query = query.where(_events.c.position > after)
     if until is not None:
         query = query.where(_events.c.position <= until)
     return [Event(*row) for row in connection.execute(query.order_by(_events.c.position.desc()).limit(last))]
+
+
+def filed(connection: Connection, kind: str, below: str, until: int | None = None) -> list[tuple[int, str]]:
+    """Positions and paths of all acts of a kind that are filed below a path, in order; from the index alone."""
+    query = select(_events.c.position, _events.c.path).where(_ACTS, _events.c.kind == kind, *_below(below))
+    if until is not None:
+        query = query.where(_events.c.position <= until)
+    return sorted((position, path) for position, path in connection.execute(query))
+
+
+def is_filed(connection: Connection, kind: str, below: str, until: int) -> bool:
+    """Whether any act of a kind, up to a position, is filed below a path."""
+    query = select(_events.c.position).where(_ACTS, _events.c.kind == kind, *_below(below))
+    return connection.scalar(query.where(_events.c.position <= until).limit(1)) is not None
+
+
+def _below(path: str) -> tuple[ColumnElement[bool], ...]:
+    return _events.c.path > f"{path}/", _events.c.path < f"{path}0"  # "0" is the letter behind "/"
 
 
 def next_act(connection: Connection, kind: str, path: str, after: int) -> int | None:

@@ -4,7 +4,7 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, and_
 
-from listener import acts, errors
+from listener import acts, erased, errors
 from listener.acts import Artifact
 from listener.log import event, reader, schema
 from listener.log.append import append, now
@@ -35,7 +35,7 @@ class Claims:
 
         `generation` and `folded` say on which views the wish is founded. A wish of views that are not live, that have
         not seen our last act on it or what was held when they went live, or that the log says is stored, is an old
-        opinion.
+        opinion; and of what was erased nothing is fetched again.
         """
         with self._database.writing() as connection:
             if generations.live(connection) != generation or _settled(connection, artifact, folded):
@@ -74,6 +74,8 @@ def _is(artifact: Artifact) -> ColumnElement[bool]:
 
 
 def _settled(connection: Connection, artifact: Artifact, folded: int) -> bool:
+    if erased.when(connection, artifact.source, artifact.subject) is not None:
+        return True
     went_live = reader.acts(connection, event.DECISION, acts.LIVE_PATH, last=1)
     if went_live and went_live[0].position > folded:
         return True

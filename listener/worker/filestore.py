@@ -84,6 +84,22 @@ class FileStore:
             raise errors.Unusable(f"{artifact.name!r} is no kind of document that could be checked")
         return self.folder / artifact.source / safe(artifact.subject) / (safe(stem) + kind)
 
+    def remove(self, source: str, subject: str) -> list[str]:
+        """Remove every document of a subject; their paths below the folder. Raises Unusable for what is none."""
+        folder = self.folder / source / safe(subject)
+        if folder.is_symlink() or folder.parent.is_symlink():
+            raise errors.Unusable(f"{folder} is a link, or below one; remove by hand what it leads to")
+        removed = []
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if path.is_dir() and not path.is_symlink():
+                raise errors.Unusable(f"{path} is a folder; documents do not lie in one: remove it by hand")
+            path.unlink()
+            removed.append(str(path.relative_to(self.folder)))
+        if folder.is_dir():
+            folder.rmdir()
+            files.sync_folder(folder.parent)
+        return removed
+
     def assert_room(self, size: int) -> None:
         """Raise DiskReserve if writing `size` bytes would leave less than the reserve."""
         free = shutil.disk_usage(self.folder).free

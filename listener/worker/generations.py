@@ -1,12 +1,15 @@
 """Which generation of the views is shown, and whether it belongs to this log."""
 
 from pathlib import Path
+from typing import Final
 
 from sqlalchemy import Connection, select
 
 from listener import acts
 from listener.log import event, reader, schema
 from listener.views import Checkpoint
+
+SCRATCH: Final = "replay-"  # how folders begin in which a generation is built that nobody will be shown
 
 
 def live(log: Connection) -> int | None:

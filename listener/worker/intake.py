@@ -5,7 +5,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from listener import rows, views
+from listener import erased, rows, views
 from listener.interpreter import Interpreter
 from listener.log import reader
 from listener.log.event import Content
@@ -34,7 +34,7 @@ def take_in(log: Connection, generation: Connection, events: Sequence[Content], 
     """Take in the events that follow the checkpoint, in a transaction of the generation; what could not be taken in."""
     after, last = events[0].position - 1, events[-1]
     fold = _fold(generation)
-    fold.take(events, Interpreter(generations.in_force(log, after)))
+    fold.take(events, Interpreter(generations.in_force(log, after), lambda: erased.subjects(log, after)))
     found = faults.note(generation, fold, fingerprint)
     if revisiting.decides(last):
         found = [*found, *revisiting.obey(log, generation, fold, last, fingerprint)]

@@ -52,8 +52,7 @@ def _last(connection: Connection, draft: Draft) -> Event | None:
 def _last_callback(live: Views, source: str, subject: str) -> int:
     """The position of the newest fact of this subject that is neither an answer nor an act of ours."""
     table = timeline.TABLE
-    done = (facts.STORED, facts.FAILED, facts.ABANDONED, facts.LISTED)
-    ours = (facts.OBSERVED, facts.EXPECTED, *done, facts.RETRY, facts.HELD, facts.RELEASED)
+    ours = (facts.OBSERVED, facts.EXPECTED, *facts.OURS)
     newest = select(table.c.position).where(
         table.c.source == source, table.c.subject == subject, table.c.what.not_in(ours)
     )

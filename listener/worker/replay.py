@@ -74,7 +74,10 @@ class Replay:
         Nothing live changes, and there is no plan to apply: a part of the views cannot go live alone. Raises as `plan`.
         """
         live = self._live()
-        with contextlib.closing(live), tempfile.TemporaryDirectory(dir=self._folder, prefix="replay-") as scratch:
+        with (
+            contextlib.closing(live),
+            tempfile.TemporaryDirectory(dir=self._folder, prefix=generations.SCRATCH) as scratch,
+        ):
             goal = _position(live)
             new = Views(Path(scratch), live.generation + 1)
             tell = self._told(goal, told)

@@ -4,7 +4,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from listener import acts, errors
+from listener import acts, erased, errors
 from listener.acts import Act
 from listener.interpreter import Interpreter
 from listener.log import event, reader
@@ -95,7 +95,10 @@ class _Past:
 
     def _reading(self, position: int) -> Interpreter:
         if position > self._until:
-            self._interpreter = Interpreter(generations.in_force(self._log, position - 1))
+            self._interpreter = self._standing(position - 1)
             declared = reader.next_act(self._log, event.DECISION, acts.IN_FORCE_PATH, position - 1)
             self._until = declared or _NEVER
         return self._interpreter
+
+    def _standing(self, position: int) -> Interpreter:
+        return Interpreter(generations.in_force(self._log, position), lambda: erased.subjects(self._log, position))

@@ -1,0 +1,97 @@
+"""Signed documents and what became of them, from the live views."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import select, tuple_
+
+from listener import times
+from listener.acts import Artifact
+from listener.desk.pages import Line, Moved, Page, every
+from listener.desk.reading import Reading
+from projections import artifacts
+
+STATES: Final = (
+    artifacts.WANTED,
+    artifacts.HELD,
+    artifacts.STORED,
+    artifacts.FAILED,
+    artifacts.ABANDONED,
+    artifacts.LISTED,
+    artifacts.UNWANTED,
+)
+_TABLE: Final = artifacts.TABLE
+_PAGE: Final = 200  # keys in one query
+
+Subject = tuple[str, str]
+
+
+class Filter(NamedTuple):
+    """Which documents."""
+
+    source: str | None = None
+    state: str | None = None
+
+
+def page(at: Reading, wanted: Filter, count: int, before: int | None = None) -> Page:
+    """Documents, those that last moved first."""
+    of_state = () if wanted.state is None else (_TABLE.c.state == wanted.state,)
+    rows, more = Moved(_TABLE, of_state, wanted.source).page(at.views, before, count)
+    return Page([_shown(row) for row in rows], more)
+
+
+def several(at: Reading, wanted: Filter, limit: int | None = None) -> list[Line]:
+    """All of them, or the first of them. In one transaction: what moves meanwhile would else be passed over."""
+    count = _PAGE if limit is None else min(limit, _PAGE)
+    return list(islice(every(lambda before: page(at, wanted, count, before)), limit))
+
+
+def of(at: Reading, subjects: Sequence[Subject]) -> Mapping[Subject, list[Line]]:
+    """Those of some subjects, in the order in which they moved."""
+    found: dict[Subject, list[Line]] = {}
+    for start in range(0, len(subjects), _PAGE):
+        of_them = tuple_(_TABLE.c.source, _TABLE.c.subject).in_(subjects[start : start + _PAGE])
+        for row in at.views.execute(select(_TABLE).where(of_them).order_by(_TABLE.c.last_position, _TABLE.c.name)):
+            found.setdefault((row.source, row.subject), []).append(shown(row.name, artifacts.load(row)))
+    return found
+
+
+def retryable(at: Reading, source: str | None, subject: str | None, name: str | None) -> list[Artifact]:
+    """Artifacts that failed or were abandoned, one by one: a decision lists what it is about."""
+    return _in_states(at, (artifacts.FAILED, artifacts.ABANDONED), source, subject, name)
+
+
+def releasable(at: Reading, source: str | None, subject: str | None, name: str | None) -> list[Artifact]:
+    """Artifacts that a replay held, one by one."""
+    return _in_states(at, (artifacts.HELD,), source, subject, name)
+
+
+def _in_states(
+    at: Reading, states: Iterable[str], source: str | None, subject: str | None, name: str | None
+) -> list[Artifact]:
+    named = ((_TABLE.c.source, source), (_TABLE.c.subject, subject), (_TABLE.c.name, name))
+    key = [column for column, _ in named]
+    query = select(*key).where(
+        _TABLE.c.state.in_(states), *(column == value for column, value in named if value is not None)
+    )
+    return [Artifact(*row) for row in at.views.execute(query.order_by(_TABLE.c.last_position, *key))]
+
+
+def _shown(row: Any) -> Line:
+    return {"source": row.source, "subject": row.subject, **shown(row.name, artifacts.load(row))}
+
+
+def shown(name: str, state: artifacts.State) -> Line:
+    """A document as its subject shows it."""
+    stored = state.stored
+    return {
+        "name": name,
+        "state": state.state,
+        "sha256": stored.sha256 if stored else None,
+        "size": stored.size if stored else None,
+        "path": stored.path if stored else None,
+        "attempts": state.attempts,
+        "next_at": times.written(state.next_at),
+        "error": state.error,
+    }

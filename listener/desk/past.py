@@ -1,0 +1,90 @@
+"""Subjects as they were: their events, folded again with the code as it is, up to a position or a time."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Self
+from urllib.parse import quote
+
+from listener import acts, errors, fingerprint
+from listener.concerning import Subject
+from listener.desk import downloads, status
+from listener.desk.pages import Line
+from listener.desk.reading import Reading
+from listener.interpreter import Interpreter
+from listener.log import event, reader
+from listener.log.event import Event
+from listener.views import PROJECTIONS
+from listener.worker.anew import Anew
+from projections import artifacts, packages, timeline
+
+_PACKAGES, _TIMELINE, _ARTIFACTS = (PROJECTIONS.index(module) for module in (packages, timeline, artifacts))
+
+
+class Moment(NamedTuple):
+    """What to go by: the log up to a position, and of that what had happened by a time of the provider's clock."""
+
+    position: int
+    occurred_at: int | None = None
+
+
+class Past:
+    """Some subjects while they are folded up to a moment. The only room of the desk that knows how to fold."""
+
+    def __init__(self, at: Reading, subjects: Sequence[Subject], moment: Moment) -> None:
+        self._anew = Anew(at.log, at.views, subjects, moment.position, fingerprint.fingerprint())
+        self._occurred_at = moment.occurred_at
+        self._expecting = [source for source in {of for of, _ in subjects} if _expects(at, source, moment.position)]
+
+    def whole(self) -> Self:
+        """All of it folded."""
+        for _ in self.turns():
+            pass
+        return self
+
+    def turns(self) -> Iterator[Event]:
+        """Fold event by event; each is given when it is folded."""
+        for found in self._anew.events():
+            if self._occurred_at is None or _is_declaration(found) or happened(found, self._occurred_at):
+                self._anew.take(found)
+                yield found
+
+    def shown(self, source: str, subject: str) -> Line | None:
+        """A subject as it stands now, with its documents; None while nothing is known of it."""
+        state = self._anew.fold.states[_PACKAGES].get((source, subject))
+        known = self._anew.fold.states[_ARTIFACTS].items()
+        named = [(str(key[2]), artifact) for key, artifact in known if key[:2] == (source, subject)]
+        named.sort(key=lambda pair: (pair[1].last_position, pair[0]))
+        kept = [downloads.shown(name, artifact) for name, artifact in named]
+        return None if state is None else status.shown(source, subject, state, kept, self._expecting)
+
+    def told(self, source: str, subject: str, position: int) -> tuple[str, str] | None:
+        """Name and text of what the event there says of a subject."""
+        for (at, *of, _artifact), said in self._anew.fold.states[_TIMELINE].items():
+            if (at, *of) == (position, source, subject):
+                return said.name, said.text
+        return None
+
+    def faults(self, source: str, subject: str) -> list[Line]:
+        """Its events that could not be taken in: nothing behind the first of them was."""
+        return [
+            {"position": fault.position, "error": fault.error}
+            for fault in self._anew.fold.faults
+            if (fault.source, fault.subject) == (source, subject)
+        ]
+
+
+def _expects(at: Reading, source: str, until: int) -> bool:
+    """Whether anybody had said by then what to expect of a source: else nothing of it is unexpected."""
+    return reader.is_filed(at.log, event.DECISION, acts.EXPECTED_PATH + quote(source, safe=""), until)
+
+
+def _is_declaration(found: Event) -> bool:
+    return found.path == acts.IN_FORCE_PATH and found.kind == event.DECISION
+
+
+def happened(found: Event, occurred_at: int) -> bool:
+    """Whether what it says had happened by then. What carries no time of the provider is known since we heard of it."""
+    try:
+        said = Interpreter().facts(found)
+    except errors.Fault:
+        return found.recorded_at <= occurred_at
+    return any((fact.recorded_at if fact.clock is None else fact.clock) <= occurred_at for fact in said)

@@ -1,0 +1,116 @@
+"""Live views that never held what was erased: made, shown, and all others removed."""
+
+import contextlib
+import itertools
+import shutil
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import select
+
+from listener import acts, errors, views
+from listener.acts import Act
+from listener.concerning import Subject
+from listener.log.append import now
+from listener.log.database import Database
+from listener.views import Views
+from listener.worker import generations, leaving_out
+from listener.worker.catching_up import fold_next
+from listener.worker.going_live import go_live
+from listener.worker.patience import until
+
+_TRIES: Final = 5
+_LEFT_BEHIND: Final = (f"{generations.SCRATCH}*", ".restoring-*")  # by who was killed at a replay or a restore
+
+
+class Renewal:
+    """Only for who holds the lock of replays: nobody else may make generations or throw them away meanwhile."""
+
+    def __init__(self, database: Database, folder: Path, fingerprint: str, disk_reserve: int) -> None:
+        self._database = database
+        self._folder = folder
+        self._fingerprint = fingerprint
+        self._disk_reserve = disk_reserve
+
+    @contextlib.contextmanager
+    def shown(self) -> Iterator[Views | None]:
+        """The live generation, None before the first. Raises ErasureRefused if it is not fit to be copied."""
+        with self._database.reading() as log:
+            number = generations.live(log)
+        if number is None:
+            yield None
+            return
+        live = Views(self._folder, number)
+        try:
+            self._assert_fit(live)
+            yield live
+        finally:
+            live.close()
+
+    def _assert_fit(self, live: Views) -> None:
+        with live.reading() as shown, self._database.reading() as log:
+            if views.made_of(shown) == views.shape() and generations.bound(log, views.checkpoint(shown)):
+                return
+        raise errors.ErasureRefused(
+            f"{live.path} was made by other code or from another log, and will be made anew: run 'signlog serve', "
+            "and when it has caught up, type this again"
+        )
+
+    def assert_room(self) -> None:
+        """Raise DiskReserve if there is no room for a copy of the live views."""
+        with self.shown() as live:
+            size = live.path.stat().st_size if live else 0
+        if shutil.disk_usage(self._folder).free - size < self._disk_reserve:
+            raise errors.DiskReserve(f"{size} bytes more would leave less than disk_reserve; make room")
+
+    def renew(
+        self, subjects: Collection[Subject], positions: Collection[int], operator: str, worker_runs: bool
+    ) -> None:
+        """Show views without these subjects and events. Raises ErasureRefused if others keep getting in between."""
+        for _ in range(_TRIES):
+            with self.shown() as live:
+                if live is None or self._is_replaced(live, subjects, positions, operator):
+                    break
+        else:
+            raise errors.ErasureRefused("others keep changing which views are shown; type this again")
+        since = now()
+        if worker_runs and live is not None:
+            until(lambda: self._has_beaten(since), "the worker has not taken up the new views")
+        for scratch in itertools.chain.from_iterable(map(self._folder.glob, _LEFT_BEHIND)):
+            shutil.rmtree(scratch, ignore_errors=True)
+        with self._database.writing() as log:
+            for number in generations.numbers(self._folder) - {generations.live(log)}:
+                Views(self._folder, number).discard()
+
+    def _is_replaced(
+        self, live: Views, subjects: Collection[Subject], positions: Collection[int], operator: str
+    ) -> bool:
+        """Whether a copy is shown now; not if another generation was shown in the meantime."""
+        new = Views(self._folder, max(generations.numbers(self._folder)) + 1)
+        went_live = Act(acts.LIVE, generation=new.generation, previous=live.generation, reason="something was erased")
+        try:
+            leaving_out.copy(self._database, live, new, subjects, positions, self._fingerprint)
+            go_live(self._database, new, self._catch_up, (), went_live, operator)
+        except errors.ReplayRefused:
+            new.discard()
+            return False
+        except BaseException:
+            new.discard()
+            raise
+        finally:
+            new.close()
+        return True
+
+    def _catch_up(self, generation: Views) -> None:
+        while fold_next(self._database, generation, self._fingerprint)[0]:
+            pass
+
+    def _has_beaten(self, since: int) -> bool:
+        """Whether the worker lives on the views that are shown: from then on it has let go of all others."""
+        with self.shown() as live:
+            if live is None:
+                return True
+            with live.reading() as shown:
+                beat = shown.scalar(select(views.heartbeat.c.at))
+        return beat is not None and beat > since
