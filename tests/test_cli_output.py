@@ -131,8 +131,8 @@ def test_a_table_on_a_terminal(tmp_path: Path) -> None:
     lines = on_a_terminal(site, 70, "downloads").splitlines()
     assert lines == [
         "SOURCE   SUBJECT                       NAME           STATE   ATTEMPTS",
-        f"onespan  {ID}  documents.zip  wanted  0",
         f"onespan  {ID}  evidence.pdf   stored  1",
+        f"onespan  {ID}  documents.zip  wanted  0",
     ]
 
 
