@@ -429,7 +429,7 @@ RULES = [
     (OPEN + "sources.onespan.api_url = 'us12'", "sources.onespan.api_url: there is no region of that name; write one"),
     (OPEN + "sources.onespan.api_url = 'apps.example'", "sources.onespan.api_url: this is no address; write \"https://"),
     ("sources.evrotrust.unauthenticated = true\nsources.evrotrust.api_url = 'eu'",
-     "sources.evrotrust.api_url: this is no address; write \"https://"),
+     "sources.evrotrust.api_url: there is no region of that name; write one of: production, test, sandbox"),
     (OPEN + "sources.onespan.api_url = 'ftp://x'", "sources.onespan.api_url: this is no address"),
     (OPEN + "sources.onespan.api_url = 'https://x?y'", "sources.onespan.api_url: this is no address"),
     (OPEN + "sources.onespan.api_url = 'https://u:p@x'", "sources.onespan.api_url: this is no address"),

@@ -27,7 +27,11 @@ ARTIFACTS: Final = {
 DEFAULT_ARTIFACTS: Final = ("encrypted.zip", "documents.zip")
 RECIPES: Final = {"documents.zip": Recipe("encrypted.zip", "private_keys", child.check, child.documents)}
 DEFAULT_URL: Final = "https://v.evrotrust.com/vendor"
-URLS: Final[dict[str, str]] = {}
+URLS: Final = {
+    "production": DEFAULT_URL,
+    "test": "https://et.test.iteco.bg/vendor",
+    "sandbox": "https://api.sandbox.evrotrust.com/vendor",  # named by their newer pages alone
+}
 EVENTS: Final = ()
 TAKES: Final = ("api_key", "vendor_number", "private_keys", "private_key_passphrases")
 
