@@ -67,12 +67,13 @@ class Tokens:
 
 
 def _decoded(shown: bytes) -> bytes:
-    """What a token holds; nothing that anybody signed, if it is none."""
+    """What a token holds; nothing that anybody signed, if it is none or spelt otherwise than we spell it."""
     try:
-        token = base64.b64decode(shown, altchars=b"-_", validate=True)
+        token = base64.urlsafe_b64decode(shown)
     except binascii.Error:
         return _NOTHING
-    return token if len(token) == len(_NOTHING) else _NOTHING
+    same = len(token) == len(_NOTHING) and base64.urlsafe_b64encode(token) == shown
+    return token if same else _NOTHING
 
 
 def _digest(client_id: bytes, secret: bytes) -> bytes:
