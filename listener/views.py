@@ -125,6 +125,7 @@ RESHAPED: Final = "reshaped"  # … the tables have another shape now …
 DAMAGED: Final = "damaged"  # … the last generation could not be read any more …
 LOST: Final = "lost"  # … or was not there …
 REPLAYED: Final = "replayed"  # … or somebody asked for it
+UNPLANNED: Final = (PARTED, RESHAPED, DAMAGED, LOST)
 _CORRUPT, _NOT_A_DATABASE = 11, 26  # https://sqlite.org/rescode.html
 
 
@@ -153,6 +154,7 @@ class Views:
     def __init__(self, folder: Path, generation: int) -> None:
         self.generation = generation
         self.path = folder / f"signlog-views-{generation}.db"
+        self.half = self.path.with_suffix(".half")  # while it is built
         self._engine = sqlite_engine(self.path, _PRAGMAS)
         event.listen(self._engine, "handle_error", self._tell_damage)
         self._writing = self._engine.execution_options(writing=True)
@@ -188,11 +190,11 @@ class Views:
     def building(self, log_id: bytes, origin: str, other: "Views | None" = None) -> Iterator[Connection]:
         """Make the tables anew, and fill them in one transaction that cannot be undone: it has no journal.
 
-        The indexes come last, when all rows are there to be sorted at once. The file is durable when the block ends.
-        The tables of `other`, as it was at the first look, are `beside`.
+        The indexes come last, when all rows are there to be sorted at once. The file is whole and durable when the
+        block ends; before that it has another name. The tables of `other`, as it was at the first look, are `beside`.
         """
         self.discard()
-        engine = sqlite_engine(self.path, _BUILDING if other is None else {**_BUILDING, "locking_mode": "normal"})
+        engine = sqlite_engine(self.half, _BUILDING if other is None else {**_BUILDING, "locking_mode": "normal"})
         try:
             with engine.connect() as connection:
                 if other is not None:
@@ -203,7 +205,9 @@ class Views:
                     _index(connection)
         finally:
             engine.dispose()
-        _make_durable(self.path)
+        _make_durable(self.half)
+        self.half.rename(self.path)
+        _make_durable(self.path.parent)
 
     @contextlib.contextmanager
     def beside(self, other: "Views") -> Iterator[Connection]:
@@ -217,7 +221,8 @@ class Views:
                 connection.connection.execute(f"DETACH DATABASE {BESIDE}").close()
 
     def discard(self) -> None:
-        """Remove the file, and what SQLite keeps beside it."""
+        """Remove the file, what SQLite keeps beside it, and half of one."""
+        self.half.unlink(missing_ok=True)
         for suffix in ("", "-wal", "-shm"):
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
 
@@ -253,8 +258,11 @@ def _index(connection: Connection) -> None:
 
 
 def _make_durable(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def checkpoint(connection: Connection, of: Callable[[Table], Table] = lambda table: table) -> Checkpoint:

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from listener import decisions, views
 from listener.only import OnlyOne
 from listener.views import Views
-from listener.worker import intake
+from listener.worker import generations, intake, rebuilding
 from listener.worker.projector import Projector
 from listener.worker.replay import Replay
 from listener.worker.tries import MOST_DEATHS
@@ -264,6 +264,65 @@ def test_one_who_looks_at_the_mark_of_one_who_lives_leaves_nothing_out(log: Log)
     assert (faulty(log), position(log)) == ([], 13)
     first.close()
     second.close()
+
+
+# Views that are built anew
+
+
+def reshaped(log: Log, generation: int = 1) -> None:
+    """The tables of another version: they are built anew at the next start."""
+    with Views(log.settings.folder, generation).writing() as connection:
+        connection.exec_driver_sql("UPDATE checkpoint SET shape = 'of another version'")
+
+
+def files(log: Log) -> list[str]:
+    """The generations that are there, whole or half."""
+    return sorted(path.name for path in log.settings.folder.glob("signlog-views-*") if path.suffix in (".db", ".half"))
+
+
+def test_what_kills_whoever_builds_views_anew_is_left_out_too(log: Log, lives: Lives) -> None:
+    """The first death costs half a generation; then each try is written down, and the rest is as ever."""
+    assert lives.live(log) == 0
+    reshaped(log)
+    ends = lives.several(log, MOST_DEATHS + 2, deadly=[(5, "a")])
+    assert ends == [KILLED] * (MOST_DEATHS + 1) + [0]
+    assert files(log) == ["signlog-views-1.db", "signlog-views-2.db"]
+    found = Views(log.settings.folder, 2)
+    with found.reading() as connection:
+        [fault] = connection.execute(select(views.faults)).all()
+        assert (fault.position, fault.subject, fault.attempts) == (5, "a", 3)
+        assert views.checkpoint(connection).position >= 11
+    found.close()
+
+
+def test_deaths_leave_no_heap_of_views(log: Log, lives: Lives) -> None:
+    """However often whoever builds them dies."""
+    assert lives.live(log) == 0
+    reshaped(log)
+    for number in range(2, 8):
+        assert lives.live(log, deadly=[(number, "ab"[number % 2 == 0])]) == KILLED
+    assert len(files(log)) == 2
+    assert lives.live(log) == 0
+    assert files(log) == ["signlog-views-1.db", "signlog-views-2.db"]
+
+
+def test_what_was_built_and_not_shown_is_gone_on_with(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the same code, for the same log; other code begins anew."""
+
+    def die(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    fold(log)
+    reshaped(log)
+    for code, number in (("code", 2), ("code", 2), ("new", 3)):
+        with monkeypatch.context() as patched:
+            patched.setattr(rebuilding, "go_live", die)
+            with pytest.raises(KeyboardInterrupt):
+                fold(log, code)
+        assert files(log)[-1] == f"signlog-views-{number}.db"
+    fold(log, "new")
+    with log.database.reading() as connection:
+        assert generations.live(connection) == 3
 
 
 # What is tried again with new code

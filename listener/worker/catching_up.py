@@ -10,17 +10,22 @@ from listener.worker.tries import Folded, Tries
 
 
 def fold_next(
-    database: Database, generation: Views, fingerprint: str, until: int | None = None, tries: Tries | None = None
+    database: Database,
+    generation: Views,
+    fingerprint: str,
+    until: int | None = None,
+    tries: Tries | None = None,
+    only_live: bool = False,
 ) -> Folded:
     """Fold the next events into any generation, none behind `until`; how many, and what could not be taken in.
 
-    Raises Parted if the generation was folded from another log, and with `tries`, which is for the live one,
-    Superseded if another is shown.
+    With `tries`, each is written down before. Raises Parted if the generation was folded from another log, and with
+    `only_live` Superseded if another is shown.
     """
     with generation.reading() as connection:
         before = views.checkpoint(connection)
     with database.reading() as log:
-        if tries is not None and generations.live(log) != generation.generation:
+        if only_live and generations.live(log) != generation.generation:
             raise errors.Superseded(f"{generation.path} is not shown any more")
         if not generations.bound(log, before):
             raise errors.Parted(f"{generation.path} was folded from another log")

@@ -53,7 +53,8 @@ class Projector:
     def fold_some(self) -> int:
         """Fold the next events, if there are any; how many."""
         try:
-            taken, faults = fold_next(self._database, self.views, self._fingerprint, tries=self._live_tries())
+            tries = self._live_tries()
+            taken, faults = fold_next(self._database, self.views, self._fingerprint, tries=tries, only_live=True)
         except errors.Superseded:  # somebody applied a replay, or took one back
             return self._switch()
         except errors.Parted:

@@ -5,7 +5,7 @@ from typing import Final
 
 from sqlalchemy import Connection, select
 
-from listener import acts
+from listener import acts, errors, views
 from listener.acts import Act, Artifact
 from listener.log import event, reader
 from listener.log.database import Database
@@ -14,6 +14,7 @@ from listener.worker import generations
 from listener.worker.building import build
 from listener.worker.catching_up import fold_next
 from listener.worker.going_live import go_live
+from listener.worker.tries import Tries
 from projections import artifacts
 
 _US: Final = "signlog"  # who decides that what cannot be read is not shown any more
@@ -27,11 +28,14 @@ def rebuild(database: Database, folder: Path, fingerprint: str, origin: str) -> 
     """
     with database.reading() as log:
         shown, head = generations.live(log), reader.head(log)
-    new = Views(folder, max({shown or 0} | generations.numbers(folder)) + 1)
-    build(database, new, origin, fingerprint, head)
+    new = _begun(database, folder, shown or 0, fingerprint)
+    if new is None:
+        new = Views(folder, max({shown or 0} | generations.numbers(folder)) + 1)
+        _make(database, new, origin, fingerprint, head)
+    tries = Tries(new, fingerprint)
 
     def catch_up(generation: Views) -> None:
-        while fold_next(database, generation, fingerprint)[0]:
+        while fold_next(database, generation, fingerprint, tries=tries)[0]:
             pass
 
     catch_up(new)
@@ -40,6 +44,39 @@ def rebuild(database: Database, folder: Path, fingerprint: str, origin: str) -> 
     went_live = Act(acts.LIVE, generation=new.generation, previous=shown, reason=origin)
     go_live(database, new, catch_up, wanted, went_live, _US)
     return new
+
+
+def _make(database: Database, new: Views, origin: str, fingerprint: str, head: int) -> None:
+    """Build it at once; or only its tables, if whoever built it before died: then each try is to be written down."""
+    if not new.half.exists():
+        build(database, new, origin, fingerprint, head)
+        return
+    new.discard()
+    with database.reading() as log:
+        new.create(reader.log_id(log), origin)
+
+
+def _begun(database: Database, folder: Path, shown: int, fingerprint: str) -> Views | None:
+    """The newest generation that was made like this one, and never shown: whoever made it was killed."""
+    for number in sorted(generations.numbers(folder), reverse=True):
+        found = Views(folder, number)
+        if number > shown and _goes_on(database, found, fingerprint):
+            return found
+        found.close()
+    return None
+
+
+def _goes_on(database: Database, found: Views, fingerprint: str) -> bool:
+    """Whether it was folded from this log, with this code, and nobody planned it."""
+    try:
+        with found.reading() as connection:
+            if views.made_of(connection) != views.shape():
+                return False
+            checkpoint, codes = views.checkpoint(connection), views.folded_by(connection)
+    except errors.ViewsError:
+        return False
+    with database.reading() as log:
+        return checkpoint.origin in views.UNPLANNED and codes <= {fingerprint} and generations.bound(log, checkpoint)
 
 
 def _approved(log: Connection) -> str | None:

@@ -1,4 +1,4 @@
-"""Folds into the live views so that no event kills the worker for ever: each try is written down before it is made."""
+"""Folds so that no event kills the worker for ever: each try is written down before it is made."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -38,7 +38,7 @@ class Mark(NamedTuple):
 
 
 class Tries:
-    """One life of the worker, on the live generation."""
+    """One life of the worker, on one generation."""
 
     def __init__(self, generation: Views, fingerprint: str) -> None:
         self.generation = generation
