@@ -129,10 +129,10 @@ def test_views_that_break_while_it_runs_are_folded_anew(
         harm(broken.path)  # type: ignore[operator]
         with running(worker) as thread:
             # One event more: it says that they went live.
-            until(lambda: worker.projector.views.generation == 2 and position(worker) == 52)
+            until(lambda: worker.projector.views.generation == 2 and position(worker) == 53)
             assert tables(worker.projector.views)[:-1] == before[:-1]
             add(worker.database, callback("PACKAGE_CREATE", "later"))
-            until(lambda: position(worker) == 53)
+            until(lambda: position(worker) == 54)
             assert thread.is_alive()
         assert not broken.path.exists()
 
