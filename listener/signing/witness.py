@@ -48,13 +48,13 @@ def unmet(log: Connection, stored: Stored, outside: Sequence[Seen]) -> list[Unme
     head, only its length is.
     """
     keys, left_behind = [known.key for known in decided.named(log)], decided.accepted(log)
-    newest, head = heads.newest(log), reader.head(log)
+    newest = heads.newest(log)
     seen = [*([] if newest is None else [Seen(HERE, newest.note)]), *outside]
     found = []
     for where, text, unreadable in seen:
         if unreadable is not None:
             found.append(Unmet(f"{where} {unreadable}", ""))
-        elif text not in left_behind and (why := _why(text, keys, head, stored)) is not None:
+        elif text not in left_behind and (why := _why(text, keys, log, stored)) is not None:
             found.append(Unmet(f"{where} {why[0]}", text, why[1]))
     return found
 
@@ -70,7 +70,7 @@ def kept(copy: Path | None) -> str | None:
         return None
 
 
-def _why(text: str, keys: list[PublicKey], head: int, stored: Stored) -> tuple[str, bool] | None:
+def _why(text: str, keys: list[PublicKey], log: Connection, stored: Stored) -> tuple[str, bool] | None:
     try:
         found = note.read(text)
         signers = found.signers(keys)
@@ -79,13 +79,15 @@ def _why(text: str, keys: list[PublicKey], head: int, stored: Stored) -> tuple[s
     origin, size, root = found.head
     if not any(key.name == origin for key in signers):
         return f"is one of {origin} over {size} events, signed with a key that this log does not name", False
-    if size > head:
-        return f"was signed over {size} events, and the log has {head}", False
-    if 0 < size <= stored.size and not _begins_with(size, root, stored):
+    if size > (last := reader.head(log)):
+        return f"was signed over {size} events, and the log has {last}", False
+    if 0 < size <= stored.size and not _begins_with(size, root, log, stored):
         return f"was signed over other events than the first {size} of the log", True
     return None
 
 
-def _begins_with(size: int, root: bytes, stored: Stored) -> bool:
+def _begins_with(size: int, root: bytes, log: Connection, stored: Stored) -> bool:
+    """Whether the tree does, and the log with it: the tree may still be that of the log which lay here before."""
     path = stored.consistency(size, stored.size)
-    return merkle.is_consistent(size, stored.size, root, stored.root(stored.size), path)
+    proved = merkle.is_consistent(size, stored.size, root, stored.root(stored.size), path)
+    return proved and reader.leaf(log, size) == stored.node(0, size - 1)

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, select
 
 from listener import acts
 from listener.log import event, reader, schema
-from listener.views import Checkpoint
+from listener.views import Checkpoint, Views
 
 SCRATCH: Final = "replay-"  # how folders begin in which a generation is built that nobody will be shown
 
@@ -42,7 +42,15 @@ def first_in_force(log: Connection) -> acts.InForce | None:
     return acts.newest_in_force(reversed(reader.acts(log, event.DECISION, acts.IN_FORCE_PATH)))
 
 
-def numbers(folder: Path) -> set[int]:
-    """The generations whose files are there, shown or not."""
-    stems = [path.stem.removeprefix("signlog-views-") for path in folder.glob("signlog-views-*.db")]
+def numbers(folder: Path, suffix: str = "db") -> set[int]:
+    """The generations whose files are there, shown or not; those that were built by half with `half`."""
+    stems = [path.stem.removeprefix("signlog-views-") for path in folder.glob(f"signlog-views-*.{suffix}")]
     return {int(stem) for stem in stems if stem.isdecimal()}
+
+
+def discard_others(log: Connection, folder: Path) -> list[int]:
+    """Remove whatever there is of every generation but the one that is shown; their numbers."""
+    found = sorted((numbers(folder) | numbers(folder, "half")) - {live(log)})
+    for number in found:
+        Views(folder, number).discard()
+    return found

@@ -80,8 +80,7 @@ class Renewal:
         for scratch in itertools.chain.from_iterable(map(self._folder.glob, _LEFT_BEHIND)):
             shutil.rmtree(scratch, ignore_errors=True)
         with self._database.writing() as log:
-            for number in generations.numbers(self._folder) - {generations.live(log)}:
-                Views(self._folder, number).discard()
+            generations.discard_others(log, self._folder)
 
     def _is_replaced(
         self, live: Views, subjects: Collection[Subject], positions: Collection[int], operator: str

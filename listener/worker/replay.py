@@ -288,11 +288,7 @@ class Replay:
     def purge(self) -> list[int]:
         """Remove every generation but the live one, and with them plans and the way back; their numbers."""
         with self._alone(), self._database.writing() as connection:
-            live = generations.live(connection)
-            found = sorted(generations.numbers(self._folder) - {live})
-            for number in found:
-                self._generation(number).discard()
-        return found
+            return generations.discard_others(connection, self._folder)
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
