@@ -71,7 +71,8 @@ def tables(views: Views) -> list[list[str]]:
     with views.reading() as connection:
         wanted = [known.TABLE.name for known in PROJECTIONS] + ["faults", "parked"]
         queries = [f"SELECT * FROM {table}" for table in wanted] + ["SELECT log_id, position, leaf FROM checkpoint"]
-        return [sorted(map(repr, connection.exec_driver_sql(query))) for query in queries]
+        # As tuples: a row of SQLAlchemy shows no more of a long value than its ends.
+        return [sorted(repr(tuple(row)) for row in connection.exec_driver_sql(query)) for query in queries]
 
 
 class Log:
