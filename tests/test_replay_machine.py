@@ -1,11 +1,7 @@
 """Whatever happens to a log, its views, replays and downloads, in whatever order: nothing is lost, nothing twice."""
 
-import contextlib
 import inspect
-from collections import Counter
-from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import hypothesis
@@ -14,9 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import (
     RULE_MARKER,
     Bundle,
-    RuleBasedStateMachine,
     consumes,
-    initialize,
     invariant,
     multiple,
     precondition,
@@ -26,46 +20,20 @@ from hypothesis.stateful import (
 
 from listener import acts, decisions, errors, rows
 from listener.acts import Act, Artifact
-from listener.log import event
 from listener.log.append import now
-from listener.log.event import Draft
-from listener.worker import building, going_live, intake
+from listener.worker import going_live
 from listener.worker.claims import Claims
 from listener.worker.downloads import Wish
 from listener.worker.replay import Replay
 from projections import artifacts, facts
-from tests import differing
-from tests.codes import CODES, MARKED, RIGHT, Patch, worn
-from tests.histories import LONG_AGO, MEMORY
-from tests.ledger import Ledger, reported
-from tests.lives import MINUTE
-from tests.lives import body as told
-from tests.rig import BOTH, SOURCE, body, callback
-from tests.straight import Straight, documents
+from tests.codes import Patch
+from tests.ledger import Ledger
+from tests.replaying import FEW, SUBJECTS, Replaying
+from tests.rig import BOTH, SOURCE
+from tests.straight import documents
 from tests.test_replay_properties import hasty
-from tests.test_worker_projector import STEPS, Listening
-from tests.test_worker_replay import Interrupted, interrupt
 
-NAMES = ("a", "b", MARKED)
-SUBJECTS = st.sampled_from(NAMES)
-LIFE = ("PACKAGE_CREATE", "PACKAGE_ACTIVATE", "DOCUMENT_SIGNED", "PACKAGE_COMPLETE")
-STEPS_OF_LIFE = st.integers(0, len(LIFE) - 1)
-NOISE = st.sampled_from((body(b"\xff"), callback("TEMPLATE_CREATE", "t"), callback("PACKAGE_FRAMED", "a")))
-DEPLOYED = st.sampled_from((RIGHT, "late", "fragile", "hasty", "misled", "blind"))
-LIVED = st.sampled_from((0, 1, 2, 3, 4, 4, 4))
-FEW = st.integers(1, 6)
 FOR_EVER = 2**62
-
-
-class Planned(NamedTuple):
-    """A plan that waits in its generation. `unseen`: it has faults that the live generation has not."""
-
-    digest: str
-    code: str
-    live: int
-    wanted: frozenset[Artifact]
-    faults: frozenset[tuple[int, str | None]]
-    unseen: bool
 
 
 class Claimed(NamedTuple):
@@ -76,24 +44,15 @@ class Claimed(NamedTuple):
     fence: int
 
 
-class Machine(RuleBasedStateMachine):
-    """All that can happen, and what must be so after each of it."""
+class Machine(Replaying):
+    """The maintainer's days, the worker's downloads, and what must always be so."""
 
-    patches: tuple[Patch, ...] = ()
     wishes: Bundle[Wish] = Bundle("wishes")
     fetching: Bundle[Claimed] = Bundle("fetching")
 
     def __init__(self) -> None:
         super().__init__()
-        self.stack = ExitStack()
-        self.stack.enter_context(worn(*CODES["counting"], *self.patches))
-        self.ledger = Ledger(Path(self.stack.enter_context(TemporaryDirectory(dir=MEMORY))))
-        self.plans: dict[int, Planned] = {}
-        self.way_back: int | None = None
-        self.leased: dict[Artifact, int] = {}
-        self.held: set[Artifact] = set()
         self.stored: set[Artifact] = set()
-        self.lived: Counter[str] = Counter()
         self.seen: dict[int, int] = {}  # generation → how far it was looked at
 
     def teardown(self) -> None:
@@ -104,187 +63,7 @@ class Machine(RuleBasedStateMachine):
             self.ledger.close()
             self.stack.close()
 
-    # What comes
-
-    @initialize(lengths=st.tuples(*[LIVED] * len(NAMES)), code=DEPLOYED)
-    def begins(self, lengths: tuple[int, ...], code: str) -> None:
-        """In the middle: much was told, and folded with code that may be wrong."""
-        self.is_deployed(code)
-        self.starts()
-        for subject, length in zip(NAMES, lengths, strict=True):
-            for _ in range(length):
-                self.goes_on(subject)
-        while self.ledger.fold():
-            pass
-
-    @rule(subject=SUBJECTS)
-    def goes_on(self, subject: str) -> None:
-        """The next callback of a life."""
-        self.hears(subject, min(self.lived[subject], len(LIFE) - 1))
-        self.lived[subject] += 1
-
-    @rule(subject=SUBJECTS, step=STEPS_OF_LIFE)
-    def hears(self, subject: str, step: int) -> None:
-        """Any callback of a life: too early, too late, again."""
-        content = told(LIFE[step], LONG_AGO + step * MINUTE, subject, sessionUser="ana", documentId="lease")
-        self.ledger.add(body(content))
-
-    @rule(draft=NOISE)
-    def hears_something_else(self, draft: Draft) -> None:
-        """What nobody can read, or what makes no package."""
-        self.ledger.add(draft)
-
-    # The worker
-
-    def works(self) -> bool:
-        """Whether one runs."""
-        return self.ledger.projector is not None
-
-    @precondition(works)
-    @rule(batch=FEW)
-    def folds(self, batch: int) -> None:
-        """A batch."""
-        with worn((intake, "BATCH", batch)):
-            self.ledger.fold()
-
-    @precondition(works)
-    @rule(batch=FEW, step=st.sampled_from(STEPS))
-    def is_killed_at(self, batch: int, step: tuple[str, str]) -> None:
-        """In the middle of a batch, if it comes there."""
-        listening = Listening(*step, _die)
-        try:
-            with worn((intake, "BATCH", batch)), contextlib.suppress(Interrupted):
-                self.ledger.fold()
-        finally:
-            listening.end()
-        self.is_killed()
-
-    @precondition(works)
-    @rule()
-    def is_killed(self) -> None:
-        """Between two batches, or while it fetches."""
-        self.ledger.crash()
-
-    @rule()
-    def starts(self) -> None:
-        """A worker, with the code that is deployed; one that runs ends first."""
-        self.ledger.crash()
-        self.ledger.start()
-        self.leased.clear()
-
-    @rule(code=DEPLOYED)
-    def is_deployed(self, code: str) -> None:
-        """Other code: commands run it at once, the worker when it starts."""
-        self.ledger.deployed = code
-
-    # Commands
-
-    @rule()
-    def is_planned(self) -> None:
-        """What the plan says is what the tables say; these are those of the plainest fold."""
-        ledger, new = self.ledger, self.ledger.live + 1
-        with ledger.commanded() as replay:
-            plan, report = replay.plan(), reported(replay)
-        ledger.folded[new] = []
-        ledger.account(ledger.deployed)
-        ledger.assert_true(new)
-        assert differing.told_by(report) == differing.worked_out(ledger.said(new - 1), ledger.said(new))
-        wanted = frozenset(Artifact(**one) for one in report["artifacts"]["wanted"])
-        faults = frozenset((fault.position, fault.subject) for fault in plan.faults)
-        unseen = any(fault.new for fault in plan.faults)
-        self.plans[new] = Planned(plan.digest, ledger.deployed, new - 1, wanted, faults, unseen)
-
-    @rule(piece=FEW)
-    def is_planned_in_vain(self, piece: int) -> None:
-        """Broken off: whatever was in the place of the next generation is gone."""
-        ledger, new = self.ledger, self.ledger.live + 1
-        goal = len(ledger.folded[new - 1])
-        if goal:
-            with ledger.commanded() as replay, worn((building, "PIECE", 1)), pytest.raises(Interrupted):
-                replay.plan(interrupt(min(piece, goal)))
-            ledger.folded.pop(new, None)
-            self.plans.pop(new, None)
-
-    @rule(accept_faults=st.booleans())
-    def is_applied(self, accept_faults: bool) -> None:
-        """Exactly if nothing speaks against it."""
-        ledger, new = self.ledger, self.ledger.live + 1
-        plan = self.plans.get(new)
-        with ledger.commanded() as replay:
-            if plan is None or not self.may_be_applied(plan, accept_faults):
-                with ledger.refuses():
-                    replay.apply(plan.digest if plan else "0" * 64, "somebody", accept_faults)
-                return ledger.account(ledger.deployed)
-            number = replay.apply(plan.digest, "somebody", accept_faults)
-        ledger.account(ledger.deployed)
-        held, states = self.assert_went_live(new, new - 1), documents(ledger.straight(new))
-        assert held == {known for known in plan.wanted if states[_key(known)].state in artifacts.OPEN}
-        assert len(held) == number
-        self.held |= held
-        self.way_back = new - 1
-        return None
-
-    @rule(code=DEPLOYED)
-    def is_mended(self, code: str) -> None:
-        """What a maintainer does, from the code to the apply."""
-        self.is_deployed(code)
-        self.starts()
-        self.is_planned()
-        self.is_applied(True)
-
-    def may_be_applied(self, plan: Planned, accept_faults: bool) -> bool:
-        """Whether code, live views and faults are those that were planned."""
-        ledger = self.ledger
-        if (plan.code, plan.live) != (ledger.deployed, ledger.live) or not self.worker_agrees():
-            return False
-        codes = ledger.folded[ledger.live + 1]
-        whole = Straight(ledger.events, [*codes, *[plan.code] * (ledger.head - len(codes))])
-        since = {(position, subject) for position, _, subject in whole.faults} - plan.faults
-        return accept_faults or not (plan.unseen or since)
-
-    def worker_agrees(self) -> bool:
-        """Whether a worker of other code would spoil what goes live."""
-        return not self.works() or self.ledger.running == self.ledger.deployed
-
-    def assert_went_live(self, new: int, previous: int) -> set[Artifact]:
-        """It has folded everything before its decision, and none is behind it; which documents are held."""
-        went, *held = [found for found in self.ledger.events[::-1] if found.kind == event.DECISION]
-        held = held[: went.position - 1 - len(self.ledger.folded[new])]
-        act = acts.read(went)
-        assert (act.action, act.generation, act.previous) == (acts.LIVE, new, previous)
-        assert went.position == self.ledger.head == len(self.ledger.folded[new]) + len(held) + 1
-        assert self.ledger.live == new
-        assert {found.path for found in held} <= {acts.HELD_PATH}
-        return {known for found in held for known in acts.read(found).artifacts}
-
-    @rule()
-    def is_rolled_back(self) -> None:
-        """If the views came from a replay, and with the code that folded those before."""
-        ledger, live, previous = self.ledger, self.ledger.live, self.way_back
-        with ledger.commanded() as replay:
-            codes = ledger.folded[previous] if previous is not None else []
-            if previous is None or codes[-1:] not in ([], [ledger.deployed]) or not self.worker_agrees():
-                with ledger.refuses():
-                    replay.roll_back("somebody")
-                return
-            assert replay.roll_back("somebody") == previous
-        ledger.account(ledger.deployed)
-        assert self.assert_went_live(previous, live) == set()
-        self.way_back = None
-
-    @rule()
-    def is_purged(self) -> None:
-        """Only what is shown remains."""
-        ledger = self.ledger
-        with ledger.commanded() as replay:
-            assert replay.purge() == sorted(ledger.folded.keys() - {ledger.live})
-        ledger.folded = {ledger.live: ledger.folded[ledger.live]}
-        self.plans.clear()
-        self.way_back = None
-
-    # Downloads
-
-    @precondition(works)
+    @precondition(Replaying.works)
     @rule(target=wishes)
     def looks_what_is_due(self) -> Any:
         """As a worker does; it may be some time before it acts on it."""
@@ -293,7 +72,7 @@ class Machine(RuleBasedStateMachine):
         generation = projector.views.generation
         return multiple(*self.ledger.due(generation, now()) if generation in self.ledger.folded else ())
 
-    @precondition(works)
+    @precondition(Replaying.works)
     @rule(wish=wishes, target=fetching)
     def goes_to_fetch(self, wish: Wish) -> Any:
         """Nothing that is stored, held, or being fetched already."""
@@ -376,16 +155,24 @@ class Machine(RuleBasedStateMachine):
         return len(wishes)
 
 
-def _die() -> None:
-    raise Interrupted
-
-
-def _key(known: Artifact) -> tuple[str, str, str]:
-    return known.source, known.subject, known.name
-
-
 TestMachine = Machine.TestCase
-TestMachine.settings = hypothesis.settings(max_examples=20, stateful_step_count=30, deadline=None)
+TestMachine.settings = hypothesis.settings(max_examples=20, stateful_step_count=50, deadline=None)
+
+
+@pytest.mark.xfail(strict=True, reason="a file is opened before anybody looks whether it is still shown")
+def test_views_that_are_purged_under_a_worker_are_no_damage(tmp_path: Path) -> None:
+    """It goes on in those that are shown now, and says nothing of damage."""
+    ledger = Ledger(tmp_path)
+    ledger.fold()
+    with ledger.commanded() as replay:
+        replay.apply(replay.plan().digest, "somebody")
+        replay.purge()
+    assert ledger.projector is not None
+    try:
+        ledger.projector.catch_up()
+        assert ledger.projector.views.generation == ledger.live
+    finally:
+        ledger.close()
 
 
 class Blind(Claims):
@@ -428,7 +215,7 @@ BROKEN = {
 def test_a_machine_with_a_broken_part_fails(name: str) -> None:
     """One wrong rule, and some sequence shows it."""
     kept = BROKEN[name].rules
-    rules = {name: known for name, known in vars(Machine).items() if hasattr(known, RULE_MARKER)}
+    rules = {name: known for name, known in inspect.getmembers(Machine) if hasattr(known, RULE_MARKER)}
     methods = {name: inspect.unwrap(rules[name]) for name in rules.keys() - kept}
     machine = type("BrokenMachine", (Machine,), {"patches": BROKEN[name].patches, **methods})
     quick = hypothesis.settings(
