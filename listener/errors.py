@@ -92,7 +92,7 @@ class ErasureRefused(SignlogError):  # noqa: N818
 
 
 class Superseded(SignlogError):  # noqa: N818
-    """The fence moved: another worker holds this claim."""
+    """Somebody else was faster: another worker holds the claim, or another generation is shown."""
 
 
 class DiskReserve(SignlogError):  # noqa: N818

@@ -75,7 +75,8 @@ def tables(views: Views) -> list[list[str]]:
             "SELECT position, source, subject, error FROM faults",  # not how often they were tried
             "SELECT log_id, position, leaf FROM checkpoint",
         ]
-        return [sorted(map(repr, connection.exec_driver_sql(query))) for query in queries]
+        # As tuples: a row of SQLAlchemy shows no more of a long value than its ends.
+        return [sorted(repr(tuple(row)) for row in connection.exec_driver_sql(query)) for query in queries]
 
 
 def fresh(database: Database, folder: Path, code: str) -> Projector:

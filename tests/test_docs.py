@@ -105,10 +105,11 @@ def test_a_missing_option_would_be_noticed() -> None:
 
 
 def typed(text: str) -> list[list[str]]:
-    """The commands of ours in a block of shell."""
+    """The commands of ours in a block of shell, up to where the shell takes what they print."""
     lines = text.replace("\\\n", " ").splitlines()
     words = [shlex.split(line, comments=True) for line in lines]
-    return [line[1:] for line in words if line and line[0] in ("signlog", ".venv/bin/signlog")]
+    ours = [line[1:] for line in words if line and line[0] in ("signlog", ".venv/bin/signlog")]
+    return [list(itertools.takewhile(lambda word: not re.fullmatch(r"[|&]|\d?>>?", word), line)) for line in ours]
 
 
 @pytest.mark.parametrize(("page", "block"), every_block("sh"))

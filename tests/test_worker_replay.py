@@ -491,6 +491,17 @@ def test_rolled_back_the_previous_views_are_shown_again(tmp_path: Path) -> None:
         assert states(log)["a"] == "completed"
 
 
+def test_the_way_back_is_open_though_the_mended_code_folded_the_last_of_it(tmp_path: Path) -> None:
+    """It does, between the restart of the worker and the apply; code that folded none of it is refused."""
+    with told_wrong(tmp_path) as log:
+        add(log.database, callback("PACKAGE_ACTIVATE", "d"))
+        fold(log, "right")
+        replay(log).apply(replay(log).plan().digest, "somebody")
+        with pytest.raises(errors.ReplayRefused, match="folded by other code than this; deploy that first"):
+            replay(log, "newer").roll_back("somebody")
+        assert replay(log, "wrong").roll_back("somebody") == 1
+
+
 def test_there_is_no_way_back_without_a_replay_after_a_purge_or_with_other_code(tmp_path: Path) -> None:
     """The sentence says which; nor is there one from a rollback."""
     with told_wrong(tmp_path) as log:

@@ -58,7 +58,8 @@ class Projector:
         except errors.Superseded:  # somebody applied a replay, or took one back
             return self._switch()
         except errors.Parted:
-            return self._rebuild(views.PARTED)
+            self._rebuild(views.PARTED)
+            return 1
         for fault in faults:
             _log.error("fault", **fault._asdict())
         return taken
@@ -71,9 +72,9 @@ class Projector:
     def mend(self, error: errors.ViewsError) -> None:
         """Throw views away that cannot be read, and build them anew: they are no more than an opinion."""
         damaged = self.views
-        self._rebuild(views.DAMAGED)
-        damaged.discard()
-        _log.error("views_damaged", generation=damaged.generation, error=str(error))
+        if self._rebuild(views.DAMAGED):
+            damaged.discard()
+            _log.error("views_damaged", generation=damaged.generation, error=str(error))
 
     def _switch(self) -> int:
         old = self.views
@@ -111,14 +112,17 @@ class Projector:
         with self.views.reading() as connection:
             return None if views.made_of(connection) == views.shape() else views.RESHAPED
 
-    def _rebuild(self, origin: str) -> int:
-        """Build another generation from the first event on, then show it. The one that was shown stays as it is."""
+    def _rebuild(self, origin: str) -> bool:
+        """Build another generation from the first event on, then show it. The one that was shown stays as it is.
+
+        Not if ours is not shown any more: then it may have been purged under us, and is neither lost nor damaged.
+        """
         old = self.views
-        _log.error("views_rebuilding", origin=origin, old=old.generation)
         try:
-            self.views = rebuild(self._database, self._folder, self._fingerprint, origin)
-        except errors.ReplayRefused:  # another generation went live meanwhile
-            return self._switch()
+            self.views = rebuild(self._database, self._folder, self._fingerprint, origin, old.generation)
+        except errors.Superseded:
+            self._switch()
+            return False
         old.close()
         _log.error("views_rebuilt", origin=origin, old=old.generation, new=self.views.generation)
-        return 1
+        return True

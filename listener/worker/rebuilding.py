@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Final
 
+import structlog
 from sqlalchemy import Connection, select
 
 from listener import acts, errors, views
@@ -17,20 +18,25 @@ from listener.worker.going_live import go_live
 from listener.worker.tries import Tries
 from projections import artifacts
 
+_log = structlog.get_logger()
+
 _US: Final = "signlog"  # who decides that what cannot be read is not shown any more
 
 
-def rebuild(database: Database, folder: Path, fingerprint: str, origin: str) -> Views:
-    """A new generation of all events, shown instead of the live one; `origin` says why.
+def rebuild(database: Database, folder: Path, fingerprint: str, origin: str, shown: int) -> Views:
+    """A new generation of all events instead of `shown`, the live one; `origin` says why.
 
     There is nothing to compare it with. So what it wants and is not stored is held, unless its code is approved.
-    Raises ReplayRefused if another generation went live meanwhile.
+    Raises Superseded if another generation is live, or went live meanwhile.
     """
     with database.reading() as log:
-        shown, head = generations.live(log), reader.head(log)
-    new = _begun(database, folder, shown or 0, fingerprint)
+        if generations.live(log) != shown:
+            raise errors.Superseded(f"generation {shown} is not shown any more")
+        head = reader.head(log)
+    _log.error("views_rebuilding", origin=origin, old=shown)
+    new = _begun(database, folder, shown, fingerprint)
     if new is None:
-        new = Views(folder, max({shown or 0} | generations.numbers(folder)) + 1)
+        new = Views(folder, max({shown} | generations.numbers(folder)) + 1)
         _make(database, new, origin, fingerprint, head)
     tries = Tries(new, fingerprint)
 
@@ -42,7 +48,10 @@ def rebuild(database: Database, folder: Path, fingerprint: str, origin: str) -> 
     with database.reading() as log:
         wanted = [] if _approved(log) == fingerprint else _open(new)
     went_live = Act(acts.LIVE, generation=new.generation, previous=shown, reason=origin)
-    go_live(database, new, catch_up, wanted, went_live, _US)
+    try:
+        go_live(database, new, catch_up, wanted, went_live, _US)
+    except errors.ReplayRefused as error:
+        raise errors.Superseded(str(error)) from None
     return new
 
 
