@@ -123,7 +123,7 @@ def told(tree: ast.Module, _code: str) -> list[str]:
 
 
 EVERYWHERE = ("listener/*", "projections/*")
-OPENING = ("projector", "rebuilding", "renewal", "replay")  # rooms of the worker that open views
+OPENING = ("generations", "projector", "rebuilding", "renewal", "replay")  # rooms of the worker that open views
 RULES = [
     Rule(
         "the meaning imports nothing of the machine, and one projection never imports another",
