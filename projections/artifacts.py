@@ -45,7 +45,7 @@ _HOLDS: Final = frozenset({facts.HELD, facts.RELEASED})
 _ACTS: Final = _HOLDS | {facts.STORED, facts.FAILED, facts.ABANDONED, facts.LISTED, facts.RETRY}
 
 
-class State(msgspec.Struct, frozen=True):
+class State(msgspec.Struct, frozen=True, omit_defaults=True):
     """One artifact. `attempts` and `next_at` (microseconds, ours; None: not by the clock) stood in the outcome.
 
     `acted` is the position of our last act.
@@ -82,6 +82,8 @@ def keys(fact: Fact) -> Sequence[Key]:
     """
     if fact.what in _ACTS:
         return ((fact.source, fact.subject, fact.artifact or ""),)
+    if not fact.wants:
+        return ()
     return [(fact.source, fact.subject, name) for wanted in fact.wants for name in _names(wanted, fact.answer)]
 
 

@@ -82,7 +82,7 @@ class Expectation(msgspec.Struct, frozen=True, array_like=True, gc=False):
     expected: Expected
 
 
-class State(msgspec.Struct, frozen=True, gc=False):
+class State(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Everything known of one subject."""
 
     provider: str = ""
@@ -131,18 +131,19 @@ def initial(_key: Key) -> State:
 
 def apply(state: State, _key: Key, fact: Fact) -> State:
     """Take one fact in. Every part is a set, a maximum or a minimum, so arrival order and repetition change nothing."""
+    position, heard = fact.position, fact.recorded_at
     return State(
         fact.provider,
         course.take(state.course, fact),
         _signers(state.signers, fact),
         _documents(state.documents, fact),
-        _told(state.told, fact),
-        fact.position if not 0 < state.first_position < fact.position else state.first_position,
-        fact.position if fact.position > state.last_position else state.last_position,
+        state.told if fact.message is None else _told(state.told, fact),
+        position if not 0 < state.first_position < position else state.first_position,
+        position if position > state.last_position else state.last_position,
         _latest(state.occurred_at, fact.clock),
-        fact.recorded_at if fact.recorded_at > state.recorded_at else state.recorded_at,
-        _way(state.way, fact),
-        _expectation(state.expectation, fact),
+        heard if heard > state.recorded_at else state.recorded_at,
+        state.way if fact.kind is None else _way(state.way, fact.observed, fact.kind),
+        state.expectation if fact.expected is None else _expectation(state.expectation, fact.position, fact.expected),
     )
 
 
@@ -152,17 +153,13 @@ def _latest(one: int | None, other: int | None) -> int | None:
     return one if one > other else other
 
 
-def _way(way: Way | None, fact: Fact) -> Way | None:
-    if fact.kind is None:
-        return way
-    told = Way(not fact.observed, fact.kind)
+def _way(way: Way | None, observed: bool, kind: str) -> Way:
+    told = Way(not observed, kind)
     return told if way is None else max(way, told)
 
 
-def _expectation(known: Expectation | None, fact: Fact) -> Expectation | None:
-    if fact.expected is None or (known is not None and known.position >= fact.position):
-        return known
-    return Expectation(fact.position, fact.expected)
+def _expectation(known: Expectation | None, position: int, expected: Expected) -> Expectation:
+    return known if known is not None and known.position >= position else Expectation(position, expected)
 
 
 def row(key: Key, state: State) -> tuple[Any, ...]:

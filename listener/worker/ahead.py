@@ -5,6 +5,7 @@ far ahead: the pipe is short, and whoever folds is slower.
 """
 
 import contextlib
+import gc
 import struct
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from projections.facts import Fact
 
 EVENTS: Final = 2_000  # of a piece
 WORTH_A_PROCESS: Final = 20_000  # events: fewer are read before another process has begun
+_OBJECTS: Final = 200_000  # that may be made before cycles are looked for
 _LENGTH: Final = struct.Struct("<I")
 
 
@@ -43,6 +45,17 @@ class Piece(msgspec.Struct, array_like=True, gc=False):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Piece).decode
+
+
+@contextlib.contextmanager
+def seldom_collecting() -> Iterator[None]:
+    """A block that makes much and leaves no cycles: to look for some again and again is not free."""
+    before = gc.get_threshold()
+    gc.set_threshold(_OBJECTS)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def pieces(database: Database, until: int) -> Iterator[Piece]:
@@ -101,7 +114,7 @@ def _read(log: Connection, after: int, until: int, interpreter: Interpreter) -> 
 
 def _main(log: Path, until: int) -> None:
     """Until all was sent, or nobody listens any more."""
-    with contextlib.suppress(BrokenPipeError), open(1, "wb", closefd=False) as pipe:
+    with contextlib.suppress(BrokenPipeError), seldom_collecting(), open(1, "wb", closefd=False) as pipe:
         for piece in _here(read_only(log), until):
             body = _encode(piece)
             pipe.write(_LENGTH.pack(len(body)) + body)

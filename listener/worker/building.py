@@ -34,7 +34,7 @@ def build(
     """
     with database.reading() as log:
         log_id = reader.log_id(log)
-    with generation.building(log_id, origin) as connection:
+    with ahead.seldom_collecting(), generation.building(log_id, origin) as connection:
         fold, last = Fold(), 0
         for piece in ahead.pieces(database, until):
             fold.faults += piece.faults
