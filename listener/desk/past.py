@@ -56,6 +56,11 @@ class Past:
         kept = [downloads.shown(name, artifact) for name, artifact in named]
         return None if state is None else status.shown(source, subject, state, kept, self._expecting)
 
+    def history(self, source: str, subject: str) -> list[tuple[int, timeline.State]]:
+        """What was told of a subject, with positions, in the order of the log."""
+        facts = sorted(self._anew.fold.states[_TIMELINE].items())
+        return [(int(key[0]), said) for key, said in facts if key[1:3] == (source, subject)]
+
     def told(self, source: str, subject: str, position: int) -> tuple[str, str] | None:
         """Name and text of what the event there says of a subject."""
         for (at, *of, _artifact), said in self._anew.fold.states[_TIMELINE].items():

@@ -76,15 +76,21 @@ def several(at: Reading, wanted: Filter, limit: int | None = None, before: int |
 
 
 def history(at: Reading, source: str, subject: str) -> list[Line]:
-    """A subject's facts in the order of the log; `same_as` is the position of the first that said the same.
+    """A subject's facts in the order of the log, as the views have them."""
+    query = select(_timeline).where(_timeline.c.source == source, _timeline.c.subject == subject)
+    rows = at.views.execute(query.order_by(_timeline.c.position, _timeline.c.artifact))
+    return told(at, [(row.position, timeline.load(row)) for row in rows], one(at, source, subject))
+
+
+def told(at: Reading, states: Sequence[tuple[int, timeline.State]], found: Line | None) -> list[Line]:
+    """Facts of a subject with their positions, in words; `same_as` is the position of the first that said the same.
 
     Callbacks name signers and documents by their ids; as far as the provider's API told us, names stand in the text.
     """
-    query = select(_timeline).where(_timeline.c.source == source, _timeline.c.subject == subject)
-    rows = at.views.execute(query.order_by(_timeline.c.position, _timeline.c.artifact)).all()
-    kinds, names = _kinds(at, [row.position for row in rows]), _names(at, source, subject)
-    firsts: dict[timeline.State, int] = {}
-    return [_told(row.position, timeline.load(row), kinds, names, firsts) for row in rows]
+    known = [*found["signers"], *found["documents"]] if found else []
+    names = {each["id"]: each["name"] for each in known if each["name"]}
+    kinds, firsts = _kinds(at, [position for position, _ in states]), dict[timeline.State, int]()
+    return [_told(position, state, kinds, names, firsts) for position, state in states]
 
 
 def _told(
@@ -116,12 +122,6 @@ def _kinds(at: Reading, positions: Sequence[int]) -> dict[int, str]:
         rows = at.log.execute(select(events.position, events.kind).where(events.position.in_(page)))
         found.update({row.position: row.kind for row in rows})
     return found
-
-
-def _names(at: Reading, source: str, subject: str) -> dict[str, str]:
-    found = one(at, source, subject)
-    known = [*found["signers"], *found["documents"]] if found else []
-    return {each["id"]: each["name"] for each in known if each["name"]}
 
 
 def _paged(keys: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -1,0 +1,265 @@
+"""Evidence as it is made: what is in it, what it says of itself, and when there is none."""
+
+import json
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection
+
+from listener import acts, errors
+from listener.acts import Act
+from listener.evidence.verify import Check, Zip
+from listener.log import heads, note, reader
+from listener.log.event import IMPORT
+from tests.dossier import PDF, Dossier
+from tests.site import ID, callback
+
+EVIDENCE = {"file", "events", "documents", "missing", "not_covered"}
+REASON = ("--reason", "asked for")
+
+
+@pytest.fixture
+def dossier(tmp_path: Path) -> Dossier:
+    """A package that has lived a whole life."""
+    return Dossier(tmp_path).lived()
+
+
+def check(dossier: Dossier) -> Check:
+    """What the verifier finds."""
+    return Check(Zip(str(dossier.zip)))
+
+
+def unguarded(log: Connection, statement: str) -> None:
+    """Change the log past its guards."""
+    for (name,) in log.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger'").all():
+        log.exec_driver_sql(f"DROP TRIGGER {name}")
+    log.exec_driver_sql(statement)
+
+
+# What is in it
+
+
+def test_everything_as_it_was_stored(dossier: Dossier) -> None:
+    """Bodies and headers byte for byte, documents, the head and the key; nothing of another package."""
+    made, files = dossier.make(), dossier.files()
+    with dossier.opened() as database:
+        events, head = list(reader.every(database)), None
+        with database.reading() as log:
+            head = heads.newest(log)
+    ours = [one for one in events if b'"another"' not in (one.body or b"")]
+    assert (made.events, made.documents, made.missing, made.uncovered) == (len(ours), 2, [], [])
+    for one in ours:
+        stem = f"events/{one.position:09}-{one.kind}"
+        assert (files[f"{stem}-body.txt"], files[f"{stem}-headers.txt"].decode()) == (one.body, one.headers)
+    assert sum(name.startswith("events/") for name in files) == 3 * len(ours)
+    assert files["documents/1-evidence.pdf"] == files["documents/2-documents.zip"] == PDF
+    assert head is not None
+    assert files["head.txt"].decode() == head.note
+    assert b"another" not in b"".join(body for name, body in files.items() if name.startswith("events/"))
+
+
+def test_what_it_says_of_itself(dossier: Dossier) -> None:
+    """The state, the timeline, the code, and which file is which."""
+    dossier.make()
+    facts = json.loads(dossier.files()["evidence.json"])
+    assert (facts["source"], facts["id"], facts["status"]["stage"]) == ("onespan", ID, "completed")
+    assert facts["status"] == {**dossier.run("status", "onespan", ID, "--json").json}
+    assert facts["timeline"] == dossier.run("timeline", "onespan", ID, "--json").lines
+    assert facts["as_of"]["code_now"] == {"version": "0.1.0", "fingerprint": facts["as_of"]["code_then"]["fingerprint"]}
+    assert [one["file"] for one in facts["documents"]] == ["documents/1-evidence.pdf", "documents/2-documents.zip"]
+    bearing = [one["file"] for one in facts["events"] if not one["speaks_of_it"]]
+    assert bearing == ["events/000000001-decision.json", "events/000000008-decision.json"]
+
+
+def test_the_same_log_makes_the_same_zip(dossier: Dossier) -> None:
+    """Byte for byte, as long as nothing came that belongs to it; no time of the day is in it."""
+    dossier.make()
+    dossier.append(callback("PACKAGE_CREATE", "a third"))
+    dossier.fold()
+    dossier.make(name="again.zip")
+    first, again = dossier.files(), zipfile.ZipFile(dossier.folder / "again.zip")
+    with again:
+        assert {name for name in first if again.read(name) != first[name]} <= {
+            "evidence.json",
+            "index.html",
+            "SHA256SUMS",
+        }
+    dossier.make(name="third.zip")
+    assert (dossier.folder / "third.zip").read_bytes() == (dossier.folder / "again.zip").read_bytes()
+
+
+def test_the_list_of_hashes_is_one_for_coreutils(dossier: Dossier, tmp_path: Path) -> None:
+    """Who has no Python has sha256sum."""
+    dossier.make()
+    with zipfile.ZipFile(dossier.zip) as packed:
+        packed.extractall(tmp_path / "here")
+    done = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=tmp_path / "here", capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.count(b": OK\n") == len(dossier.files()) - 1
+
+
+def test_who_vouched_for_an_import_is_in_it(tmp_path: Path) -> None:
+    """The decision in front of it; not that of another one."""
+    dossier = Dossier(tmp_path)
+    accepted = [
+        acts.decision(Act(acts.ACCEPTED, reason=why), "me", acts.QUARANTINE_PATH) for why in ("other", "it is ours")
+    ]
+    dossier.filled(
+        accepted[0], callback("PACKAGE_CREATE", "other"), accepted[1], callback("PACKAGE_CREATE")._replace(kind=IMPORT)
+    )
+    dossier.make()
+    bodies = [body for name, body in dossier.files().items() if name.endswith("-decision-body.txt")]
+    assert sum(b"it is ours" in body for body in bodies) == 1
+    assert not any(b"other" in body for body in bodies)
+
+
+# Heads
+
+
+def test_a_head_that_covers_it_is_enough(dossier: Dossier) -> None:
+    """No other is signed."""
+    assert dossier.run("checkpoint").code == 0
+    dossier.append(callback("PACKAGE_CREATE", "a third"))
+    dossier.make()
+    assert note.read(dossier.files()["head.txt"].decode()).head.size == 8
+
+
+def test_a_fresh_head_where_none_covers_it(dossier: Dossier) -> None:
+    """The newest event is under it."""
+    dossier.run("checkpoint")
+    dossier.append(callback("PACKAGE_TRASH"))
+    dossier.fold()
+    assert dossier.make().uncovered == []
+    assert note.read(dossier.files()["head.txt"].decode()).head.size == 9
+    assert check(dossier).unproved == []
+
+
+def test_what_is_not_covered_is_told(dossier: Dossier) -> None:
+    """While nobody can sign: in the answer, on the page, and by the verifier. What the old head covers is proved."""
+    dossier.run("checkpoint")
+    dossier.append(callback("PACKAGE_TRASH"))
+    dossier.fold()
+    (dossier.data / "checkpoint.key").unlink()
+    made, found = dossier.make(), check(dossier)
+    assert (made.uncovered, found.problems, found.unproved) == ([9], {}, ["events/000000009-callback.json"])
+    assert "checkpoint.key is gone" in (made.why or "")
+    assert "No signed head covers events 9 yet: the key in" in dossier.page()
+
+
+def test_nothing_was_ever_signed(dossier: Dossier) -> None:
+    """There is no head in it, and it says so."""
+    (dossier.data / "checkpoint.key").write_text("no key")
+    assert dossier.make().uncovered == [1, 2, 4, 5, 6, 7]
+    assert not {"head.txt", "key.txt"} & dossier.files().keys()
+    assert "No signed head covers anything of this: checkpoint_key:" in dossier.page()
+    assert (check(dossier).problems, len(check(dossier).unproved)) == ({}, 6)
+
+
+def test_a_head_that_is_none_of_this_log_proves_nothing(dossier: Dossier) -> None:
+    """Signing has stopped; so it is not used, either."""
+    dossier.run("checkpoint")
+    with dossier.opened() as database, database.writing() as log:
+        known = heads.newest(log)
+        assert known is not None
+        unguarded(log, "DELETE FROM heads")
+        heads.add(log, None, known.size, known.note.replace("\n8\n", "\n7\n"))
+    made = dossier.make()
+    assert (made.uncovered, "signature" in (made.why or "")) == ([1, 2, 4, 5, 6, 7], True)
+
+
+# Documents
+
+
+def test_a_document_that_is_not_there(dossier: Dossier) -> None:
+    """Gone, or another one, or a link: it is not put in, and the page says why. Exit 1."""
+    (dossier.data / "documents/onespan/evidence.pdf").unlink()
+    dossier.put("documents.zip", b"another")
+    done = dossier.run("evidence", "onespan", ID, "--output", "evidence.zip", "--json")
+    told = {"file": "evidence.zip", "events": 7, "documents": 0, "not_covered": []}
+    paths = ["onespan/evidence.pdf", "onespan/documents.zip"]
+    assert (done.code, done.json) == (1, {**told, "missing": paths})
+    assert "The document onespan/evidence.pdf is not in it: it is not there any more." in done.err
+    assert "Not in here: what lies there now is another one, of 7 bytes" in dossier.page()
+    assert check(dossier).problems == {}
+
+
+# Erased
+
+
+def test_an_erased_package(dossier: Dossier) -> None:
+    """Its events are blank, the decision is there, everything is proved; nothing of the text is in it."""
+    dossier.put("other.pdf")
+    assert dossier.run("erase", "onespan", ID, *REASON).code == 0
+    made, files = dossier.make(), dossier.files()
+    assert (made.events, made.documents, made.uncovered, check(dossier).problems) == (8, 0, [], {})
+    assert not any(b"PACKAGE_COMPLETE" in body for body in files.values())
+    assert "events/000000002-callback.json" in files
+    assert "events/000000002-callback-body.txt" not in files
+    page = dossier.page()
+    assert "<b>Erased. </b>" in page
+    assert "5 events of it were erased: their content is gone, their places and seals are not." in page
+
+
+def test_one_erased_event(dossier: Dossier) -> None:
+    """Of a package that goes on: the decision that names it is there, and the rest is as it was."""
+    dossier.run("erase", "--position", "7", *REASON)
+    made = dossier.make()
+    assert (made.documents, check(dossier).problems) == (1, {})
+
+
+def test_a_hold_is_told(dossier: Dossier) -> None:
+    """With its reason."""
+    dossier.run("hold", "onespan", ID, "--reason", "case <17>")
+    dossier.fold()
+    dossier.make()
+    assert "case &lt;17&gt;" in dossier.page()
+
+
+# When there is none
+
+
+def test_a_log_that_was_changed_gives_none(dossier: Dossier) -> None:
+    """It would prove nothing: no file is left, and no part of one."""
+    with dossier.opened() as database, database.writing() as log:
+        unguarded(log, "UPDATE events SET client = '203.0.113.1' WHERE position = 2")
+    with pytest.raises(errors.CopyRefused, match=r"000000002-callback\.json was changed"):
+        dossier.make()
+    assert [path.name for path in dossier.folder.iterdir() if "evidence" in path.name] == []
+
+
+def test_nothing_is_written_over(dossier: Dossier) -> None:
+    """Exit 1; what was there still is."""
+    dossier.zip.write_text("precious")
+    done = dossier.run("evidence", "onespan", ID, "--output", "evidence.zip")
+    assert (done.code, done.err) == (1, "signlog: evidence.zip is there already; name another file, or move it away\n")
+    assert dossier.zip.read_text() == "precious"
+
+
+def test_what_cannot_be_made(dossier: Dossier) -> None:
+    """Of something unknown, into no folder, without a file."""
+    done = dossier.run("evidence", "onespan", "nobody", "--output", "x.zip")
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("signlog: nothing is known of nobody in onespan")
+    done = dossier.run("evidence", "onespan", ID, "--output", "nowhere/x.zip")
+    assert (done.code, done.err) == (1, "signlog: nowhere is no folder\n")
+    assert dossier.run("evidence", "onespan", ID).code == 2
+    assert not (dossier.folder / "x.zip").exists()
+
+
+def test_the_reserve_of_the_disk(tmp_path: Path) -> None:
+    """It is kept."""
+    dossier = Dossier(tmp_path).lived()
+    dossier.configure('disk_reserve = 1000000000000000\n[sources.onespan]\ncallback_keys = ["k"]')
+    with pytest.raises(errors.DiskReserve):
+        dossier.make()
+
+
+def test_for_people_and_scripts(dossier: Dossier) -> None:
+    """One line; nobody else may read the file."""
+    told = dossier.run("evidence", "onespan", ID, "--output", "told.zip", "--json")
+    assert (told.code, told.json.keys()) == (0, EVIDENCE)
+    done = dossier.run("evidence", "onespan", ID, "--output", "evidence.zip")
+    assert (done.code, done.out) == (0, "Written: evidence.zip, 7 events, 2 documents\n")
+    assert dossier.zip.stat().st_mode & 0o777 == 0o600
