@@ -129,10 +129,12 @@ def filed(connection: Connection, kind: str, below: str, until: int | None = Non
     return sorted((position, path) for position, path in connection.execute(query))
 
 
-def is_filed(connection: Connection, kind: str, below: str, until: int) -> bool:
-    """Whether any act of a kind, up to a position, is filed below a path."""
-    query = select(_events.c.position).where(_ACTS, _events.c.kind == kind, *_below(below))
-    return connection.scalar(query.where(_events.c.position <= until).limit(1)) is not None
+def first_filed(connection: Connection, kind: str, below: str, until: int) -> int | None:
+    """The position of the first act of a kind, up to a position, that is filed below a path and was not erased."""
+    erased = select(schema.erasures.c.position)
+    query = select(func.min(_events.c.position)).where(_ACTS, _events.c.kind == kind, *_below(below))
+    found: int | None = connection.scalar(query.where(_events.c.position <= until, _events.c.position.not_in(erased)))
+    return found
 
 
 def _below(path: str) -> tuple[ColumnElement[bool], ...]:
