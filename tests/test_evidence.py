@@ -1,6 +1,7 @@
 """Evidence as it is made: what is in it, what it says of itself, and when there is none."""
 
 import json
+import re
 import subprocess
 import zipfile
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 
-from listener import acts, errors
+from listener import acts, decisions, errors
 from listener.acts import Act
 from listener.evidence.verify import Check, Zip
 from listener.log import heads, note, reader
@@ -167,6 +168,63 @@ def test_a_head_that_is_none_of_this_log_proves_nothing(dossier: Dossier) -> Non
         heads.add(log, None, known.size, known.note.replace("\n8\n", "\n7\n"))
     made = dossier.make()
     assert (made.uncovered, "signature" in (made.why or "")) == ([1, 2, 4, 5, 6, 7], True)
+
+
+def test_under_a_head_that_was_kept_elsewhere(dossier: Dossier) -> None:
+    """It is in the evidence as it was kept; what came later is not covered. Of another log, there is no evidence."""
+    kept = dossier.folder / "kept.txt"
+    kept.write_text(dossier.run("checkpoint").out)
+    dossier.append(callback("PACKAGE_TRASH"))
+    dossier.fold()
+    dossier.run("checkpoint")
+    asked = ("evidence", "onespan", ID, "--output", "evidence.zip", "--checkpoint")
+    done = dossier.run(*asked, "kept.txt", "--json")
+    assert (done.code, done.json["not_covered"]) == (0, [9])
+    assert dossier.files()["head.txt"].decode() == kept.read_text()
+    assert (check(dossier).problems, check(dossier).unproved) == ({}, ["events/000000009-callback.json"])
+    dossier.zip.unlink()
+    kept.write_text(kept.read_text().replace("signlog/", "signlog/0"))
+    assert dossier.run(*asked, "kept.txt").err.startswith("signlog: the head that was kept is none of this log")
+    assert dossier.run(*asked, "nothing.txt").err == "signlog: there is no signed head in nothing.txt\n"
+    assert not dossier.zip.exists()
+
+
+def test_a_head_of_two_keys(dossier: Dossier) -> None:
+    """The newer one is in the evidence, and the decision that names it."""
+    dossier.run("checkpoint")
+    assert dossier.run("checkpoint", "--rotate", "--reason", "a new year").code == 0
+    dossier.make()
+    files = dossier.files()
+    assert files["head.txt"].count("— ".encode()) == 2
+    assert b"a new year" in files["events/000000009-decision-body.txt"]
+    assert dossier.run("checkpoint", "--key").out == files["key.txt"].decode()
+
+
+def test_a_restored_log(dossier: Dossier) -> None:
+    """Events of both epochs are proved under one head, and the decision that began the later one is there."""
+    dossier.run("checkpoint")
+    assert dossier.run("restore", "--accept", "--reason", "a try").code == 0
+    dossier.append(callback("PACKAGE_TRASH"))
+    dossier.fold()
+    assert dossier.make().uncovered == []
+    files = dossier.files()
+    epochs = {json.loads(body)["log"] for name, body in files.items() if re.fullmatch(r"events/\d+-[a-z]+\.json", name)}
+    assert len(epochs) == 2
+    assert any(b'"action":"restored"' in body for body in files.values())
+    assert check(dossier).problems == {}
+
+
+def test_who_left_a_fault_out_is_in_it(tmp_path: Path) -> None:
+    """The decision that names one of its events; not that of another."""
+    dossier = Dossier(tmp_path)
+    dossier.filled(callback("PACKAGE_CREATE"), callback("PACKAGE_CREATE", "other"))
+    with dossier.opened() as database:
+        decisions.skip(database, [2], "me", "it is ours")
+        decisions.skip(database, [3], "me", "it is theirs")
+    dossier.fold()
+    dossier.make()
+    bodies = [body for name, body in dossier.files().items() if name.endswith("-decision-body.txt")]
+    assert [sum(said in body for body in bodies) for said in (b"it is ours", b"it is theirs")] == [1, 0]
 
 
 # Documents

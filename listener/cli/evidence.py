@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from listener import errors
 from listener.cli import options, output
 from listener.cli.options import Config, Json
 
@@ -16,6 +17,10 @@ def evidence(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="The source.")],
     id: Annotated[str, typer.Argument(metavar="ID", help="The package or transaction.")],
     file: Annotated[Path, typer.Option("--output", metavar="FILE", help="The zip; it must not be there yet.")],
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option("--checkpoint", metavar="FILE", help="Prove it under this signed head, which was kept elsewhere."),
+    ] = None,
     json: Json = False,
     config: Config = None,
 ) -> None:
@@ -34,7 +39,7 @@ def evidence(
         logs.configure()
         with bootstrap.signer(found, database) as signer:
             making = Evidence(database, found.folder, found.documents_folder, found.disk_reserve, signer)
-            made = making.make(source, id, file)
+            made = making.make(source, id, file, _kept(checkpoint))
         if json:
             output.json_value(_shape(made))
         else:
@@ -42,6 +47,16 @@ def evidence(
         _warn(made)
     if made.missing:
         raise typer.Exit(options.NO)
+
+
+def _kept(checkpoint: Path | None) -> str | None:
+    """The head in a file."""
+    from listener.signing import witness
+
+    found = witness.kept(checkpoint)
+    if checkpoint is not None and found is None:
+        raise errors.NotFoundError(f"there is no signed head in {checkpoint}")
+    return found
 
 
 def _shape(made: "Made") -> dict[str, Any]:

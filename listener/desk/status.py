@@ -1,18 +1,19 @@
 """Where subjects stand, from the live views."""
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final, NamedTuple
+from urllib.parse import quote
 
 import msgspec
 from sqlalchemy import select
 
-from listener import times
+from listener import acts, times, views
 from listener.concerning import Subject
 from listener.desk import downloads
 from listener.desk.pages import Line, Moved, Page, every
 from listener.desk.reading import Reading
-from listener.log import schema
+from listener.log import event, reader, schema
 from listener.log.append import now
 from projections import facts, packages, timeline
 from projections.facts import Expected
@@ -42,7 +43,7 @@ def one(at: Reading, source: str, subject: str) -> Line | None:
         select(_packages).where(_packages.c.source == source, _packages.c.id == subject)
     ).one_or_none()
     kept = downloads.of(at, [(source, subject)]).get((source, subject), ())
-    return None if row is None else shown(source, subject, packages.load(row), kept, _expecting(at))
+    return None if row is None else shown(source, subject, packages.load(row), kept, _expecting(at, [source]))
 
 
 def page(at: Reading, wanted: Filter, count: int, before: int | None = None) -> Page:
@@ -50,7 +51,10 @@ def page(at: Reading, wanted: Filter, count: int, before: int | None = None) -> 
     indexed = ((_packages.c.stage, wanted.stage), (_packages.c.reference, wanted.reference))
     conditions = tuple(column == value for column, value in indexed if value is not None)
     rows, more = Moved(_packages, conditions, wanted.source).page(at.views, before, count)
-    kept, expecting = downloads.of(at, [(row.source, row.id) for row in rows]), _expecting(at)
+    kept, expecting = (
+        downloads.of(at, [(row.source, row.id) for row in rows]),
+        _expecting(at, {row.source for row in rows}),
+    )
     lines = [
         shown(row.source, row.id, packages.load(row), kept.get((row.source, row.id), ()), expecting) for row in rows
     ]
@@ -64,9 +68,17 @@ def overdue(at: Reading) -> list[Subject]:
     return [(row.source, row.id) for row in at.views.execute(query)]
 
 
-def _expecting(at: Reading) -> Container[str]:
-    """Sources of which somebody said what to expect: of these, everything else is unexpected."""
-    return set(at.views.scalars(select(_packages.c.source).where(_packages.c.expected.is_not(None)).distinct()))
+def _expecting(at: Reading, sources: Iterable[str]) -> set[str]:
+    """Those of which somebody said what to expect: of these, everything else is unexpected.
+
+    The log is asked, as far as the views know it: its index answers at once, however many subjects there are.
+    """
+    until = views.checkpoint(at.views).position
+    return {
+        source
+        for source in sources
+        if reader.is_filed(at.log, event.DECISION, acts.EXPECTED_PATH + quote(source, safe=""), until)
+    }
 
 
 def several(at: Reading, wanted: Filter, limit: int | None = None, before: int | None = None) -> list[Line]:

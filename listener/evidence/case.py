@@ -1,5 +1,6 @@
 """A subject as evidence tells of it: where it stands, what happened, and which events say so."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
@@ -14,12 +15,13 @@ from listener.holds import Hold
 from listener.log import event, reader, schema
 from listener.log.event import DECISION, Event
 from listener.signing import decided
-from projections import facts
 
 _DECLARATIONS: Final = 20  # to look through for the one that an answer goes by; each holds the code
 _AT_ONCE: Final = 500
 _VOUCHING: Final = (acts.QUARANTINE_PATH, acts.IMPORT_PATH)
+_events: Final = schema.events.c
 _erasures: Final = schema.erasures.c
+_IMPORTED: Final = _events.kind == event.IMPORT
 
 
 class Case(NamedTuple):
@@ -73,13 +75,15 @@ def _about(at: Reading, source: str, subject: str, until: int) -> list[int]:
 def _bearing(log: Connection, about: Sequence[int]) -> Iterator[int]:
     """Positions of decisions without which the events cannot be judged."""
     yield from _declarations(log, about)
-    yield from _erasing(log, about)
-    for found in _by_position(log, about):
-        if found.kind == event.IMPORT:
-            yield from _vouching(log, found.position)
+    for start in range(0, len(about), _AT_ONCE):
+        page = about[start : start + _AT_ONCE]
+        yield from log.scalars(select(_erasures.decided).where(_erasures.position.in_(page)).distinct())
+        for imported in log.scalars(select(_events.position).where(_IMPORTED, _events.position.in_(page))):
+            yield from _vouching(log, imported)
     for decision in reader.acts(log, DECISION, acts.FAULTS_PATH, after=about[0]):
-        if {*acts.read(decision).positions} & {*about}:
-            yield decision.position
+        with contextlib.suppress(errors.Fault):
+            if {*acts.read(decision).positions} & {*about}:
+                yield decision.position
     yield from (one.position for one in reader.acts(log, DECISION, decided.RESTORED_PATH))
 
 
@@ -96,25 +100,9 @@ def _declarations(log: Connection, about: Sequence[int]) -> Iterator[int]:
             return
 
 
-def _erasing(log: Connection, about: Sequence[int]) -> Iterator[int]:
-    for start in range(0, len(about), _AT_ONCE):
-        page = about[start : start + _AT_ONCE]
-        yield from log.scalars(select(_erasures.decided).where(_erasures.position.in_(page)).distinct())
-
-
-def _by_position(log: Connection, positions: Sequence[int]) -> Iterator[event.Content]:
-    for start in range(0, len(positions), _AT_ONCE):
-        yield from reader.contents_at(log, positions[start : start + _AT_ONCE])
-
-
 def _vouching(log: Connection, position: int) -> list[int]:
     """The decision in front of an import says who vouched for it, and why."""
     found: list[Event] = []
     for filed in _VOUCHING:
         found += reader.acts(log, DECISION, filed, until=position, last=1)
     return sorted(decision.position for decision in found)[-1:]
-
-
-def is_erased(found: Case) -> bool:
-    """Whether it was erased, so that only the decision tells of it."""
-    return any(fact["what"] == facts.ERASED for fact in found.history)

@@ -55,21 +55,36 @@ def covered(database: Database, signer: Signer, position: int) -> Covered:
     return Covered(found, None if found is not None and found.size >= position else why)
 
 
+def kept(database: Database, tree: Tree, text: str) -> Covered:
+    """A head that somebody kept elsewhere, whatever it covers. Raises CopyRefused for one that is none of this log."""
+    tree.catch_up(database)
+    found = _cover(database, tree, text)
+    if found is None:
+        raise errors.CopyRefused("the head that was kept is none of this log; 'signlog verify --checkpoint' says why")
+    return Covered(found, "they came after the head that was asked for")
+
+
 def _newest(database: Database, tree: Tree) -> Cover | None:
-    with database.reading() as log, tree.reading() as stored:
-        head, named = heads.newest(log), decided.named(log)
-        if head is None:
+    with database.reading() as log:
+        head = heads.newest(log)
+    return None if head is None else _cover(database, tree, head.note)
+
+
+def _cover(database: Database, tree: Tree, text: str) -> Cover | None:
+    """What a head covers, None if it is none, or none of this log."""
+    with database.reading() as log:
+        named = decided.named(log)
+    try:
+        written = note.read(text)
+        signers = written.signers([known.key for known in named])
+    except errors.NotANote:
+        return None
+    origin, size, root = written.head
+    known = [one for one in named if one.key in signers and one.key.name == origin]
+    with tree.reading() as stored:
+        if not known or not 0 < size <= stored.size or stored.root(size) != root:
             return None
-        try:
-            written = note.read(head.note)
-            signers = written.signers([known.key for known in named])
-        except errors.NotANote:
-            return None
-        size, root = written.head.size, written.head.root
-        if not 0 < size <= stored.size or stored.root(size) != root:
-            return None
-    known = [one for one in named if one.key in signers and one.key.name == written.head.origin]
-    return Cover(head.note, size, root, known[-1].key, known[-1].position) if known else None
+    return Cover(text, size, root, known[-1].key, known[-1].position)
 
 
 @contextmanager

@@ -55,15 +55,18 @@ class Evidence:
         self._disk_reserve = disk_reserve
         self._signer = signer
 
-    def make(self, source: str, subject: str, file: Path) -> Made:
-        """Put it into a file that is not there yet. Raises NotFoundError, CopyRefused or DiskReserve: then none is."""
+    def make(self, source: str, subject: str, file: Path, head: str | None = None) -> Made:
+        """Put it into a file that is not there yet; `head` is one that was kept elsewhere, under which to prove it.
+
+        Raises NotFoundError, CopyRefused or DiskReserve: then there is no file.
+        """
         if not file.parent.is_dir():
             raise errors.CopyRefused(f"{file.parent} is no folder")
         backup.refuse_occupied(file)
         self._assert_room(file.parent, 0)
         with reading(self._database, self._folder) as at:
             found = case.case(at, source, subject)
-        covered = covering.covered(self._database, self._signer, found.positions[-1])
+        covered = self._covered(found.positions[-1], head)
         found = found.with_key(covered.by.named_at if covered.by else None)
         with tempfile.TemporaryDirectory(dir=file.parent, prefix=".evidence-") as folder:
             draft = Path(folder, "evidence.zip")
@@ -72,6 +75,11 @@ class Evidence:
             _assert_right(draft, file)
             backup.appear(draft, file)
         return made
+
+    def _covered(self, position: int, head: str | None) -> Covered:
+        if head is not None:
+            return covering.kept(self._database, self._signer.tree, head)
+        return covering.covered(self._database, self._signer, position)
 
     def _assert_room(self, folder: Path, size: int) -> None:
         ours = {path.stat().st_dev for path in (self._database.path, self._documents) if path.exists()}
