@@ -15,7 +15,7 @@ from listener.evidence.verify import Check, Zip
 from listener.log import heads, note, reader
 from listener.log.event import IMPORT
 from tests.dossier import PDF, Dossier
-from tests.site import ID, callback
+from tests.site import DASHED, ID, callback
 
 EVIDENCE = {"file", "events", "documents", "missing", "not_covered"}
 REASON = ("--reason", "asked for")
@@ -293,6 +293,13 @@ def test_nothing_is_written_over(dossier: Dossier) -> None:
     done = dossier.run("evidence", "onespan", ID, "--output", "evidence.zip")
     assert (done.code, done.err) == (1, "signlog: evidence.zip is there already; name another file, or move it away\n")
     assert dossier.zip.read_text() == "precious"
+
+
+def test_an_id_that_begins_with_a_dash(dossier: Dossier) -> None:
+    """It is no option."""
+    dossier.filled(callback("PACKAGE_CREATE", DASHED))
+    assert dossier.run("evidence", "onespan", DASHED, "--output", "evidence.zip").code == 0
+    assert dossier.run("evidence", "--outputs", DASHED, "--output", "x.zip").code == 2
 
 
 def test_what_cannot_be_made(dossier: Dossier) -> None:

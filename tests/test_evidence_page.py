@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from listener.evidence import papers
+from listener.evidence import papers, verdicts
 from listener.evidence.markup import Markup, joined, tag, text
 from listener.evidence.verify import Check, Zip
 from listener.log import reader

@@ -212,6 +212,19 @@ def test_an_event_with_fresh_hashes(files: dict[str, bytes]) -> None:
     assert found == {f"{CREATED}.json": "is no event of the log that the signed head is about"}
 
 
+def test_a_salt_of_another_length(files: dict[str, bytes]) -> None:
+    """With fresh hashes, too, and under no head: bytes could move between it and what follows."""
+    headers, body = files[f"{CREATED}-headers.txt"], files[f"{CREATED}-body.txt"]
+
+    def shortened(known: dict[str, Any]) -> None:
+        known["salt"] = known["salt"][:-2]
+        resealed(known, headers, body)
+
+    bare = {name: content for name, content in files.items() if name not in ("head.txt", "key.txt")}
+    said = f"is not what was logged, or {CREATED}-headers.txt is not"
+    assert problems(rewritten(bare, f"{CREATED}.json", shortened)) == {f"{CREATED}-body.txt": said}
+
+
 def test_a_proof_that_is_none(files: dict[str, bytes]) -> None:
     """Cut, empty, gone, of another event, or no hash at all."""
     name, other = f"{CREATED}.json", json.loads(files[f"{COMPLETED}.json"])["proof"]

@@ -14,6 +14,7 @@ _FOUND: Final = {
     "unchecked": "The signatures were not checked.",
     "valid": "The signatures are valid.",
 }
+_DUE: Final = {True: "There should be one.", False: "None was due."}
 _HEADS: Final = ("signed by", "at", "as it was signed", "covers the whole file", "signer trusted")
 
 
@@ -22,7 +23,8 @@ def shown(verdict: dict[str, Any] | None) -> Markup:
     if verdict is None:
         return tag("p", tag("b", "Signatures: "), "no verdict on them was recorded when it was stored.")
     found = str(verdict.get("found"))
-    said = joined(filter(None, (_FOUND.get(found, found), verdict.get("reason"))), " ")
+    due = _DUE[verdict.get("due") is True] if found == "unsigned" else ""
+    said = joined(filter(None, (_FOUND.get(found, found), due, verdict.get("reason"))), " ")
     papers = [one for one in _list(verdict.get("papers")) if isinstance(one, dict)]
     return joined((tag("p", tag("b", "Signatures: "), said), *(each for paper in papers for each in _paper(paper))))
 

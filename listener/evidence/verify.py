@@ -71,11 +71,12 @@ class SignedHead(NamedTuple):
 
 
 class Event(NamedTuple):
-    """One event of the log that was looked at: where it stands, its kind, and its body if it was not erased."""
+    """One event of the log that was looked at; `said` is what an outcome or a decision says."""
 
     position: int
     kind: str
-    body: bytes | None
+    blank: bool
+    said: dict[str, Any]
 
 
 class Check:
@@ -90,6 +91,7 @@ class Check:
         self.key = ""
         self.head: SignedHead | None = None
         self.events: dict[str, Event] = {}
+        self.erased: set[int] = set()  # by the decisions in here
         self._look(SUMS, self._read_sums)
         if not self.problems:
             self._whole(key)
@@ -137,14 +139,15 @@ class Check:
 
     def _find_files(self) -> None:
         """Everything that is listed is there, and nothing else is."""
-        there = self.place.names()
-        for name in {FACTS, INDEX, PROGRAM, *self.sums} - {*there}:
-            self.problems[name] = "is missing"
-        for name in there:
-            if there.count(name) > 1:
+        there = set()
+        for name in self.place.names():
+            if name in there:
                 self.problems[name] = "is there more than once"
             elif name != SUMS and (name not in self.sums or not self._belongs(name)):
                 self.problems[name] = "is no part of this evidence"
+            there.add(name)
+        for name in {FACTS, INDEX, PROGRAM, *self.sums} - there:
+            self.problems[name] = "is missing"
 
     def _belongs(self, name: str) -> bool:
         """Whether a file is of a kind that is looked at."""
@@ -235,7 +238,10 @@ class Check:
         elif not {KEY, HEAD} & self.problems.keys():
             self.unproved.append(name)
         if salt is None or body is not None:
-            self.events[name] = Event(int(number), kind, body)
+            said = said_by(body) if body is not None and kind in ("outcome", "decision") else {}
+            self.events[name] = Event(int(number), kind, salt is None, said)
+            if said.get("action") == "erased":
+                self.erased.update(said.get("positions", ()))
 
     def _body(self, stem: str, wanted: str, salt: str | None) -> bytes | None:
         """The body, None if it was erased or is not what was logged: the hash in `content` tells."""
@@ -259,21 +265,16 @@ class Check:
     def _check_blank(self, name: str) -> None:
         """Whether a decision in here names an event that was erased."""
         event = self.events[name]
-        if event.body is None and event.position not in self._erased() and not self._is_in_doubt("-decision"):
+        if event.blank and event.position not in self.erased and not self._is_in_doubt("-decision"):
             raise Wrong("is blank, and no decision in here says that it was erased")
-
-    def _erased(self) -> set[int]:
-        decisions = [said_by(event) for event in self.events.values() if event.kind == "decision"]
-        erasing = [said for said in decisions if said.get("action") == "erased"]
-        return {position for said in erasing for position in said.get("positions", ())}
 
     def _check_document(self, name: str) -> None:
         """Whether it is the document of which an event says that it was stored."""
         if not name.startswith("documents/") or not self.facts:
             return
         claimed = [one["event"] for one in self.facts["documents"] if one["file"] == name]
-        said = [said_by(one) for one in self.events.values() if one.kind == "outcome" and one.position in claimed]
-        if any(one.get("action") == "stored" and one.get("sha256") == self.sums[name] for one in said):
+        told = [one.said for one in self.events.values() if one.kind == "outcome" and one.position in claimed]
+        if any(said.get("action") == "stored" and said.get("sha256") == self.sums[name] for said in told):
             return
         if not any(self._is_in_doubt(f"events/{position:09}-") for position in claimed):
             raise Wrong("is no document of which an event in here says that it was stored")
@@ -297,10 +298,10 @@ def decoded(raw: bytes) -> Any:
     return json.loads(raw.decode("utf-8"), parse_constant=refuse, object_pairs_hook=once)
 
 
-def said_by(event: Event) -> dict[str, Any]:
+def said_by(body: bytes) -> dict[str, Any]:
     """What an outcome or a decision says; nothing, if it cannot be read."""
     try:
-        found = decoded(event.body or b"")
+        found = decoded(body)
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
