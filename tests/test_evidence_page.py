@@ -41,6 +41,22 @@ def test_the_verdict_on_signatures_is_told(dossier: Dossier) -> None:
 
 
 @pytest.mark.parametrize(
+    ("verdict", "said"),
+    [
+        ({"found": "unsigned", "due": True}, "There is no signature in it. There should be one."),
+        ({"found": "unsigned"}, "There is no signature in it. None was due."),
+        ({"found": "unreadable", "due": True, "reason": "no <PDF>"}, "could not be judged. no &lt;PDF&gt;"),
+        ({"found": "invalid"}, "At least one signature is broken: the document is not what was signed."),
+        ({"found": "glorious"}, "glorious"),
+    ],
+)
+def test_verdicts_in_words(verdict: dict[str, object], said: str) -> None:
+    """What is wrong is said as plainly as what is right; a word of a later version as it stands."""
+    assert said in verdicts.shown(verdict)
+    assert "no verdict on them was recorded" in verdicts.shown(None)
+
+
+@pytest.mark.parametrize(
     "verdict", [7, [], "x", {"found": ["x"], "papers": 3}, {"papers": [1, {"signatures": [2, {}]}]}]
 )
 def test_a_verdict_of_a_later_version(tmp_path: Path, verdict: object) -> None:
