@@ -65,7 +65,7 @@ def test_a_verdict_of_a_later_version(tmp_path: Path, verdict: object) -> None:
     dossier.put("evidence.pdf")
     dossier.filled(callback("PACKAGE_COMPLETE"), kept("evidence.pdf", verdict=verdict))
     assert dossier.make().documents == 1
-    assert "<b>Signatures: </b>" in dossier.page()
+    assert "<b>Signatures, when it was stored: </b>" in dossier.page()
 
 
 class Tags(HTMLParser):

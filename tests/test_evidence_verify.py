@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from listener.evidence import verify
 from listener.evidence.verify import Check, Folder, Zip
-from listener.log import note
+from listener.log import merkle, note
 from listener.log.note import SigningKey, TreeHead
 from tests.dossier import Dossier, listed, packed, problems, rewritten
 
@@ -259,7 +259,8 @@ def test_a_head(files: dict[str, bytes]) -> None:
     text = files["head.txt"].decode()
     for changed in (text.replace("\n8\n", "\n9\n"), text.replace("\n8\n", "\n7\n"), text.upper(), ""):
         assert changed != text
-        assert list(problems(listed({**files, "head.txt": changed.encode()}))) == ["head.txt"]
+        check = Check(packed(listed({**files, "head.txt": changed.encode()})))
+        assert (list(check.problems), check.unproved) == (["head.txt"], [])
     head, private = note.read(text).head, Ed25519PrivateKey.generate()
     forged = note.sign(head.text, [SigningKey(head.origin, private)]).encode()
     assert list(problems(listed({**files, "head.txt": forged}))) == ["head.txt"]
@@ -305,6 +306,36 @@ def test_what_no_head_covers(files: dict[str, bytes]) -> None:
     assert (check.problems, len(check.unproved)) == ({}, 7)
     assert verify.told(check).startswith("NOT ALL PROVED.")
     assert list(problems(listed(bare), "a key")) == ["key.txt"]
+
+
+# RFC 9162
+
+
+def test_proofs_of_small_trees() -> None:
+    """Each leaf is at its place, with its proof, and at no other; nor with a proof that is cut or too long."""
+    leaves = [hashlib.sha256(bytes([number])).digest() for number in range(9)]
+    for size in range(1, 10):
+        nodes = Grown(leaves[:size])
+        for index in range(size):
+            path = merkle.inclusion(nodes, index, size)
+            for claimed in range(-1, size + 2):
+                head = verify.SignedHead(size, merkle.root(nodes, size))
+                assert verify.is_included(leaves[index], claimed, head, path) == (claimed == index), (size, index)
+                assert not verify.is_included(leaves[index], claimed, head, [*path, leaves[0]])
+                assert not path or not verify.is_included(leaves[index], claimed, head, path[:-1])
+
+
+class Grown:
+    """The nodes of a small tree, each worked out from its leaves."""
+
+    def __init__(self, leaves: list[bytes]) -> None:
+        self._leaves = leaves
+
+    def __call__(self, level: int, index: int) -> bytes:
+        """The root over 2**level leaves."""
+        if level == 0:
+            return self._leaves[index]
+        return merkle.parent(self(level - 1, 2 * index), self(level - 1, 2 * index + 1))
 
 
 # RFC 8032

@@ -25,7 +25,10 @@ class Cover(NamedTuple):
 
 
 class Covered(NamedTuple):
-    """The head, None if nothing was ever signed; and why no newer one could be had, where one was wanted."""
+    """The head, None if nothing was ever signed; and why no newer one could be had, where one was wanted.
+
+    The reason is for who runs this machine: it may name files of it.
+    """
 
     by: Cover | None
     why: str | None = None

@@ -162,7 +162,7 @@ def _facts(found: Case, covered: Covered, rows: Sequence[Row], stored: Sequence[
         if found.hold is None
         else {**found.hold._asdict(), "recorded_at": times.written(found.hold.recorded_at)},
         "head": by and {"origin": by.key.name, "size": by.size, "root": by.root.hex(), "key": str(by.key)},
-        "not_covered": {"events": [row.event.position for row in rows if not row.covered], "why": covered.why},
+        "not_covered": [row.event.position for row in rows if not row.covered],
         "events": [
             {"position": row.event.position, "file": f"{row.stem}.json", "speaks_of_it": row.about} for row in rows
         ],

@@ -67,11 +67,11 @@ def _documents(papers: Sequence[Paper]) -> Markup:
 
 def _document(paper: Paper) -> Markup:
     name = tag("a", paper.name, href=paper.file) if paper.file else tag("span", paper.name)
-    place = f"in the file {paper.file}" if paper.file else f"Not in here: {paper.why}."
+    place = f" It is the file {paper.file}." if paper.file else f" It is not in here: {paper.why}."
     return tag(
         "article",
         tag("h3", name),
-        tag("p", f"{paper.stored.size:,} bytes, stored by event {paper.stored.position}; {place}"),
+        tag("p", f"{paper.stored.size:,} bytes, stored by event {paper.stored.position}.{place}"),
         tag("p", "SHA-256 ", tag("code", paper.stored.sha256)),
         verdicts.shown(paper.verdict),
     )

@@ -37,10 +37,8 @@ def cover(covered: Covered, rows: Sequence["Row"]) -> object:
     if not outside:
         return f"All {len(rows)} events are under one signed head of the log, over its first {covered.size:,} events."
     first = ", ".join(map(str, outside[:20])) + (" …" if len(outside) > 20 else "")
-    what = (
-        "No signed head covers anything of this" if covered.by is None else f"No signed head covers events {first} yet"
-    )
-    return joined((tag("b", "Not all of it is proved. "), what, f": {covered.why}" if covered.why else "", "."))
+    what = f"The signed head that is in here does not cover what came after it: {first}."
+    return joined((tag("b", "Not all of it is proved. "), what if covered.by else "There is no signed head in here."))
 
 
 def section(covered: Covered, rows: Sequence["Row"]) -> Markup:

@@ -42,7 +42,8 @@ def _said(found: Case, covered: Covered, rows: Sequence["Row"], papers: Sequence
     if found.known is not None:
         yield joined((tag("b", f"Confirmed: {found.known['confirmed']}. "), _CONFIRMED[found.known["confirmed"]]))
     for fact in erasing:
-        yield joined((tag("b", "Erased. "), f"Event {fact['position']}: {fact['text']}. "))
+        why = fact["text"].removeprefix("erased: ")
+        yield joined((tag("b", "Erased. "), f"Event {fact['position']} says why: {why}"))
     if blank:
         yield f"{_count(blank, 'event')} of it were erased: their content is gone, their places and seals are not."
     if found.hold is not None:
@@ -55,11 +56,13 @@ def _said(found: Case, covered: Covered, rows: Sequence["Row"], papers: Sequence
                 "Nothing behind it is counted here, though it is listed below.",
             )
         )
-    yield _about_papers(papers)
+    yield _about_papers(papers, blank)
     yield proving.cover(covered, rows)
 
 
-def _about_papers(papers: Sequence[Paper]) -> object:
+def _about_papers(papers: Sequence[Paper], blank: int) -> object:
+    if not papers and blank:
+        return "Which documents of it were stored, nothing in here tells any more."
     inside = sum(paper.file is not None for paper in papers)
     if not papers:
         return "No document of it was stored."

@@ -21,12 +21,17 @@ _HEADS: Final = ("signed by", "at", "as it was signed", "covers the whole file",
 def shown(verdict: dict[str, Any] | None) -> Markup:
     """The verdict of the day on which the document was stored. Whatever an outcome says, it is told as text."""
     if verdict is None:
-        return tag("p", tag("b", "Signatures: "), "no verdict on them was recorded when it was stored.")
+        return tag("p", tag("b", "Signatures, when it was stored: "), "no verdict on them was recorded.")
     found = str(verdict.get("found"))
     due = _DUE[verdict.get("due") is True] if found == "unsigned" else ""
     said = joined(filter(None, (_FOUND.get(found, found), due, verdict.get("reason"))), " ")
     papers = [one for one in _list(verdict.get("papers")) if isinstance(one, dict)]
-    return joined((tag("p", tag("b", "Signatures: "), said), *(each for paper in papers for each in _paper(paper))))
+    return joined(
+        (
+            tag("p", tag("b", "Signatures, when it was stored: "), said),
+            *(each for paper in papers for each in _paper(paper)),
+        )
+    )
 
 
 def _paper(paper: dict[str, Any]) -> Iterator[Markup]:
