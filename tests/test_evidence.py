@@ -14,7 +14,7 @@ from listener.acts import Act
 from listener.evidence.verify import Check, Zip
 from listener.log import heads, note, reader
 from listener.log.event import IMPORT
-from tests.dossier import PDF, Dossier
+from tests.dossier import PDF, Dossier, problems
 from tests.site import DASHED, ID, callback
 
 EVIDENCE = {"file", "events", "documents", "missing", "not_covered"}
@@ -256,6 +256,8 @@ def test_an_erased_package(dossier: Dossier) -> None:
     assert not any(b"PACKAGE_COMPLETE" in body for body in files.values())
     assert "events/000000002-callback.json" in files
     assert "events/000000002-callback-body.txt" not in files
+    decision = "events/000000008-decision-body.txt"
+    assert list(problems({**files, decision: files[decision] + b" "})) == [decision]
     page = dossier.page()
     assert "<b>Erased. </b>Event 8 says why: asked for" in page
     assert "Which documents of it were stored, nothing in here tells any more." in page

@@ -278,6 +278,8 @@ def test_another_key_for_another_log(files: dict[str, bytes]) -> None:
     only["head.txt"] = note.sign(TreeHead("signlog/forged", 2, root).text, [key]).encode()
     only["key.txt"] = f"{key.public}\n{key.public.pem}".encode()
     forged = rewritten(only, "evidence.json", lambda known: known.update(documents=[]))
+    misnamed = note.sign(TreeHead("signlog/of another log", 2, root).text, [key]).encode()
+    assert list(problems(listed({**forged, "head.txt": misnamed}))) == ["head.txt"]
     assert problems(forged) == {}
     assert problems(forged, files["key.txt"].decode().partition("\n")[0]) == {
         "key.txt": "is not the key that you named"
@@ -285,10 +287,19 @@ def test_another_key_for_another_log(files: dict[str, bytes]) -> None:
 
 
 def test_a_key_that_is_none(files: dict[str, bytes]) -> None:
-    """The two forms of it must be of one key."""
+    """The two forms of it must be of one key, and its id that of its name and key."""
     text = files["key.txt"].decode()
     other = SigningKey("signlog/x", Ed25519PrivateKey.generate()).public
-    for changed in (text + "\n", text.partition("\n")[0], text.partition("\n")[0] + "\n" + other.pem, "é", ""):
+    id_ = text.split("+")[1]
+    for changed in (
+        text.replace(f"+{id_}+", "+00000000+"),
+        f"x{text}",
+        text + "\n",
+        text.partition("\n")[0],
+        text.partition("\n")[0] + "\n" + other.pem,
+        "é",
+        "",
+    ):
         assert list(problems(listed({**files, "key.txt": changed.encode()}))) == ["key.txt"], changed
 
 
