@@ -1,5 +1,6 @@
 """Evidence as it is made: what is in it, what it says of itself, and when there is none."""
 
+import hashlib
 import json
 import re
 import subprocess
@@ -14,8 +15,8 @@ from listener.acts import Act
 from listener.evidence.verify import Check, Zip
 from listener.log import heads, note, reader
 from listener.log.event import IMPORT
-from tests.dossier import PDF, Dossier, problems
-from tests.site import DASHED, ID, callback
+from tests.dossier import PDF, Dossier, listed, problems
+from tests.site import DASHED, ID, callback, failed
 
 EVIDENCE = {"file", "events", "documents", "missing", "not_covered"}
 REASON = ("--reason", "asked for")
@@ -242,6 +243,24 @@ def test_a_document_that_is_not_there(dossier: Dossier) -> None:
     assert "The document onespan/evidence.pdf is not in it: it is not there any more." in done.err
     assert "It is not in here: what lies there now is another one, of 7 bytes" in dossier.page()
     assert check(dossier).problems == {}
+
+
+def test_what_a_stranger_says_vouches_for_no_document(dossier: Dossier) -> None:
+    """A callback may hold the words of an outcome, and is none; an outcome may tell that nothing was stored."""
+    forged = b"%PDF-forged"
+    sha256 = hashlib.sha256(forged).hexdigest()
+    position, other = dossier.append(
+        callback("PACKAGE_TRASH", action="stored", sha256=sha256), failed("evidence.pdf", sha256=sha256)
+    )
+    dossier.fold()
+    dossier.make()
+    files = {**dossier.files(), "documents/3-forged.pdf": forged}
+    for number in (position, other):
+        claimed = {"file": "documents/3-forged.pdf", "event": number}
+        facts = json.loads(files["evidence.json"])
+        facts["documents"].append(claimed)
+        changed = listed({**files, "evidence.json": json.dumps(facts).encode()})
+        assert list(problems(changed)) == ["documents/3-forged.pdf"]
 
 
 # Erased

@@ -186,6 +186,15 @@ def test_a_column(files: dict[str, bytes], column: str) -> None:
     assert found == {name: "was changed: its columns do not hash to its leaf"}
 
 
+def test_other_columns(files: dict[str, bytes]) -> None:
+    """One more, one less, or the name of another event."""
+    name, said = f"{CREATED}.json", "has other columns than an event, or another name"
+    assert problems(rewritten(files, name, lambda known: known.update(more=1))) == {name: said}
+    assert problems(rewritten(files, name, lambda known: known.pop("peer"))) == {name: said}
+    assert problems(rewritten(files, name, lambda known: known.update(position=4))) == {name: said}
+    assert problems(rewritten(files, name, lambda known: known.update(kind="import"))) == {name: said}
+
+
 @pytest.mark.parametrize("part", ["headers", "body"])
 def test_a_body_or_headers(files: dict[str, bytes], part: str) -> None:
     """They are covered by the hash of the content."""

@@ -71,10 +71,9 @@ class SignedHead(NamedTuple):
 
 
 class Event(NamedTuple):
-    """One event of the log that was looked at; `said` is what an outcome or a decision says."""
+    """One event of the log that was looked at; `said` is what an outcome or a decision says: strangers make neither."""
 
     position: int
-    kind: str
     blank: bool
     said: dict[str, Any]
 
@@ -239,7 +238,7 @@ class Check:
             self.unproved.append(name)
         if salt is None or body is not None:
             said = said_by(body) if body is not None and kind in ("outcome", "decision") else {}
-            self.events[name] = Event(int(number), kind, salt is None, said)
+            self.events[name] = Event(int(number), salt is None, said)
             if said.get("action") == "erased":
                 self.erased.update(said.get("positions", ()))
 
@@ -273,7 +272,7 @@ class Check:
         if not name.startswith("documents/") or not self.facts:
             return
         claimed = [one["event"] for one in self.facts["documents"] if one["file"] == name]
-        told = [one.said for one in self.events.values() if one.kind == "outcome" and one.position in claimed]
+        told = [one.said for one in self.events.values() if one.position in claimed]
         if any(said.get("action") == "stored" and said.get("sha256") == self.sums[name] for said in told):
             return
         if not any(self._is_in_doubt(f"events/{position:09}-") for position in claimed):
