@@ -7,14 +7,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection
 
 from listener import acts, decisions, errors
 from listener.acts import Act
-from listener.evidence.verify import Check, Zip
 from listener.log import heads, reader
 from listener.log.event import IMPORT
-from tests.dossier import PDF, Dossier, listed, problems
+from tests.dossier import PDF, Dossier, check, listed, problems, unguarded
 from tests.site import DASHED, ID, callback, failed
 
 EVIDENCE = {"file", "events", "documents", "missing", "not_covered"}
@@ -25,18 +23,6 @@ REASON = ("--reason", "asked for")
 def dossier(tmp_path: Path) -> Dossier:
     """A package that has lived a whole life."""
     return Dossier(tmp_path).lived()
-
-
-def check(dossier: Dossier) -> Check:
-    """What the verifier finds."""
-    return Check(Zip(str(dossier.zip)))
-
-
-def unguarded(log: Connection, statement: str) -> None:
-    """Change the log past its guards."""
-    for (name,) in log.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger'").all():
-        log.exec_driver_sql(f"DROP TRIGGER {name}")
-    log.exec_driver_sql(statement)
 
 
 # What is in it

@@ -5,11 +5,9 @@ import re
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection
 
-from listener.evidence.verify import Check, Zip
 from listener.log import heads, note
-from tests.dossier import Dossier
+from tests.dossier import Dossier, check, unguarded
 from tests.site import ID, callback
 
 
@@ -17,18 +15,6 @@ from tests.site import ID, callback
 def dossier(tmp_path: Path) -> Dossier:
     """A package that has lived a whole life."""
     return Dossier(tmp_path).lived()
-
-
-def check(dossier: Dossier) -> Check:
-    """What the verifier finds."""
-    return Check(Zip(str(dossier.zip)))
-
-
-def unguarded(log: Connection, statement: str) -> None:
-    """Change the log past its guards."""
-    for (name,) in log.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger'").all():
-        log.exec_driver_sql(f"DROP TRIGGER {name}")
-    log.exec_driver_sql(statement)
 
 
 def test_a_head_that_covers_it_is_enough(dossier: Dossier) -> None:
