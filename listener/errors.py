@@ -10,7 +10,7 @@ SignlogError
 │   └── TreeDamaged         the tree beside the log cannot be read: it is made anew
 ├── NotANote                what should be a signed note is none, or its signature is wrong
 ├── SigningStopped          the log or the key is not what was signed with: a person must decide
-├── CopyRefused             a backup would not be whole, or would lie upon something else
+├── CopyRefused             a backup or evidence would not be whole, or would lie upon something else
 ├── Fault                   an event that a provider or a projection could not take in
 ├── ReplayRefused           what was planned is not what would happen now: plan again
 ├── ErasureRefused          a legal hold, or something under way, is in the way of an erasure
@@ -68,7 +68,7 @@ class SigningStopped(SignlogError):  # noqa: N818
 
 
 class CopyRefused(SignlogError):  # noqa: N818
-    """A backup or a restored log would not be whole, or something is in its way: nothing was written."""
+    """A backup, a restored log or evidence would not be whole, or something is in its way: nothing was written."""
 
 
 class Fault(SignlogError):  # noqa: N818

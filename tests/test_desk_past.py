@@ -109,7 +109,6 @@ def test_every_field_is_explained(lived: Lived, at: Reading) -> None:
         for until in lived.moments[::7]:
             now = lived.said[until].get((source, subject))
             fields = explain.fields_of(now) if now else {}
-            fields.pop("expected", None)  # what was expected of others says that this one was not
             for field, value in fields.items():
                 found = explain.explain(at, source, subject, field, Moment(until))
                 assert found is not None
@@ -318,6 +317,48 @@ def test_what_we_knew_of_what_was_so_at_the_provider(tmp_path: Path) -> None:
     found = stood(site, "2026-11-20T09:30:00Z", "4")
     assert found is not None
     assert found["stage"] == "draft"
+
+
+def expected_of_another(reference: str) -> Draft:
+    """What somebody told us of another package of the same source."""
+    return acts.expectation("onespan", "onespan", "other", facts.Expected(reference=reference), "operator", None)
+
+
+def test_what_is_expected_of_others_is_known_since_somebody_said_so(tmp_path: Path) -> None:
+    """Behind that decision it is unexpected, in front of it nobody could tell; the decision explains it."""
+    site = Site(tmp_path).filled(callback("PACKAGE_CREATE"), expected_of_another("a"), callback("PACKAGE_ACTIVATE"))
+    assert [(found or {})["expected"] for found in (now_and_then(site, at)[1] for at in (2, 3, 4))] == [
+        None,
+        False,
+        False,
+    ]
+    found = explained(site, "expected")
+    assert found is not None
+    assert (found["value"], found["position"], found["name"], found["text"]) == (False, 3, "expected", "expected: a")
+
+
+def test_what_is_expected_of_others_was_not_known_at_the_provider_before(tmp_path: Path) -> None:
+    """It has no other time than that of our decision."""
+    site = Site(tmp_path).filled(callback("PACKAGE_CREATE"), expected_of_another("a"))
+    before, now = stood(site, "2026-11-20T12:00:00Z"), stood(site, "2999-01-01")
+    assert before is not None
+    assert now is not None
+    assert (before["expected"], now["expected"]) == (None, False)
+
+
+def test_what_was_expected_of_others_and_is_erased_is_not_known(tmp_path: Path) -> None:
+    """As the views say it since; another word that stands counts from where it stands."""
+    site = Site(tmp_path).filled(callback("PACKAGE_CREATE"), expected_of_another("a"))
+    assert site.run("erase", "onespan", "other", "--reason", "asked for").code == 0
+    site.fold()
+    shown, found = now_and_then(site, 4)
+    assert shown is not None
+    assert found is not None
+    assert (shown["expected"], found["expected"]) == (None, None)
+    (again,) = site.append(expected_of_another("b"))
+    site.fold()
+    assert [(one or {})["expected"] for one in now_and_then(site, again)] == [False, False]
+    assert (explained(site, "expected") or {})["position"] == again
 
 
 def test_an_unreadable_event_counts_from_when_it_was_recorded(tmp_path: Path) -> None:

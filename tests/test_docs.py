@@ -25,6 +25,7 @@ from tests.test_cli_faults import COLUMNS as FAULT
 from tests.test_cli_health import KEYS
 from tests.test_cli_reading import ARTIFACT, EVENT, FACT, REFUSED, SUBJECT, WHOLE
 from tests.test_cli_verify import REPORT
+from tests.test_evidence import EVIDENCE
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {
@@ -163,6 +164,7 @@ SHAPES = {
     "quarantine show": {"peer", "headers", "body"},
     "verify": REPORT,
     "checkpoint": {"size", "root", "note"},
+    "evidence": EVIDENCE,
     "backup": COPIED,
     "restore": COPIED,
 }

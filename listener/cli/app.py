@@ -14,6 +14,7 @@ from listener.cli import (
     downloads,
     erase,
     events,
+    evidence,
     expect,
     faults,
     health,
@@ -71,6 +72,7 @@ app.command("erase", context_settings=ID_FRIENDLY)(erase.erase)
 app.command("hold", context_settings=ID_FRIENDLY)(erase.hold)
 app.command("verify")(verify.verify)
 app.command("checkpoint")(checkpoint.checkpoint)
+app.command("evidence", context_settings=ID_FRIENDLY)(evidence.evidence)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.add_typer(downloads.app, name="downloads")

@@ -1,18 +1,19 @@
 """Where subjects stand, from the live views."""
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final, NamedTuple
+from urllib.parse import quote
 
 import msgspec
 from sqlalchemy import select
 
-from listener import times
+from listener import acts, times, views
 from listener.concerning import Subject
 from listener.desk import downloads
 from listener.desk.pages import Line, Moved, Page, every
 from listener.desk.reading import Reading
-from listener.log import schema
+from listener.log import event, reader, schema
 from listener.log.append import now
 from projections import facts, packages, timeline
 from projections.facts import Expected
@@ -42,7 +43,7 @@ def one(at: Reading, source: str, subject: str) -> Line | None:
         select(_packages).where(_packages.c.source == source, _packages.c.id == subject)
     ).one_or_none()
     kept = downloads.of(at, [(source, subject)]).get((source, subject), ())
-    return None if row is None else shown(source, subject, packages.load(row), kept, _expecting(at))
+    return None if row is None else shown(source, subject, packages.load(row), kept, _expecting(at, [source]))
 
 
 def page(at: Reading, wanted: Filter, count: int, before: int | None = None) -> Page:
@@ -50,7 +51,10 @@ def page(at: Reading, wanted: Filter, count: int, before: int | None = None) -> 
     indexed = ((_packages.c.stage, wanted.stage), (_packages.c.reference, wanted.reference))
     conditions = tuple(column == value for column, value in indexed if value is not None)
     rows, more = Moved(_packages, conditions, wanted.source).page(at.views, before, count)
-    kept, expecting = downloads.of(at, [(row.source, row.id) for row in rows]), _expecting(at)
+    kept, expecting = (
+        downloads.of(at, [(row.source, row.id) for row in rows]),
+        _expecting(at, {row.source for row in rows}),
+    )
     lines = [
         shown(row.source, row.id, packages.load(row), kept.get((row.source, row.id), ()), expecting) for row in rows
     ]
@@ -64,9 +68,17 @@ def overdue(at: Reading) -> list[Subject]:
     return [(row.source, row.id) for row in at.views.execute(query)]
 
 
-def _expecting(at: Reading) -> Container[str]:
-    """Sources of which somebody said what to expect: of these, everything else is unexpected."""
-    return set(at.views.scalars(select(_packages.c.source).where(_packages.c.expected.is_not(None)).distinct()))
+def _expecting(at: Reading, sources: Iterable[str]) -> set[str]:
+    """Those of which somebody said what to expect: of these, everything else is unexpected.
+
+    The log is asked, as far as the views know it: its index answers at once, however many subjects there are.
+    """
+    until = views.checkpoint(at.views).position
+    return {
+        source
+        for source in sources
+        if reader.is_filed(at.log, event.DECISION, acts.EXPECTED_PATH + quote(source, safe=""), until)
+    }
 
 
 def several(at: Reading, wanted: Filter, limit: int | None = None, before: int | None = None) -> list[Line]:
@@ -76,15 +88,21 @@ def several(at: Reading, wanted: Filter, limit: int | None = None, before: int |
 
 
 def history(at: Reading, source: str, subject: str) -> list[Line]:
-    """A subject's facts in the order of the log; `same_as` is the position of the first that said the same.
+    """A subject's facts in the order of the log, as the views have them."""
+    query = select(_timeline).where(_timeline.c.source == source, _timeline.c.subject == subject)
+    rows = at.views.execute(query.order_by(_timeline.c.position, _timeline.c.artifact))
+    return told(at, [(row.position, timeline.load(row)) for row in rows], one(at, source, subject))
+
+
+def told(at: Reading, states: Sequence[tuple[int, timeline.State]], found: Line | None) -> list[Line]:
+    """Facts of a subject with their positions, in words; `same_as` is the position of the first that said the same.
 
     Callbacks name signers and documents by their ids; as far as the provider's API told us, names stand in the text.
     """
-    query = select(_timeline).where(_timeline.c.source == source, _timeline.c.subject == subject)
-    rows = at.views.execute(query.order_by(_timeline.c.position, _timeline.c.artifact)).all()
-    kinds, names = _kinds(at, [row.position for row in rows]), _names(at, source, subject)
-    firsts: dict[timeline.State, int] = {}
-    return [_told(row.position, timeline.load(row), kinds, names, firsts) for row in rows]
+    known = [*found["signers"], *found["documents"]] if found else []
+    names = {each["id"]: each["name"] for each in known if each["name"]}
+    kinds, firsts = _kinds(at, [position for position, _ in states]), dict[timeline.State, int]()
+    return [_told(position, state, kinds, names, firsts) for position, state in states]
 
 
 def _told(
@@ -116,12 +134,6 @@ def _kinds(at: Reading, positions: Sequence[int]) -> dict[int, str]:
         rows = at.log.execute(select(events.position, events.kind).where(events.position.in_(page)))
         found.update({row.position: row.kind for row in rows})
     return found
-
-
-def _names(at: Reading, source: str, subject: str) -> dict[str, str]:
-    found = one(at, source, subject)
-    known = [*found["signers"], *found["documents"]] if found else []
-    return {each["id"]: each["name"] for each in known if each["name"]}
 
 
 def _paged(keys: Sequence[int]) -> Iterator[Sequence[int]]:

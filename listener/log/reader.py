@@ -1,9 +1,9 @@
 """Reading the log: what stands after a position, one event, the head."""
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, func, select, text
+from sqlalchemy import ColumnElement, Connection, Select, func, select, text
 
 from listener import errors
 from listener.log import schema
@@ -130,9 +130,19 @@ def filed(connection: Connection, kind: str, below: str, until: int | None = Non
 
 
 def is_filed(connection: Connection, kind: str, below: str, until: int) -> bool:
-    """Whether any act of a kind, up to a position, is filed below a path."""
-    query = select(_events.c.position).where(_ACTS, _events.c.kind == kind, *_below(below))
-    return connection.scalar(query.where(_events.c.position <= until).limit(1)) is not None
+    """Whether any act of a kind, up to a position, is filed below a path and was not erased."""
+    return connection.scalar(_filed(select(_events.c.position), kind, below, until).limit(1)) is not None
+
+
+def first_filed(connection: Connection, kind: str, below: str, until: int) -> int | None:
+    """The position of the first of them, if there is one."""
+    found: int | None = connection.scalar(_filed(select(func.min(_events.c.position)), kind, below, until))
+    return found
+
+
+def _filed(query: Select[Any], kind: str, below: str, until: int) -> Select[Any]:
+    stands = _events.c.position.not_in(select(schema.erasures.c.position))
+    return query.where(_ACTS, _events.c.kind == kind, *_below(below), _events.c.position <= until, stands)
 
 
 def _below(path: str) -> tuple[ColumnElement[bool], ...]:

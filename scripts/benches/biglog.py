@@ -1,5 +1,6 @@
 """A log of a million events with its views, made once and kept: what questions are measured on."""
 
+import hashlib
 import itertools
 import random
 import sys
@@ -25,6 +26,9 @@ from projections import facts
 EVENTS: Final = 1_000_000
 SOURCES: Final = {"onespan": Source(provider="onespan"), "evrotrust": Source(provider="evrotrust")}
 RARE: Final = "onespan_sandbox"  # a source with a few events in the whole log
+PAPER: Final = b"%PDF-1.7\n" + b"signed " * 30_000 + b"\n%%EOF\n"  # each of its documents; none is on disk
+DOCUMENTS: Final = ("documents.zip", "evidence.pdf")
+_SHA256: Final = hashlib.sha256(PAPER).hexdigest()
 _AT_ONCE: Final = 200  # signings of ten subjects that go on at the same time
 _BETWEEN: Final = 31_000_000  # microseconds from one event to the next: a million take a year
 _ROWS: Final = 2000
@@ -97,8 +101,9 @@ def _with_what_follows(step: Step) -> Iterator[Draft]:
     subject = msgspec.json.decode(step.body)["packageId"]
     answer = msgspec.json.encode({"status": "COMPLETED", "id": subject, "signers": [], "documents": []})
     yield Draft(event.OBSERVATION, source, source, answer, '[[":status","200"]]', "GET", f"/api/packages/{subject}")
-    for name in ("documents.zip", "evidence.pdf"):
-        stored = Act(facts.STORED, attempt=1, sha256="ab" * 32, size=12345, path=f"{source}/{subject}/{name}")
+    for name in DOCUMENTS:
+        path = f"{source}/{subject}/{name}"
+        stored = Act(facts.STORED, attempt=1, sha256=_SHA256, size=len(PAPER), path=path)
         yield acts.outcome(Artifact(source, subject, name), source, stored)
 
 
