@@ -172,6 +172,7 @@ RULES = [
         ("listener/apis/*",),
         only(
             "listener.api",
+            "listener.apis.onespan_listing",
             "listener.decryption.child",
             "listener.errors",
             "listener.provider",
