@@ -184,6 +184,17 @@ def _asked(steps: Iterable[Step]) -> list[tuple[tuple[int, int], int]]:
     ]
 
 
+def missed(course: Course) -> int | None:
+    """When the API first told of the completion that stands, if no callback has (microseconds, ours); else None."""
+    if course.standing.stage != facts.COMPLETED or course.standing.confirmed != YES:
+        return None
+    told = [step for step in course.steps if step.stage == facts.COMPLETED and step.what in _TELL]
+    return min(step.recorded_at for step in told) if all(step.observed for step in told) else None
+
+
+_TELL: Final = frozenset({facts.STATUS, facts.OBSERVED})  # what is restored is told to be complete, wherever it was
+
+
 def stand(steps: Sequence[Step], implied: str = "") -> Standing:
     """Fold the steps. Without any, whatever happens to a package happens while it is in progress."""
     standing = claim = Standing(status=implied)  # what is so, and what the callbacks alone say

@@ -20,7 +20,7 @@ API = 'api_url = "https://x"\napi_key = "k"\n'
 SECOND = 1_000_000
 KEYS = {
     "head", "projected", "lag_events", "lag_seconds", "wanted", "held", "stored", "failed", "abandoned", "quarantined",
-    "faults", "anomalies", "alarms", "heartbeat", "replay_pending", "sources",
+    "faults", "missed", "anomalies", "alarms", "heartbeat", "replay_pending", "sources",
 }  # fmt: skip
 
 
@@ -80,6 +80,7 @@ def test_nothing_needs_a_person(tmp_path: Path) -> None:
         "abandoned": 0,
         "quarantined": 1,
         "faults": 0,
+        "missed": 0,
         "anomalies": 0,
         "alarms": [],
         "replay_pending": False,

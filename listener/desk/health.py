@@ -7,6 +7,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, func, select
 
 from listener import api, errors, fingerprint, times, views
+from listener.concerning import Subject
 from listener.desk import status
 from listener.desk.reading import Reading, reading
 from listener.log import event, reader, schema
@@ -23,6 +24,8 @@ DEAD_AFTER: Final = 20 * _SECOND  # without a heartbeat
 LATE_AFTER: Final = 60 * _SECOND  # an event that nobody folded
 WANTED_TOO_LONG: Final = 3600 * _SECOND
 CLOCK_BACK: Final = 5 * _SECOND
+UNDER_WAY: Final = 15 * 60 * _SECOND  # a callback may come so much later than the API tells of a completion
+MISSED_LATELY: Final = 7 * 86400 * _SECOND  # then it is no news
 
 _events = schema.events
 _artifacts = artifacts.TABLE
@@ -56,7 +59,7 @@ def _without_views(database: Database, settings: Settings) -> dict[str, Any]:
         sources = {name: _source(connection, name, settings) for name in settings.sources}
     lag = max(0, now() - oldest[0].recorded_at) if oldest else 0
     progress = {"head": head, "projected": 0, "lag_events": head, "lag_seconds": lag / _SECOND}
-    doubts = {"faults": 0, "anomalies": 0, "heartbeat": None, "replay_pending": False}
+    doubts = {"faults": 0, "missed": 0, "anomalies": 0, "heartbeat": None, "replay_pending": False}
     return {**progress, **dict.fromkeys(_STATES, 0), **doubts, "sources": sources}
 
 
@@ -103,7 +106,7 @@ def _views(at: Reading, settings: Settings, alarms: list[str]) -> dict[str, Any]
     lag = max(0, now() - waiting[0].recorded_at) if waiting else 0
     beat = at.views.scalar(select(views.heartbeat.c.at))
     counts, faults, contradicted, pending = _counts(at), _positions(at), _contradicted(at), _mixed(at)
-    late = status.overdue(at)
+    late, missed = status.overdue(at), _missed(at)
     alarms += _progress(beat, lag, checkpoint.origin)
     alarms += _documents(at, settings, counts)
     if pending:
@@ -125,6 +128,7 @@ def _views(at: Reading, settings: Settings, alarms: list[str]) -> dict[str, Any]
             f"subjects that should have ended by now: {len(late)}; "
             f"the first: 'signlog status {source} {shlex.quote(subject)}'"
         )
+    alarms += _not_called_back(missed)
     return {
         "head": head,
         "projected": checkpoint.position,
@@ -132,7 +136,8 @@ def _views(at: Reading, settings: Settings, alarms: list[str]) -> dict[str, Any]
         "lag_seconds": lag / _SECOND,
         **counts,
         "faults": len(faults),
-        "anomalies": len({*contradicted, *late}),
+        "missed": len(missed),
+        "anomalies": len({*contradicted, *late, *missed}),
         "heartbeat": times.written(beat),
         "replay_pending": pending,
         "sources": {name: _source(at.log, name, settings) for name in settings.sources},
@@ -154,6 +159,24 @@ def _contradicted(at: Reading) -> list[tuple[str, str]]:
     table = packages.TABLE
     query = select(table.c.source, table.c.id).where(table.c.confirmed == course.CONTRADICTED)
     return [(row.source, row.id) for row in at.views.execute(query.order_by(table.c.last_position.desc()))]
+
+
+def _missed(at: Reading) -> dict[Subject, int]:
+    """Completions of which no callback came in time, the newest first, and when the API told of each."""
+    return {subject: told for subject, told in status.missed(at) if told < now() - UNDER_WAY}
+
+
+def _not_called_back(missed: dict[Subject, int]) -> list[str]:
+    alarms: list[str] = []
+    lately = [subject for subject, told in missed.items() if told > now() - MISSED_LATELY]
+    if lately:
+        source, subject = lately[0]
+        alarms.append(
+            f"completions of the last week that only the provider's API told of: {len(lately)}; the last: "
+            f"'signlog status {source} {shlex.quote(subject)}'. Find out where its callback went: "
+            "'signlog quarantine', the address at the provider; a mail of the provider may have it: 'signlog import'"
+        )
+    return alarms
 
 
 def _progress(beat: int | None, lag: int, origin: str) -> list[str]:
