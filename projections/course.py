@@ -188,11 +188,14 @@ def missed(course: Course) -> int | None:
     """When the API first told of the completion that stands, if no callback has (microseconds, ours); else None."""
     if course.standing.stage != facts.COMPLETED or course.standing.confirmed != YES:
         return None
-    told = [step for step in course.steps if step.stage == facts.COMPLETED and step.what in _TELL]
-    return min(step.recorded_at for step in told) if all(step.observed for step in told) else None
+    if told_by_callback(course):
+        return None
+    return min(step.recorded_at for step in course.steps if step.observed and step.stage == facts.COMPLETED)
 
 
-_TELL: Final = frozenset({facts.STATUS, facts.OBSERVED})  # what is restored is told to be complete, wherever it was
+def told_by_callback(course: Course) -> bool:
+    """Whether a callback told of a completion. What is restored may have been complete or not: that tells nothing."""
+    return any(step.what == facts.STATUS and step.stage == facts.COMPLETED for step in course.steps)
 
 
 def stand(steps: Sequence[Step], implied: str = "") -> Standing:

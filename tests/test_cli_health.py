@@ -86,7 +86,8 @@ def test_nothing_needs_a_person(tmp_path: Path) -> None:
         "replay_pending": False,
     }
     last = site.run("events", "--limit", "1", "--json").lines[0]["recorded_at"]
-    assert report["sources"] == {"onespan": {"provider": "onespan", "last_callback": last, "api_access": True}}
+    told = {"provider": "onespan", "last_callback": last, "api_access": True, "reconciled": None}
+    assert report["sources"] == {"onespan": told}
     assert site.run("health").out.splitlines()[2:] == [
         "events      5, 5 folded",
         "documents   2 stored",
