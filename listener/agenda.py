@@ -8,8 +8,23 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Boolean, Column, Connection, Index, Integer, LargeBinary, MetaData, Table, Text, or_, select
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    ExceptionContext,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    event,
+    or_,
+    select,
+)
 
+from listener import errors
 from listener.log.database import sqlite_engine
 
 _SECOND: Final = 1_000_000
@@ -69,6 +84,7 @@ _rounds = Table(
 _c: Final = _subjects.c
 # What is lost in a power cut is asked once more.
 _PRAGMAS: Final = {"journal_mode": "wal", "synchronous": 1, "secure_delete": 1}
+_CORRUPT, _NOT_A_DATABASE = 11, 26  # https://sqlite.org/rescode.html
 
 
 class Entry(NamedTuple):
@@ -114,11 +130,18 @@ class State(NamedTuple):
 
 
 class Agenda:
-    """`agenda.db`. Worker and commands may use it at once."""
+    """`agenda.db`. Worker and commands may use it at once. All of it raises AgendaDamaged."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "agenda.db"
         self._engine = sqlite_engine(self.path, _PRAGMAS)
+        event.listen(self._engine, "handle_error", self._tell_damage)
+
+    def discard(self) -> None:
+        """Remove the file, and what SQLite keeps beside it."""
+        self._engine.dispose()
+        for suffix in ("", "-wal", "-shm"):
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -220,10 +243,11 @@ class Agenda:
     def state(self, source: str) -> State:
         """How the worker's rounds through a source go."""
         if not self.path.exists():
-            return State(None, None, None)
-        with self._writing() as connection:
-            known = _round(connection, source, WORKER)
-        return State(None, None, None) if known is None else State(known.finished_at, known.trouble, known.troubled_at)
+            return _NOTHING
+        with self._engine.begin() as connection:
+            there = connection.dialect.has_table(connection, _rounds.name)
+            known = _round(connection, source, WORKER) if there else None
+        return _NOTHING if known is None else State(known.finished_at, known.trouble, known.troubled_at)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[Connection]:
@@ -231,6 +255,14 @@ class Agenda:
             if not connection.dialect.has_table(connection, _rounds.name):
                 _metadata.create_all(connection)
             yield connection
+
+    def _tell_damage(self, context: ExceptionContext) -> None:
+        error = context.original_exception
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in (_CORRUPT, _NOT_A_DATABASE):
+            raise errors.AgendaDamaged(f"{self.path} is damaged ({error}); the worker makes it anew") from error
+
+
+_NOTHING: Final = State(None, None, None)
 
 
 def _is(source: str, subject: str) -> Any:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from listener import errors
 from listener.agenda import COMMAND, OVERLAP, QUIET, STALE, WORKER, Agenda, Entry, Round, State
 
 LOG, OTHER_LOG = b"1" * 16, b"2" * 16
@@ -166,6 +167,20 @@ def test_trouble_is_told_from_when_on_until_it_ends(tmp_path: Path, found: Agend
     assert found.state("here") == State(None, "HTTP 503", NOON)
     found.finish("here", WORKER, NOON + DAY)
     assert found.state("here") == State(NOON + DAY, None, None)
+
+
+@pytest.mark.parametrize("content", [b"no database at all" * 99, b"SQLite format 3\0" + b"\xff" * 4000])
+def test_damage_is_told_and_what_is_discarded_is_made_anew(tmp_path: Path, content: bytes) -> None:
+    """Whoever looks, and whoever writes."""
+    (tmp_path / "agenda.db").write_bytes(content)
+    found = Agenda(tmp_path)
+    with pytest.raises(errors.AgendaDamaged):
+        found.state("here")
+    with pytest.raises(errors.AgendaDamaged):
+        found.read_to(LOG, VIEWS)
+    found.discard()
+    assert found.read_to(LOG, VIEWS) == 0
+    found.close()
 
 
 def test_the_file_may_go_away(tmp_path: Path) -> None:

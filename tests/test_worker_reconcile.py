@@ -1,6 +1,7 @@
 """What callbacks did not tell is asked for: once, in order, and quietly where there is nothing new."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from listener.demo.onespan import OneSpan
 from listener.demo.packages import TWO_SIGNERS, Package
 from listener.desk import status
 from listener.desk.reading import reading
-from listener.worker.reconcile import Missed, Order
+from listener.worker.reconcile import PACE, Findings, Missed, Order
 from projections import facts
 from projections.facts import Expected
 from tests.reconciling import (
@@ -27,6 +28,7 @@ from tests.reconciling import (
     later,
     moment,
     observations,
+    reconciler,
     stopped_after,
     turn,
 )
@@ -263,6 +265,54 @@ def test_an_api_that_is_in_the_way_ends_it_for_now(
         later(found, DAY)
         turn(found, SOURCE, NOW)
         assert len(observations(found)) == 5
+
+
+def test_a_damaged_agenda_is_made_anew(tmp_path: Path, server: OneSpan) -> None:
+    """The next time everything is asked, and the log says no more than it did."""
+    moved(server, ago=30 * DAY)
+    with worker(tmp_path, server) as found:
+        expect(found)
+        turn(found, SOURCE, NOW)
+        path = found.settings.folder / "agenda.db"
+        path.write_bytes(b"no database at all" * 99)
+        with pytest.raises(errors.AgendaDamaged):
+            turn(found, SOURCE, NOW)
+        before = len(found.events())
+        assert counts(turn(found, SOURCE, Order("command", 0))) == (1, 1, 0)
+        assert len(found.events()) == before
+
+
+def test_there_is_a_pause_before_each_question(tmp_path: Path, server: OneSpan) -> None:
+    """Nobody publishes how many are too many."""
+    pauses: list[float] = []
+
+    def waited(seconds: float) -> bool:
+        pauses.append(seconds)
+        return False
+
+    for number in range(5):
+        moved(server, f"p{number}")
+    with worker(tmp_path, server) as found:
+        turn(found, SOURCE, NOW, waited)
+        assert server.count("package") == 5
+        assert len(pauses) >= 5
+        assert {*pauses} == {PACE}
+
+
+def test_two_at_a_time_do_no_harm(tmp_path: Path, server: OneSpan) -> None:
+    """A command, while the worker's round is under way: each answer is kept once."""
+    for number in range(20):
+        moved(server, f"p{number}")
+    with worker(tmp_path, server) as found, ThreadPoolExecutor() as pool:
+        both = [pool.submit(turn_alone, found, order) for order in (Order(), NOW)]
+        assert all(one.result(60) for one in both)
+        assert len(observations(found)) == 20
+
+
+def turn_alone(found: Worker, order: Order) -> bool:
+    """Go through the source, and fold nothing: the worker does."""
+    with reconciler(found) as asking:
+        return asking.run(SOURCE, order, Findings(), lambda _: False)
 
 
 def test_one_that_cannot_be_had_is_in_nobodys_way(tmp_path: Path, server: OneSpan) -> None:

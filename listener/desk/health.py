@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, func, select
 
 from listener import api, errors, fingerprint, times, views
-from listener.agenda import Agenda
+from listener.agenda import Agenda, State
 from listener.concerning import Subject
 from listener.desk import status
 from listener.desk.reading import Reading, reading
@@ -61,8 +61,9 @@ def health(database: Database, settings: Settings, quarantine: Quarantine) -> di
 
 def _rounds(settings: Settings, alarms: list[str]) -> dict[str, int | None]:
     """When each source was last compared with its provider."""
-    with contextlib.closing(Agenda(settings.folder)) as agenda:
-        states = {name: agenda.state(name) for name in settings.sources}
+    states = dict.fromkeys(settings.sources, State(None, None, None))
+    with contextlib.closing(Agenda(settings.folder)) as agenda, contextlib.suppress(errors.AgendaDamaged):
+        states = {name: agenda.state(name) for name in settings.sources}  # the worker makes a damaged one anew
     for name, state in states.items():
         if state.trouble is not None and (state.since or 0) < now() - TROUBLED_TOO_LONG:
             alarms.append(f"{name}: not compared with the provider since {times.written(state.since)}: {state.trouble}")

@@ -81,7 +81,17 @@ class Reconciler:
     def run(
         self, source: str, order: Order, findings: Findings, pause: Pause, tell: Tell = lambda _m, _w: None
     ) -> bool:
-        """Go through a source; whether that came to its end. Raises ProviderError where the API is in the way."""
+        """Go through a source; whether that came to its end. Raises ProviderError where the API is in the way.
+
+        An agenda that is damaged is thrown away: the next time everything is asked.
+        """
+        try:
+            return self._run(source, order, findings, pause, tell)
+        except errors.AgendaDamaged:
+            self.agenda.discard()
+            raise
+
+    def _run(self, source: str, order: Order, findings: Findings, pause: Pause, tell: Tell) -> bool:
         live = self.live.views()
         unsettled.note(self.agenda, self.database, live, self._lists)
         if order.since is not None and not self._lists[source]:
