@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from listener import errors
-from listener.agenda import COMMAND, OVERLAP, QUIET, STALE, WORKER, Agenda, Entry, Round, State
+from listener.agenda import COMMAND, OVERLAP, STALE, WORKER, Agenda, Round, State
+from listener.watched import QUIET, Entry
 
 LOG, OTHER_LOG = b"1" * 16, b"2" * 16
 VIEWS = "1 here"

@@ -10,12 +10,13 @@ from typing import Final, NamedTuple
 from sqlalchemy import select
 
 from listener import erased, errors, rows
-from listener.agenda import COMMAND, QUIET, WORKER, Agenda, Round
+from listener.agenda import COMMAND, WORKER, Agenda, Round
 from listener.api import Listed
 from listener.interpreter import Interpreter
 from listener.log import schema
 from listener.log.append import now
 from listener.log.database import Database
+from listener.watched import QUIET
 from listener.worker import due, unsettled
 from listener.worker.due import Account
 from listener.worker.live import Live

@@ -6,10 +6,11 @@ from typing import Any, Final
 from sqlalchemy import select
 
 from listener import views
-from listener.agenda import Agenda, Entry
+from listener.agenda import Agenda
 from listener.log import reader
 from listener.log.database import Database
 from listener.views import Views
+from listener.watched import Entry
 from projections import course, facts, packages
 
 _STRETCH: Final = 5000  # positions in one read
