@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from listener import __version__, acts, api, errors, files, fingerprint, provider
 from listener.acts import InForce, SourceInForce
-from listener.api import Access, Recipe, Registry
+from listener.api import Access, Lister, Recipe, Registry
 from listener.log import event, reader
 from listener.log.append import append
 from listener.log.database import Database
@@ -223,7 +223,7 @@ def worker(settings: Settings, database: Database) -> Iterator[tuple["Projector"
         store.prepare()
         yield (
             Projector(database, settings.folder, fingerprint.fingerprint()),
-            Downloads(database, claims, store, _accounts(settings)),
+            Downloads(database, claims, store, accounts(settings)),
         )
 
 
@@ -280,17 +280,19 @@ def replay(settings: Settings, database: Database) -> "Replay":
     return Replay(database, settings.folder, fingerprint.fingerprint(), worker, only_one, settings.disk_reserve)
 
 
-def _accounts(settings: Settings) -> dict[str, "Account"]:
+def accounts(settings: Settings) -> dict[str, "Account"]:
     """The sources whose provider's API we have access to."""
     from listener.worker.due import Account
 
-    accounts = {}
+    found = {}
     for name, source in settings.sources.items():
         access = access_to(name, source)
         if access is not None:
             speaker = api.named(source.provider)
-            accounts[name] = Account(source.provider, speaker.connect(access), access, speaker.RECIPES)
-    return accounts
+            asking = speaker.connect(access)
+            lister = cast(Lister, asking) if speaker.LISTS else None
+            found[name] = Account(source.provider, asking, access, speaker.RECIPES, lister)
+    return found
 
 
 @contextlib.contextmanager

@@ -184,6 +184,20 @@ def _asked(steps: Iterable[Step]) -> list[tuple[tuple[int, int], int]]:
     ]
 
 
+def missed(course: Course) -> int | None:
+    """When the API first told of the completion that stands, if no callback has (microseconds, ours); else None."""
+    if course.standing.stage != facts.COMPLETED or course.standing.confirmed != YES:
+        return None
+    if told_by_callback(course):
+        return None
+    return min(step.recorded_at for step in course.steps if step.observed and step.stage == facts.COMPLETED)
+
+
+def told_by_callback(course: Course) -> bool:
+    """Whether a callback told of a completion. What is restored may have been complete or not: that tells nothing."""
+    return any(step.what == facts.STATUS and step.stage == facts.COMPLETED for step in course.steps)
+
+
 def stand(steps: Sequence[Step], implied: str = "") -> Standing:
     """Fold the steps. Without any, whatever happens to a package happens while it is in progress."""
     standing = claim = Standing(status=implied)  # what is so, and what the callbacks alone say

@@ -131,7 +131,7 @@ def told(tree: ast.Module, _code: str) -> list[str]:
 
 
 EVERYWHERE = ("listener/*", "projections/*")
-OPENING = ("generations", "projector", "rebuilding", "renewal", "replay")  # rooms of the worker that open views
+OPENING = ("generations", "live", "projector", "rebuilding", "renewal", "replay")  # rooms of the worker that open views
 RULES = [
     Rule(
         "the meaning imports nothing of the machine, and one projection never imports another",
@@ -180,6 +180,7 @@ RULES = [
         ("listener/apis/*",),
         only(
             "listener.api",
+            "listener.apis.onespan_listing",
             "listener.decryption.child",
             "listener.errors",
             "listener.provider",
@@ -318,14 +319,20 @@ RULES = [
         "only commands know commands, imitations and who builds",
         (
             "listener/*",
-            *("!listener/cli/*", "!listener/demo/*", "!listener/__main__.py", "!listener/bootstrap_erasing.py"),
+            *("!listener/cli/*", "!listener/demo/*", "!listener/__main__.py", "!listener/bootstrap_*.py"),
         ),
-        never("listener.cli", "listener.demo", "listener.bootstrap", "listener.bootstrap_erasing"),
+        never(
+            "listener.cli",
+            "listener.demo",
+            "listener.bootstrap",
+            "listener.bootstrap_erasing",
+            "listener.bootstrap_reconciling",
+        ),
         "from listener import bootstrap",
     ),
     Rule(
         "only bootstrap builds what holds a file, a lock or a key",
-        (*EVERYWHERE, "!listener/bootstrap.py", "!listener/bootstrap_erasing.py"),
+        (*EVERYWHERE, "!listener/bootstrap.py", "!listener/bootstrap_*.py"),
         never_calls(
             "Backup",
             "Claims",
@@ -338,14 +345,15 @@ RULES = [
             "OnlyOne",
             "Projector",
             "Quarantine",
+            "Reconciler",
             "Restore",
         ),
         "found = database.Database(folder)",
     ),
     Rule(
-        "the tree is opened where it is asked whether all is well, besides",
-        (*EVERYWHERE, "!listener/bootstrap.py", "!listener/desk/health.py"),
-        never_calls("Tree"),
+        "tree and agenda are opened where it is asked whether all is well, besides",
+        (*EVERYWHERE, "!listener/bootstrap.py", "!listener/bootstrap_*.py", "!listener/desk/health.py"),
+        never_calls("Agenda", "Tree"),
         "found = tree.Tree(folder)",
     ),
     # Which generation is live may change while they run: only the log's database tells.

@@ -20,7 +20,7 @@ API = 'api_url = "https://x"\napi_key = "k"\n'
 SECOND = 1_000_000
 KEYS = {
     "head", "projected", "lag_events", "lag_seconds", "wanted", "held", "stored", "failed", "abandoned", "quarantined",
-    "faults", "anomalies", "alarms", "heartbeat", "replay_pending", "sources",
+    "faults", "missed", "anomalies", "alarms", "heartbeat", "replay_pending", "sources",
 }  # fmt: skip
 
 
@@ -80,12 +80,14 @@ def test_nothing_needs_a_person(tmp_path: Path) -> None:
         "abandoned": 0,
         "quarantined": 1,
         "faults": 0,
+        "missed": 0,
         "anomalies": 0,
         "alarms": [],
         "replay_pending": False,
     }
     last = site.run("events", "--limit", "1", "--json").lines[0]["recorded_at"]
-    assert report["sources"] == {"onespan": {"provider": "onespan", "last_callback": last, "api_access": True}}
+    told = {"provider": "onespan", "last_callback": last, "api_access": True, "reconciled": None}
+    assert report["sources"] == {"onespan": told}
     assert site.run("health").out.splitlines()[2:] == [
         "events      5, 5 folded",
         "documents   2 stored",

@@ -23,7 +23,7 @@ WHOLE = {"v", "provider", "method", "spooled_at", "headers", "salt", "content", 
 SUBJECT = {
     "source", "id", "provider", "status", "stage", "confirmed", "trashed", "reason", "signers", "documents",
     "artifacts", "first_position", "last_position", "occurred_at", "recorded_at",
-    "kind", "expected", "reference", "thread", "key", "deadline",
+    "kind", "expected", "reference", "thread", "key", "deadline", "missed",
 }  # fmt: skip
 ARTIFACT = {"name", "state", "sha256", "size", "path", "attempts", "next_at", "error"}
 FACT = {"position", "occurred_at", "recorded_at", "kind", "name", "what", "text", "same_as"}

@@ -11,7 +11,7 @@ from listener.evidence.markup import Markup, joined, tag, text
 from listener.evidence.verify import Check, Zip
 from listener.log import reader
 from tests.dossier import Dossier, kept
-from tests.site import callback
+from tests.site import callback, observation
 
 PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
 KNOWN = {"href", "id", "class", "scope", "lang", "charset", "name", "content", "http-equiv"}  # attributes
@@ -38,6 +38,17 @@ def test_the_verdict_on_signatures_is_told(dossier: Dossier) -> None:
     assert "The signatures are valid." in page
     assert "<td>Zoë &lt;b&gt;</td><td>–</td><td>yes</td><td>no</td><td>nobody judged</td>" in page
     assert page.count("no verdict on them was recorded") == 1
+
+
+def test_a_callback_that_was_missed_is_told(tmp_path: Path) -> None:
+    """Only where none came."""
+    dossier = Dossier(tmp_path)
+    dossier.filled(callback("PACKAGE_ACTIVATE"), observation({"status": "COMPLETED"}))
+    for missed in (True, False):
+        dossier.make(name=f"{missed}.zip")
+        dossier.zip = tmp_path / f"{missed}.zip"
+        assert ("Missed." in dossier.page()) is missed
+        dossier.filled(callback("PACKAGE_COMPLETE"))
 
 
 @pytest.mark.parametrize(

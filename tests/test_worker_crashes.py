@@ -109,7 +109,7 @@ def assert_whole(worker: Worker, server: OneSpan) -> None:
     assert len(paths(worker.settings.documents_folder)) == 2
 
 
-FAILING_STEPS = 9  # of a worker: the first failure is told before the last of them
+FAILING_STEPS = 11  # of a worker: the first failure is told before the last of them
 
 
 # One that comes before a byte was written, and one amid them.

@@ -33,6 +33,7 @@ URLS: Final = {
     "sandbox": "https://api.sandbox.evrotrust.com/vendor",  # named by their newer pages alone
 }
 EVENTS: Final = ()
+LISTS: Final = False
 TAKES: Final = ("api_key", "vendor_number", "private_keys", "private_key_passphrases")
 
 _NOT_FOUND: Final = 443  # also while a transaction that is known is still worked on

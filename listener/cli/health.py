@@ -45,6 +45,7 @@ def _show(report: dict[str, Any]) -> None:
             "documents": ", ".join(counts) or "none wanted yet",
             "quarantine": f"{report['quarantined']} refused" if report["quarantined"] else "empty",
             "faults": report["faults"] or None,
+            "missed": f"{report['missed']} completed without a callback" if report["missed"] else None,
             "worker": f"last heard of at {report['heartbeat']}" if report["heartbeat"] else "never ran",
             **{name: _source(source) for name, source in report["sources"].items()},
         }

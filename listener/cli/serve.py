@@ -108,9 +108,10 @@ def _door(found: "Settings", config: Path | None, socket_fd: int | None, parent_
 def _worker(found: "Settings", config: Path | None, parent_fd: int | None) -> None:
     import signal
 
-    from listener import bootstrap, parent
+    from listener import bootstrap, bootstrap_reconciling, parent
     from listener.worker import loop
     from listener.worker.notary import Notary
+    from listener.worker.rounds import Rounds
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -124,6 +125,8 @@ def _worker(found: "Settings", config: Path | None, parent_fd: int | None) -> No
         bootstrap.worker(found, database) as (projector, downloads),
         _replaying(found.replay == "auto" and projector.mixed, config),
         bootstrap.signer(found, database) as signer,
+        bootstrap_reconciling.reconciler(found, database) as reconciler,
+        Rounds(reconciler),
     ):
         loop.run(projector, downloads, Notary(signer), stop)
 

@@ -160,7 +160,7 @@ class Downloads:
             return None
         except errors.ProviderError as error:
             return None if self._stopping.is_set() else self._failed(wish.artifact, attempt, error)
-        except (errors.LogError, errors.ViewsError, SQLAlchemyError):
+        except (errors.LogError, errors.ViewsError, errors.Superseded, SQLAlchemyError):
             raise  # ours to mend, and no reason to try this document less often
         except Exception as error:  # a bug of ours, or bytes that nobody thought of: never at once again
             _log.exception("download_failed_oddly", subject=wish.artifact.subject, artifact=wish.artifact.name)
