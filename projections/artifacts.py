@@ -45,7 +45,7 @@ _HOLDS: Final = frozenset({facts.HELD, facts.RELEASED})
 _ACTS: Final = _HOLDS | {facts.STORED, facts.FAILED, facts.ABANDONED, facts.LISTED, facts.RETRY}
 
 
-class State(msgspec.Struct, frozen=True, omit_defaults=True):
+class State(msgspec.Struct, frozen=True):
     """One artifact. `attempts` and `next_at` (microseconds, ours; None: not by the clock) stood in the outcome.
 
     `acted` is the position of our last act.

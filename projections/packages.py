@@ -84,7 +84,7 @@ class Expectation(msgspec.Struct, frozen=True, array_like=True, gc=False):
     expected: Expected
 
 
-class State(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+class State(msgspec.Struct, frozen=True, gc=False):
     """Everything known of one subject."""
 
     provider: str = ""
