@@ -185,7 +185,7 @@ RULES = [
     Rule(
         "what decrypts knows bytes, and neither who sent them nor where they go",
         ("listener/decryption/*",),
-        only("listener.api", "listener.decryption", "listener.errors", "listener.parent"),
+        only("listener.api", "listener.confined", "listener.decryption", "listener.errors", "listener.zips"),
         "from listener.worker import filestore",
     ),
     Rule(
