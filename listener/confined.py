@@ -32,7 +32,8 @@ def run(kind: type[_Job], do: Callable[[_Job], None], limits: Mapping[int, int])
     """Do the job that stands on standard input, within limits of `resource`; the exit status."""
     os.nice(_NICER)
     for limit, value in {**limits, resource.RLIMIT_CORE: 0}.items():  # a core would hold keys and documents
-        resource.setrlimit(limit, (value, value))
+        # Beyond the first limit of CPU a signal says so; at the second nothing would be said.
+        resource.setrlimit(limit, (value, value + (limit == resource.RLIMIT_CPU)))
     job = msgspec.json.decode(sys.stdin.buffer.readline(), type=kind)
     parent.alive(sys.stdin.fileno(), lambda: os._exit(1))
     try:

@@ -21,6 +21,7 @@ SECOND = 1_000_000
 KEYS = {
     "head", "projected", "lag_events", "lag_seconds", "wanted", "held", "stored", "failed", "abandoned", "quarantined",
     "faults", "anomalies", "alarms", "heartbeat", "replay_pending", "sources",
+    "signatures",
 }  # fmt: skip
 
 
@@ -68,7 +69,7 @@ def test_nothing_needs_a_person(tmp_path: Path) -> None:
     site.filled(callback("PACKAGE_COMPLETE"), stored("documents.zip"), stored(), callback("PACKAGE_CREATE", "q"))
     site.refuse(genuine=False)
     report = fine(site)
-    assert {key: report[key] for key in KEYS - {"heartbeat", "sources"}} == {
+    assert {key: report[key] for key in KEYS - {"heartbeat", "sources", "signatures"}} == {
         "head": 5,
         "projected": 5,
         "lag_events": 0,
@@ -84,6 +85,7 @@ def test_nothing_needs_a_person(tmp_path: Path) -> None:
         "alarms": [],
         "replay_pending": False,
     }
+    assert set(report["signatures"].values()) == {0}
     last = site.run("events", "--limit", "1", "--json").lines[0]["recorded_at"]
     assert report["sources"] == {"onespan": {"provider": "onespan", "last_callback": last, "api_access": True}}
     assert site.run("health").out.splitlines()[2:] == [

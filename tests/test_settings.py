@@ -80,7 +80,10 @@ KEYS = [
     ("sources.onespan.private_keys", '["p"]', "p", ("p",)),
     ("sources.onespan.private_key_passphrases", '["p"]', "p", ("p",)),
     ("sources.onespan.artifacts", "[]", "[]", ()),
+    ("sources.onespan.signed_artifacts", '["evidence.pdf"]', "evidence.pdf", ("evidence.pdf",)),
+    ("sources.onespan.trust_roots", '["p"]', "p", ("p",)),
     ("replay", '"auto"', "auto", "auto"),
+    ("check_signatures", "false", "false", False),
 ]
 # What lets a source in while another of its keys is looked at.
 LETS_IN = ("callback_keys", "allow", "path_secret", "unauthenticated")

@@ -48,12 +48,21 @@ def serve(
         bootstrap.check(found)
         if not door:
             bootstrap.check_private_keys(found)
+            _check_roots(found)
         if door:
             _door(found, config, socket_fd, parent_fd)
         elif worker:
             _worker(found, config, parent_fd)
         else:
             _supervise(found, config)
+
+
+def _check_roots(found: "Settings") -> None:
+    """Read the certificates of whom to trust. Not in the door's process."""
+    from listener.checking import roots
+
+    for name, source in found.sources.items():
+        roots.check(f"sources.{name}.trust_roots", source.trust_roots)
 
 
 def _supervise(found: "Settings", config: Path | None) -> None:

@@ -7,7 +7,8 @@ from typing import Any, Final
 from sqlalchemy import Connection, func, select
 
 from listener import api, errors, fingerprint, times, views
-from listener.desk import status
+from listener.concerning import Subject
+from listener.desk import signatures, status
 from listener.desk.reading import Reading, reading
 from listener.log import event, reader, schema
 from listener.log.append import now
@@ -16,7 +17,7 @@ from listener.log.tree import Tree
 from listener.quarantine import Quarantine
 from listener.settings import Settings
 from listener.signing import witness
-from projections import artifacts, course, packages
+from projections import artifacts, course, facts, packages
 
 _SECOND: Final = 1_000_000
 DEAD_AFTER: Final = 20 * _SECOND  # without a heartbeat
@@ -57,7 +58,8 @@ def _without_views(database: Database, settings: Settings) -> dict[str, Any]:
     lag = max(0, now() - oldest[0].recorded_at) if oldest else 0
     progress = {"head": head, "projected": 0, "lag_events": head, "lag_seconds": lag / _SECOND}
     doubts = {"faults": 0, "anomalies": 0, "heartbeat": None, "replay_pending": False}
-    return {**progress, **dict.fromkeys(_STATES, 0), **doubts, "sources": sources}
+    counts = {**dict.fromkeys(_STATES, 0), "signatures": dict.fromkeys(facts.FOUND, 0)}
+    return {**progress, **counts, **doubts, "sources": sources}
 
 
 def _machine(database: Database, settings: Settings) -> list[str]:
@@ -103,7 +105,7 @@ def _views(at: Reading, settings: Settings, alarms: list[str]) -> dict[str, Any]
     lag = max(0, now() - waiting[0].recorded_at) if waiting else 0
     beat = at.views.scalar(select(views.heartbeat.c.at))
     counts, faults, contradicted, pending = _counts(at), _positions(at), _contradicted(at), _mixed(at)
-    late = status.overdue(at)
+    late, doubtful = status.overdue(at), signatures.doubtful(at)
     alarms += _progress(beat, lag, checkpoint.origin)
     alarms += _documents(at, settings, counts)
     if pending:
@@ -113,11 +115,35 @@ def _views(at: Reading, settings: Settings, alarms: list[str]) -> dict[str, Any]
             f"events that could not be taken in: {len(faults)}; the first: 'signlog faults show {faults[0]}'. "
             "Mend the code and restart 'signlog serve'; or leave one out: 'signlog faults skip N --reason …'"
         )
+    _subjects(contradicted, doubtful, late, alarms)
+    return {
+        "head": head,
+        "projected": checkpoint.position,
+        "lag_events": head - checkpoint.position,
+        "lag_seconds": lag / _SECOND,
+        **counts,
+        "signatures": signatures.counts(at),
+        "faults": len(faults),
+        "anomalies": len({*contradicted, *late, *doubtful}),
+        "heartbeat": times.written(beat),
+        "replay_pending": pending,
+        "sources": {name: _source(at.log, name, settings) for name in settings.sources},
+    }
+
+
+def _subjects(contradicted: list[Subject], doubtful: list[Subject], late: list[Subject], alarms: list[str]) -> None:
+    """Anomalies: how many subjects have one, and where to look first."""
     if contradicted:
         source, subject = contradicted[0]
         alarms.append(
             f"subjects of which callbacks and API say different things: {len(contradicted)}; "
             f"the first: 'signlog timeline {source} {shlex.quote(subject)}'"
+        )
+    if doubtful:
+        source, subject = doubtful[0]
+        alarms.append(
+            f"subjects whose documents are not signed as they should be: {len(doubtful)}; they are kept as they came. "
+            f"The first: 'signlog status {source} {shlex.quote(subject)}'"
         )
     if late:
         source, subject = late[0]
@@ -125,18 +151,6 @@ def _views(at: Reading, settings: Settings, alarms: list[str]) -> dict[str, Any]
             f"subjects that should have ended by now: {len(late)}; "
             f"the first: 'signlog status {source} {shlex.quote(subject)}'"
         )
-    return {
-        "head": head,
-        "projected": checkpoint.position,
-        "lag_events": head - checkpoint.position,
-        "lag_seconds": lag / _SECOND,
-        **counts,
-        "faults": len(faults),
-        "anomalies": len({*contradicted, *late}),
-        "heartbeat": times.written(beat),
-        "replay_pending": pending,
-        "sources": {name: _source(at.log, name, settings) for name in settings.sources},
-    }
 
 
 def _counts(at: Reading) -> dict[str, int]:
