@@ -1,6 +1,7 @@
 """Builds what the worker asks, fetches and checks documents with, for each source."""
 
 from listener import api, bootstrap
+from listener.checking import roots
 from listener.checking.inspector import Inspector
 from listener.settings import Settings, Source
 from listener.worker.due import Account
@@ -13,13 +14,14 @@ def accounts(settings: Settings) -> dict[str, Account]:
         access = bootstrap.access_to(name, source)
         if access is not None:
             speaker = api.named(source.provider)
-            inspector = _inspector(source, settings.check_signatures)
+            inspector = _inspector(name, source, settings.check_signatures)
             found[name] = Account(source.provider, speaker.connect(access), access, speaker.RECIPES, inspector)
     return found
 
 
-def _inspector(source: Source, on: bool) -> Inspector:
+def _inspector(name: str, source: Source, on: bool) -> Inspector:
     """Who has the signatures of its documents checked: as configured, else what the provider's are due."""
     known = api.named(source.provider)
     due = known.SIGNED if source.signed_artifacts is None else source.signed_artifacts
-    return Inspector(frozenset(known.PAPERS), frozenset(due), source.trust_roots, on)
+    trusted = roots.read(f"sources.{name}.trust_roots", source.trust_roots)
+    return Inspector(frozenset(known.PAPERS), frozenset(due), trusted, on)

@@ -13,10 +13,9 @@ from typing import Final
 
 import msgspec
 from asn1crypto import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from listener import confined, files
-from listener.checking import papers, pdf, roots
+from listener.checking import papers, pdf
 from listener.checking.job import Job
 
 MEMORY_BYTES: Final = 512 * 1024**2  # what it may allocate
@@ -36,7 +35,7 @@ def main() -> int:
 
 
 def _do(job: Job) -> None:
-    trusted = [x509.Certificate.load(each.public_bytes(Encoding.DER)) for each in roots.read(job.roots)]
+    trusted = [x509.Certificate.load(each) for each in job.roots]
     with files.opened(Path(job.document)) as document, open(1, "wb", closefd=False) as made:
         for paper in papers.each(document, Path(job.scratch), lambda name, file: pdf.look(name, file, trusted)):
             made.write(msgspec.json.encode(paper) + b"\n")

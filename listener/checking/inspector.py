@@ -32,7 +32,7 @@ class Inspector(NamedTuple):
 
     holds: frozenset[str]
     due: frozenset[str]
-    roots: tuple[str, ...] = ()
+    roots: tuple[bytes, ...] = ()
     on: bool = True
 
     def verdict(self, name: str, document: Path, scratch: Path, stopping: threading.Event) -> Verdict | None:

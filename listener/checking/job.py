@@ -4,8 +4,8 @@ import msgspec
 
 
 class Job(msgspec.Struct, frozen=True):
-    """Which document to check, files with whom to trust, and where there is room for what lies between."""
+    """Which document to check, certificates (DER) of whom to trust, and where there is room for what lies between."""
 
     document: str
     scratch: str
-    roots: tuple[str, ...]
+    roots: tuple[bytes, ...]

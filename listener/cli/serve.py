@@ -62,7 +62,7 @@ def _check_roots(found: "Settings") -> None:
     from listener.checking import roots
 
     for name, source in found.sources.items():
-        roots.check(f"sources.{name}.trust_roots", source.trust_roots)
+        roots.read(f"sources.{name}.trust_roots", source.trust_roots)
 
 
 def _supervise(found: "Settings", config: Path | None) -> None:
