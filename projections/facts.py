@@ -144,19 +144,13 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def text(self) -> str:
         """The verdict as a person would say it."""
-        bad = next((paper for paper in self.papers if paper.found == self.found and paper.reason), None)
-        why = self.reason or (f"{bad.name}: {bad.reason}" if bad and bad.name else bad.reason if bad else None)
-        return f"signatures {self._word}" + (f": {why}" if why and self.found != VALID else "")
-
-    @property
-    def _word(self) -> str:
-        if self.found == UNSIGNED:
-            return "missing" if self.due else "none, and none due"
         if self.found == VALID:
-            return f"valid, by {self._signers}" + ("" if self._trusted else ", whom nobody was told to trust")
-        return {UNCHECKED: "not checked", UNREADABLE: "not to be judged", UNTRUSTED: "valid, but not trusted"}.get(
-            self.found, self.found
-        )
+            trusted = all(one.trusted for paper in self.papers for one in paper.signatures)
+            return f"signatures valid, by {self._signers}" + ("" if trusted else ", whom nobody was told to trust")
+        word = _SAID.get(self.found, self.found)
+        if self.found == UNSIGNED and not self.due:
+            word = "none, and none due"
+        return ": ".join(filter(None, (f"signatures {word}", *self._why)))
 
     @property
     def _signers(self) -> str:
@@ -165,8 +159,18 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
         return f"{first} and {len(others)} more" if others else first
 
     @property
-    def _trusted(self) -> bool:
-        return all(one.trusted for paper in self.papers for one in paper.signatures)
+    def _why(self) -> tuple[str | None, ...]:
+        """What the first of the worst has; or why there are none."""
+        bad = next((paper for paper in self.papers if paper.found == self.found), None)
+        return (self.reason,) if self.reason or bad is None else (bad.name, bad.reason)
+
+
+_SAID: Final = {
+    UNREADABLE: "not to be judged",
+    UNSIGNED: "missing",
+    UNTRUSTED: "valid, but not trusted",
+    UNCHECKED: "not checked",
+}
 
 
 class Stored(msgspec.Struct, frozen=True, omit_defaults=True):

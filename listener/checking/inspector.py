@@ -95,7 +95,7 @@ def _ended(process: Process) -> _End:
         return _End(confined.said(process))
     if process.returncode == -signal.SIGXCPU:
         return _End("the check took more than its time")
-    return _End(f"the check ended with {process.returncode}: {confined.said(process)}", odd=True)
+    return _End(f"the check ended with {process.returncode}: {confined.said(process)}".rstrip(": "), odd=True)
 
 
 def _papers(made: IO[bytes]) -> Iterator[Paper]:
