@@ -147,10 +147,9 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
         if self.found == VALID:
             trusted = all(one.trusted for paper in self.papers for one in paper.signatures)
             return f"signatures valid, by {self._signers}" + ("" if trusted else ", whom nobody was told to trust")
-        word = _SAID.get(self.found, self.found)
         if self.found == UNSIGNED and not self.due:
-            word = "none, and none due"
-        return ": ".join(filter(None, (f"signatures {word}", *self._why)))
+            return "no signatures, and none due"
+        return ": ".join(filter(None, (f"signatures {_SAID[self.found]}", *self._why)))
 
     @property
     def _signers(self) -> str:
@@ -166,6 +165,7 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 _SAID: Final = {
+    INVALID: "invalid",
     UNREADABLE: "not to be judged",
     UNSIGNED: "missing",
     UNTRUSTED: "valid, but not trusted",

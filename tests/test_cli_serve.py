@@ -173,6 +173,13 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     assert site.run("serve") == (1, "", "signlog: signlog-data/secret: Is a directory\n")
 
 
+def test_whom_to_trust_is_read_before_the_door_opens(tmp_path: Path) -> None:
+    """A path that is wrong stops the start, and is not found out with the first document."""
+    done = Site(tmp_path, f'{ONESPAN}trust_roots = ["root.pem"]\n').run("serve")
+    assert done.code == 2
+    assert done.err.startswith("signlog: sources.onespan.trust_roots: entry 1 cannot be read: No such file")
+
+
 def test_keys_without_effect_are_told(tmp_path: Path) -> None:
     """Nobody should wait for what a later version will do."""
     site = Site(tmp_path, f'{ONESPAN}private_keys = ["x"]\n')

@@ -127,7 +127,7 @@ def test_what_was_signed_is_found_to_be(played: tuple[dict[str, Any], Path]) -> 
     found = {key: known["verdict"] and known["verdict"]["text"] for key, known in kept.items()}
     assert found == {
         ("onespan", "documents.zip"): "signatures valid, by Imitation of OneSpan Sign",
-        ("onespan", "evidence.pdf"): "signatures none, and none due",
+        ("onespan", "evidence.pdf"): "no signatures, and none due",
         ("evrotrust", "encrypted.zip"): None,
         ("evrotrust", "documents.zip"): "signatures valid, by Imitation of Evrotrust",
     }

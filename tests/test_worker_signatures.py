@@ -90,7 +90,7 @@ def test_what_is_signed_is_found_to_be(tmp_path: Path, server: OneSpan) -> None:
         ]
         assert told(worker) == [
             "documents.zip stored: signatures valid, by Imitation of OneSpan Sign, whom nobody was told to trust",
-            "evidence.pdf stored: signatures none, and none due",
+            "evidence.pdf stored: no signatures, and none due",
         ]
         assert report(worker) == (0, [], {facts.VALID: 1, facts.UNSIGNED: 1})
 

@@ -87,6 +87,8 @@ def _supervise(found: "Settings", config: Path | None) -> None:
 
 
 def _welcome(found: "Settings", sock: socket.socket, config: Path | None) -> None:
+    from listener.checking import inspector
+
     host, port = sock.getsockname()[:2]
     base = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     for name, source in found.sources.items():
@@ -96,6 +98,8 @@ def _welcome(found: "Settings", sock: socket.socket, config: Path | None) -> Non
     if not found.sources:
         output.note(f"signlog listens at {base}")
         sys.stderr.write(_HINT.format(path=config or "signlog.toml"))
+    if found.sources and found.check_signatures and inspector.missing():
+        output.note(f"signatures are not checked: {inspector.INSTALL}")
     for key in found.without_effect():
         output.note(f"{key}: has no effect in this version")
 

@@ -184,6 +184,7 @@ class Downloads:
 
     def _verdict(self, artifact: Artifact, stored: Stored) -> Verdict | None:
         """What is found of its signatures. Whatever that is, the document stays where it is."""
+        self._store.assert_room(stored.size)  # what is in a zip is unpacked, one after the other
         inspector, lies = self._accounts[artifact.source].inspector, self._store.folder / stored.path
         return inspector.verdict(artifact.name, lies, self._store.scratch, self._stopping)
 
