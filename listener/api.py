@@ -154,6 +154,8 @@ class Speaker(Protocol):
     ARTIFACTS: Mapping[str, str]  # what it can be asked for: name → what it is
     DEFAULT_ARTIFACTS: tuple[str, ...]
     RECIPES: Mapping[str, Recipe]  # those of them that are made of another one
+    PAPERS: tuple[str, ...]  # those of them that hold PDFs of the provider's making
+    SIGNED: tuple[str, ...]  # those of these whose PDFs are due a signature, each of them
     DEFAULT_URL: str | None
     URLS: Mapping[str, str]  # what `api_url` may be called by name: name → address
     EVENTS: Sequence[str]  # what callbacks can be registered for, in its words; none where each request names them

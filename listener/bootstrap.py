@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from listener import __version__, acts, api, errors, files, fingerprint, provider
 from listener.acts import InForce, SourceInForce
-from listener.api import Access, Lister, Recipe, Registry
+from listener.api import Access, Recipe, Registry
 from listener.log import event, reader
 from listener.log.append import append
 from listener.log.database import Database
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from listener.restore import Restore
     from listener.signing.signer import Signer
     from listener.worker.downloads import Downloads
-    from listener.worker.due import Account
     from listener.worker.projector import Projector
     from listener.worker.replay import Replay
 
@@ -210,6 +209,7 @@ def door(settings: Settings, database: Database) -> ASGIApp:
 @contextlib.contextmanager
 def worker(settings: Settings, database: Database) -> Iterator[tuple["Projector", "Downloads"]]:
     """What the worker runs, while it holds the lock that makes it the only one on this folder."""
+    from listener import bootstrap_accounts
     from listener.worker.claims import Claims
     from listener.worker.downloads import Downloads
     from listener.worker.filestore import FileStore
@@ -223,7 +223,7 @@ def worker(settings: Settings, database: Database) -> Iterator[tuple["Projector"
         store.prepare()
         yield (
             Projector(database, settings.folder, fingerprint.fingerprint()),
-            Downloads(database, claims, store, accounts(settings)),
+            Downloads(database, claims, store, bootstrap_accounts.accounts(settings)),
         )
 
 
@@ -278,21 +278,6 @@ def replay(settings: Settings, database: Database) -> "Replay":
 
     worker, only_one = OnlyOne(settings.folder), OnlyOne(settings.folder, "replay")
     return Replay(database, settings.folder, fingerprint.fingerprint(), worker, only_one, settings.disk_reserve)
-
-
-def accounts(settings: Settings) -> dict[str, "Account"]:
-    """The sources whose provider's API we have access to."""
-    from listener.worker.due import Account
-
-    found = {}
-    for name, source in settings.sources.items():
-        access = access_to(name, source)
-        if access is not None:
-            speaker = api.named(source.provider)
-            asking = speaker.connect(access)
-            lister = cast(Lister, asking) if speaker.LISTS else None
-            found[name] = Account(source.provider, asking, access, speaker.RECIPES, lister)
-    return found
 
 
 @contextlib.contextmanager

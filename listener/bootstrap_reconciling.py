@@ -4,7 +4,6 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from listener import bootstrap
 from listener.log.database import Database
 from listener.settings import Settings
 
@@ -15,12 +14,13 @@ if TYPE_CHECKING:
 @contextlib.contextmanager
 def reconciler(settings: Settings, database: Database) -> "Iterator[Reconciler]":
     """With a connection of its own to each provider that we may ask."""
+    from listener import bootstrap_accounts
     from listener.agenda import Agenda
     from listener.worker.live import Live
     from listener.worker.reconcile import Reconciler
 
     with contextlib.ExitStack() as stack:
-        accounts = bootstrap.accounts(settings)
+        accounts = bootstrap_accounts.accounts(settings)
         for account in accounts.values():
             stack.callback(account.api.close)
         agenda = stack.enter_context(contextlib.closing(Agenda(settings.folder)))

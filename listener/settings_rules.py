@@ -81,6 +81,18 @@ def _check_source(where: str, name: str, source: "Source") -> None:
     _check_networks(f"{where}.allow", source.allow)
     _check_credentials(where, source)
     _check_access(where, source)
+    _check_signed(where, source)
+
+
+def _check_signed(where: str, source: "Source") -> None:
+    """What is due a signature must be able to hold one that can be checked."""
+    papers = api.named(source.provider).PAPERS
+    for artifact in source.signed_artifacts or ():
+        if artifact not in papers:
+            raise ConfigurationError(
+                f"{where}.signed_artifacts: {source.provider} makes no PDFs of that name; "
+                f"write some of: {', '.join(papers)}"
+            )
 
 
 def _check_credentials(where: str, source: "Source") -> None:

@@ -131,6 +131,7 @@ def told(tree: ast.Module, _code: str) -> list[str]:
 
 
 EVERYWHERE = ("listener/*", "projections/*")
+BUILDERS = tuple(f"listener.bootstrap{of}" for of in ("", "_accounts", "_erasing", "_reconciling"))
 OPENING = ("generations", "live", "projector", "rebuilding", "renewal", "replay")  # rooms of the worker that open views
 RULES = [
     Rule(
@@ -194,8 +195,24 @@ RULES = [
     Rule(
         "what decrypts knows bytes, and neither who sent them nor where they go",
         ("listener/decryption/*",),
-        only("listener.api", "listener.decryption", "listener.errors", "listener.parent"),
+        only("listener.api", "listener.confined", "listener.decryption", "listener.errors", "listener.zips"),
         "from listener.worker import filestore",
+    ),
+    Rule(
+        "what checks signatures knows bytes and the words of the meaning, and neither who sent them nor where they go",
+        ("listener/checking/*",),
+        only(
+            *("listener.checking", "listener.confined", "listener.errors", "listener.files", "listener.zips"),
+            "projections.facts",
+        ),
+        "from listener.worker import filestore",
+    ),
+    # It takes a second to load, and reads what strangers made.
+    Rule(
+        "pyhanko is loaded by the process that checks signatures, and by no other",
+        (*EVERYWHERE, "!listener/checking/__main__.py", "!listener/checking/pdf.py"),
+        never("pyhanko", "pyhanko_certvalidator", "asn1crypto", "listener.checking.pdf"),
+        "def late():\n    from pyhanko import sign",
     ),
     Rule(
         "what decrypts knows no network",
@@ -319,15 +336,10 @@ RULES = [
         "only commands know commands, imitations and who builds",
         (
             "listener/*",
-            *("!listener/cli/*", "!listener/demo/*", "!listener/__main__.py", "!listener/bootstrap_*.py"),
+            *("!listener/cli/*", "!listener/demo/*", "!listener/__main__.py"),
+            *("!listener/bootstrap.py", "!listener/bootstrap_*.py"),
         ),
-        never(
-            "listener.cli",
-            "listener.demo",
-            "listener.bootstrap",
-            "listener.bootstrap_erasing",
-            "listener.bootstrap_reconciling",
-        ),
+        never(*("listener.cli", "listener.demo"), *BUILDERS),
         "from listener import bootstrap",
     ),
     Rule(

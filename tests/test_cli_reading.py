@@ -25,7 +25,7 @@ SUBJECT = {
     "artifacts", "first_position", "last_position", "occurred_at", "recorded_at",
     "kind", "expected", "reference", "thread", "key", "deadline", "missed",
 }  # fmt: skip
-ARTIFACT = {"name", "state", "sha256", "size", "path", "attempts", "next_at", "error"}
+ARTIFACT = {"name", "state", "sha256", "size", "path", "attempts", "next_at", "error", "verdict"}
 FACT = {"position", "occurred_at", "recorded_at", "kind", "name", "what", "text", "same_as"}
 REFUSED = {"id", "received_at", "source", "status", "reason", "client", "genuine", "whole", "path", "size"}
 NO_TEXT = Draft(event.CALLBACK, "onespan", "onespan", b"\xff\x00", "[]", "POST", "/callbacks/onespan")

@@ -208,7 +208,9 @@ def test_defaults_are_as_they_are_told() -> None:
         for name in key.split("."):
             value = value[name]
         if re.fullmatch("`[^`]+`", default):
-            written = {False: "false"}.get(value, str(value)) if not isinstance(value, list | tuple) else "[]"
+            written = (
+                {False: "false", True: "true"}.get(value, str(value)) if not isinstance(value, list | tuple) else "[]"
+            )
             assert default == f"`{written}`", key
         elif default == "":
             assert not value, key

@@ -10,6 +10,7 @@ from listener.evidence import papers, verdicts
 from listener.evidence.markup import Markup, joined, tag, text
 from listener.evidence.verify import Check, Zip
 from listener.log import reader
+from listener.log.event import seal
 from tests.dossier import Dossier, kept
 from tests.site import callback, observation
 
@@ -70,13 +71,11 @@ def test_verdicts_in_words(verdict: dict[str, object], said: str) -> None:
 @pytest.mark.parametrize(
     "verdict", [7, [], "x", {"found": ["x"], "papers": 3}, {"papers": [1, {"signatures": [2, {}]}]}]
 )
-def test_a_verdict_of_a_later_version(tmp_path: Path, verdict: object) -> None:
+def test_a_verdict_of_a_later_version(verdict: object) -> None:
     """Whatever it is, the document is one."""
-    dossier = Dossier(tmp_path)
-    dossier.put("evidence.pdf")
-    dossier.filled(callback("PACKAGE_COMPLETE"), kept("evidence.pdf", verdict=verdict))
-    assert dossier.make().documents == 1
-    assert "<b>Signatures, when it was stored: </b>" in dossier.page()
+    found = papers.paper(seal(kept("evidence.pdf", verdict=verdict), b"of a log", 1, 1))
+    assert found is not None
+    assert "<b>Signatures, when it was stored: </b>" in verdicts.shown(found.verdict)
 
 
 class Tags(HTMLParser):

@@ -80,7 +80,10 @@ KEYS = [
     ("sources.onespan.private_keys", '["p"]', "p", ("p",)),
     ("sources.onespan.private_key_passphrases", '["p"]', "p", ("p",)),
     ("sources.onespan.artifacts", "[]", "[]", ()),
+    ("sources.onespan.signed_artifacts", '["evidence.pdf"]', "evidence.pdf", ("evidence.pdf",)),
+    ("sources.onespan.trust_roots", '["p"]', "p", ("p",)),
     ("replay", '"auto"', "auto", "auto"),
+    ("check_signatures", "false", "false", False),
 ]
 # What lets a source in while another of its keys is looked at.
 LETS_IN = ("callback_keys", "allow", "path_secret", "unauthenticated")
@@ -430,6 +433,8 @@ RULES = [
     (OPEN + "sources.onespan.api_url = 'apps.example'", "sources.onespan.api_url: this is no address; write \"https://"),
     ("sources.evrotrust.unauthenticated = true\nsources.evrotrust.api_url = 'eu'",
      "sources.evrotrust.api_url: there is no region of that name; write one of: production, test, sandbox"),
+    (OPEN + "sources.onespan.signed_artifacts = ['audit.json']",
+     "sources.onespan.signed_artifacts: onespan makes no PDFs of that name; write some of: documents.zip, ev"),
     (OPEN + "sources.onespan.api_url = 'ftp://x'", "sources.onespan.api_url: this is no address"),
     (OPEN + "sources.onespan.api_url = 'https://x?y'", "sources.onespan.api_url: this is no address"),
     (OPEN + "sources.onespan.api_url = 'https://u:p@x'", "sources.onespan.api_url: this is no address"),
@@ -462,6 +467,7 @@ def test_a_value_that_breaks_a_rule(tmp_path: Path, text: str, told: str) -> Non
         source("callback_client_id = 'c'\ncallback_client_secrets = ['abcdefghijkl']"),
         source("client_id = 'c'\nclient_secret = 's'\napi_auth = 'oauth2'"),
         OPEN + "sources.onespan.api_url = 'https://apps.example/with/a/path'",
+        OPEN + "sources.onespan.signed_artifacts = ['evidence.pdf', 'document-*.pdf']",
         "sources.s_1.provider = 'evrotrust'\nsources.s_1.allow = ['2001:db8::/32', '192.0.2.7']",
         "trusted_proxies = ['10.0.0.0/8']\nsources.onespan.allow = ['2001:db8::/32', '192.0.2.0/24']",
         "sources.evrotrust.unauthenticated = true",

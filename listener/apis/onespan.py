@@ -32,6 +32,11 @@ ARTIFACTS: Final = {
 }
 DEFAULT_ARTIFACTS: Final = ("documents.zip", "evidence.pdf")
 RECIPES: Final[Mapping[str, Recipe]] = {}
+# Attachments are what signers uploaded: whatever is signed in them is none of OneSpan's.
+PAPERS: Final = ("documents.zip", "evidence.pdf", "document-*.pdf")
+# Before completion OneSpan hands out documents without the pending signatures, and with status 200
+# (https://docs.onespan.com/docs/downloading-documents). That the evidence summary is signed, nobody says.
+SIGNED: Final = ("documents.zip", "document-*.pdf")
 DEFAULT_URL: Final = None  # nine regions; none is a safe guess
 LISTS: Final = True
 TAKES: Final = ("api_key", "client_id", "client_secret", "api_auth", "api_sender")

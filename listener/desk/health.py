@@ -3,7 +3,7 @@
 import contextlib
 import shlex
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection, func, select
@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, select
 from listener import api, errors, fingerprint, times, views
 from listener.agenda import Agenda, State
 from listener.concerning import Subject
-from listener.desk import status
+from listener.desk import signatures, status
 from listener.desk.reading import Reading, reading
 from listener.log import event, reader, schema
 from listener.log.append import now
@@ -20,7 +20,7 @@ from listener.log.tree import Tree
 from listener.quarantine import Quarantine
 from listener.settings import Settings
 from listener.signing import witness
-from projections import artifacts, course, packages
+from projections import artifacts, course, facts, packages
 
 _SECOND: Final = 1_000_000
 DEAD_AFTER: Final = 20 * _SECOND  # without a heartbeat
@@ -78,7 +78,8 @@ def _without_views(database: Database, settings: Settings) -> dict[str, Any]:
     lag = max(0, now() - oldest[0].recorded_at) if oldest else 0
     progress = {"head": head, "projected": 0, "lag_events": head, "lag_seconds": lag / _SECOND}
     doubts = {"faults": 0, "missed": 0, "anomalies": 0, "heartbeat": None, "replay_pending": False}
-    return {**progress, **dict.fromkeys(_STATES, 0), **doubts, "sources": sources}
+    counts = {**dict.fromkeys(_STATES, 0), "signatures": dict.fromkeys(facts.FOUND, 0)}
+    return {**progress, **counts, **doubts, "sources": sources}
 
 
 def _machine(database: Database, settings: Settings) -> list[str]:
@@ -124,7 +125,7 @@ def _views(at: Reading, settings: Settings, alarms: list[str]) -> dict[str, Any]
     lag = max(0, now() - waiting[0].recorded_at) if waiting else 0
     beat = at.views.scalar(select(views.heartbeat.c.at))
     counts, faults, contradicted, pending = _counts(at), _positions(at), _contradicted(at), _mixed(at)
-    late, missed = status.overdue(at), _missed(at)
+    late, missed, doubtful = status.overdue(at), _missed(at), signatures.doubtful(at)
     alarms += _progress(beat, lag, checkpoint.origin)
     alarms += _documents(at, settings, counts)
     if pending:
@@ -134,16 +135,17 @@ def _views(at: Reading, settings: Settings, alarms: list[str]) -> dict[str, Any]
             f"events that could not be taken in: {len(faults)}; the first: 'signlog faults show {faults[0]}'. "
             "Mend the code and restart 'signlog serve'; or leave one out: 'signlog faults skip N --reason …'"
         )
-    alarms += [*_strange(contradicted, late), *_not_called_back(missed)]
+    alarms += [*_strange(contradicted, doubtful, late), *_not_called_back(missed)]
     return {
         "head": head,
         "projected": checkpoint.position,
         "lag_events": head - checkpoint.position,
         "lag_seconds": lag / _SECOND,
         **counts,
+        "signatures": signatures.counts(at),
         "faults": len(faults),
         "missed": len(missed),
-        "anomalies": len({*contradicted, *late, *missed}),
+        "anomalies": len({*contradicted, *late, *missed, *doubtful}),
         "heartbeat": times.written(beat),
         "replay_pending": pending,
         "sources": {name: _source(at.log, name, settings) for name in settings.sources},
@@ -172,21 +174,19 @@ def _missed(at: Reading) -> dict[Subject, int]:
     return {subject: told for subject, told in status.missed(at) if told < now() - UNDER_WAY}
 
 
-def _strange(contradicted: Sequence[Subject], late: Sequence[Subject]) -> list[str]:
-    alarms: list[str] = []
-    if contradicted:
-        source, subject = contradicted[0]
-        alarms.append(
-            f"subjects of which callbacks and API say different things: {len(contradicted)}; "
-            f"the first: 'signlog timeline {source} {shlex.quote(subject)}'"
-        )
-    if late:
-        source, subject = late[0]
-        alarms.append(
-            f"subjects that should have ended by now: {len(late)}; "
-            f"the first: 'signlog status {source} {shlex.quote(subject)}'"
-        )
-    return alarms
+def _strange(contradicted: Sequence[Subject], doubtful: Sequence[Subject], late: Sequence[Subject]) -> Iterator[str]:
+    """Anomalies: how many subjects have one, and where to look first."""
+    said = "subjects of which callbacks and API say different things: {}; the first"
+    yield from _first(contradicted, said, "timeline")
+    said = "subjects whose documents are not signed as they should be: {}; they are kept as they came. The first"
+    yield from _first(doubtful, said, "status")
+    yield from _first(late, "subjects that should have ended by now: {}; the first", "status")
+
+
+def _first(subjects: Sequence[Subject], said: str, command: str) -> Iterator[str]:
+    if subjects:
+        source, subject = subjects[0]
+        yield f"{said.format(len(subjects))}: 'signlog {command} {source} {shlex.quote(subject)}'"
 
 
 def _not_called_back(missed: dict[Subject, int]) -> list[str]:

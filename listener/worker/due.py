@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, t
 from listener import rows, views
 from listener.acts import Artifact
 from listener.api import Access, Api, Known, Lister, Recipe
+from listener.checking.inspector import Inspector
 from listener.log.append import now
 from listener.views import Views
 from projections import artifacts, packages
@@ -18,12 +19,13 @@ _TABLE: Final = artifacts.TABLE
 
 
 class Account(NamedTuple):
-    """A source whose provider's API we may ask, the documents of it that are made of others, and its lists if any."""
+    """A source whose API we may ask, the documents of it that are made of others, who checks them, and its lists."""
 
     provider: str
     api: Api
     access: Access
     recipes: Mapping[str, Recipe]
+    inspector: Inspector
     lister: Lister | None = None
 
 
