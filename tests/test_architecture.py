@@ -81,7 +81,7 @@ def only_from_others(*allowed: str) -> Look:
 
 
 def never_calls(*names: str) -> Look:
-    """None of these, by whatever name they are reached: `Database(…)`, `database.Database(…)`."""
+    """None of these, by whatever name they are reached: `Sqlite(…)`, `sqlite.Sqlite(…)`."""
 
     def look(tree: ast.Module, _code: str) -> list[str]:
         calls = [ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)]
@@ -283,18 +283,23 @@ RULES = [
         "only commands know commands, imitations and who builds",
         (
             "listener/*",
-            *("!listener/cli/*", "!listener/demo/*", "!listener/__main__.py", "!listener/bootstrap_erasing.py"),
+            *("!listener/cli/*", "!listener/demo/*", "!listener/__main__.py", "!listener/bootstrap*.py"),
         ),
-        never("listener.cli", "listener.demo", "listener.bootstrap", "listener.bootstrap_erasing"),
+        never(
+            "listener.cli",
+            "listener.demo",
+            "listener.bootstrap",
+            "listener.bootstrap_erasing",
+            "listener.bootstrap_log",
+        ),
         "from listener import bootstrap",
     ),
     Rule(
         "only bootstrap builds what holds a file, a lock or a key",
-        (*EVERYWHERE, "!listener/bootstrap.py", "!listener/bootstrap_erasing.py"),
+        (*EVERYWHERE, "!listener/bootstrap*.py"),
         never_calls(
             "Backup",
             "Claims",
-            "Database",
             "Downloads",
             "Erasure",
             "FileStore",
@@ -303,9 +308,11 @@ RULES = [
             "OnlyOne",
             "Projector",
             "Quarantine",
+            "Postgres",
             "Restore",
+            "Sqlite",
         ),
-        "found = database.Database(folder)",
+        "found = sqlite.Sqlite(folder)",
     ),
     Rule(
         "the tree is opened where it is asked whether all is well, besides",

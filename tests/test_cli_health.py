@@ -20,7 +20,7 @@ API = 'api_url = "https://x"\napi_key = "k"\n'
 SECOND = 1_000_000
 KEYS = {
     "head", "projected", "lag_events", "lag_seconds", "wanted", "held", "stored", "failed", "abandoned", "quarantined",
-    "faults", "anomalies", "alarms", "heartbeat", "replay_pending", "sources",
+    "faults", "anomalies", "alarms", "heartbeat", "notes", "replay_pending", "sources",
 }  # fmt: skip
 
 
@@ -82,6 +82,7 @@ def test_nothing_needs_a_person(tmp_path: Path) -> None:
         "faults": 0,
         "anomalies": 0,
         "alarms": [],
+        "notes": [],
         "replay_pending": False,
     }
     last = site.run("events", "--limit", "1", "--json").lines[0]["recorded_at"]

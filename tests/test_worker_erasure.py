@@ -568,6 +568,6 @@ def test_no_page_of_the_log_keeps_a_trace(tmp_path: Path, sizes: list[int], chos
         gone = [each.position for number, each in enumerate(added) if number in chosen]
         with database.writing() as log:
             erased_log.erase(log, gone, 1)
-        assert database.checkpoint(truncate=True)
+        assert database.leave_no_trace()
         content = b"".join(path.read_bytes() for path in Path(folder).iterdir())
         assert [word in content for word in words] == [each.position not in gone for each in added]

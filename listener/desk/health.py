@@ -11,7 +11,7 @@ from listener.desk import status
 from listener.desk.reading import Reading, reading
 from listener.log import event, reader, schema
 from listener.log.append import now
-from listener.log.database import SQLITE_VERSION, Database, wal_reset_is_fixed
+from listener.log.database import Database
 from listener.log.tree import Tree
 from listener.quarantine import Quarantine
 from listener.settings import Settings
@@ -46,7 +46,7 @@ def health(database: Database, settings: Settings, quarantine: Quarantine) -> di
             f"refused callbacks that look genuine: {genuine}; 'signlog quarantine' says why. "
             "When that is mended: 'signlog quarantine accept --now-valid --reason …'"
         )
-    return {**found, "quarantined": rows, "alarms": alarms}
+    return {**found, "quarantined": rows, "alarms": alarms, "notes": database.notes()}
 
 
 def _without_views(database: Database, settings: Settings) -> dict[str, Any]:
@@ -61,10 +61,7 @@ def _without_views(database: Database, settings: Settings) -> dict[str, Any]:
 
 
 def _machine(database: Database, settings: Settings) -> list[str]:
-    alarms = []
-    if not wal_reset_is_fixed():
-        version = ".".join(map(str, SQLITE_VERSION))
-        alarms.append(f"SQLite {version} has the WAL-reset bug and serves only because of our lock; install pysqlite3")
+    alarms = database.alarms()
     folders = (settings.documents_folder, settings.folder)
     for folder in {folder.stat().st_dev: folder for folder in folders if folder.exists()}.values():
         free = shutil.disk_usage(folder).free
