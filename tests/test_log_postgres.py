@@ -3,18 +3,21 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import pytest
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from listener import errors
 from listener.log import catalog, migrate, schema
-from listener.log.postgres import Postgres
-from tests import postgres
-from tests.logbook import add, either
+from listener.log.append import append
+from listener.log.postgres import LOCK_MS, WRITE, Postgres
+from tests import logbook, postgres
+from tests.logbook import add, bodies, callback, either
 
+TIMEOUTS = ("idle_in_transaction_session_timeout", "lock_timeout")
 COLUMNS = schema.events.c.keys()
 ERASED = ("body", "headers", "salt")
 ALL_ERASED = "body = NULL, headers = NULL, salt = NULL"
@@ -226,3 +229,49 @@ def test_a_password_is_in_no_message(on_postgres: Path) -> None:
         pytest.fail("it was reached")
     assert "opensesame" not in str(caught.value)
     away.close()
+
+
+def test_an_error_does_not_tell_what_was_to_be_stored(on_postgres: Path) -> None:
+    """The server would show the row that it refused, and what it says ends up in our logs."""
+    secret = b"opensesame"
+    with there(on_postgres) as database:
+        nameless = callback(secret)._replace(source=cast(str, None))
+        with pytest.raises(IntegrityError, match="not-null") as caught, database.writing() as connection:
+            append(connection, [nameless])
+        for said in (str(caught.value), repr(caught.value), str(caught.value.orig), repr(caught.value.orig)):
+            assert secret.decode() not in said
+            assert secret.hex() not in said
+
+
+@pytest.mark.parametrize("begin", ["writing", "reading"])
+def test_who_is_frozen_is_cut_off(on_postgres: Path, begin: str) -> None:
+    """The server ends a transaction of which nothing is heard; who waits for the lock does not wait for ever."""
+    with there(on_postgres) as database, getattr(database, begin)() as connection:
+        shown = [connection.exec_driver_sql(f"SHOW {name}").scalar_one() for name in TIMEOUTS]
+        assert shown == [{"writing": "10s", "reading": "10min"}[begin], {"writing": "10s", "reading": "0"}[begin]]
+
+
+def test_who_waits_too_long_for_the_lock_gives_up(on_postgres: Path) -> None:
+    """And has appended nothing; the next one does, when the lock is free."""
+    with there(on_postgres) as database:
+        impatient = database.engine.execution_options(begin=WRITE.replace(str(LOCK_MS), "50"))
+        with logbook.locked(on_postgres), pytest.raises(OperationalError, match="lock timeout"), impatient.begin():
+            pytest.fail("it got the lock")
+        assert add(database, b"next")[0].position == 1
+
+
+def freeze(database: Postgres, idle: Engine) -> None:
+    """Begin to append, do nothing until others have appended, and go on."""
+    with idle.begin() as connection:
+        append(connection, [callback(b"frozen")])
+        add(database, b"others")  # waits until the server has ended ours
+        append(connection, [callback(b"thawed")])
+
+
+def test_a_frozen_writer_is_cut_off(on_postgres: Path) -> None:
+    """Its lock is free then, and nothing of what it was about to append is there."""
+    with there(on_postgres) as database:
+        idle = database.engine.execution_options(begin=WRITE.replace(str(LOCK_MS), "50"))
+        with pytest.raises(DBAPIError, match="idle-in-transaction timeout"):
+            freeze(database, idle)
+        assert bodies(database) == [b"others"]

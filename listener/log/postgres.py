@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import sqlalchemy
-from sqlalchemy import URL, Connection, Engine, event
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, event
 from sqlalchemy.exc import ArgumentError
 
 from listener import errors
@@ -20,7 +20,7 @@ _READER_IDLE_MS: Final = 600_000  # a reader keeps what was erased from being re
 
 # One message to the server each, and several statements: the lock must be ours before the next one takes its snapshot.
 # No state of a session, so that each transaction may have another server behind a pooler.
-_WRITE: Final = (
+WRITE: Final = (
     "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; "
     f"SET LOCAL lock_timeout = {LOCK_MS}; SET LOCAL idle_in_transaction_session_timeout = {_IDLE_MS}; "
     f"SELECT pg_advisory_xact_lock({LOCK})"
@@ -82,7 +82,15 @@ def postgres_engine(url: str) -> Engine:
         if how:
             connection.exec_driver_sql(how)
 
+    event.listen(engine, "handle_error", _leave_out_the_row)
     return engine
+
+
+def _leave_out_the_row(context: ExceptionContext) -> None:
+    """The server says in a second line which row it refused, and there may be a body in it."""
+    for error in (context.original_exception, context.sqlalchemy_exception):
+        if error is not None and error.args:
+            error.args = (str(error.args[0]).partition("\nDETAIL:")[0],)
 
 
 def _parsed(url: str) -> URL:
@@ -104,7 +112,7 @@ class Postgres:
         self.address = url
         self.name = _parsed(url).set(query={}).render_as_string(hide_password=True)
         self.engine = postgres_engine(url)
-        self._writing = self.engine.execution_options(begin=_WRITE)
+        self._writing = self.engine.execution_options(begin=WRITE)
         self._scratch = self.engine.execution_options(begin=_SCRATCH)
         self._overwritten: int | None = None  # before this transaction, and not gone yet
         self._alone = self.engine.execution_options(begin="")
