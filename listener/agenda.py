@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 from listener import errors
-from listener.log.database import sqlite_engine
+from listener.log.sqlite import sqlite_engine
 from listener.watched import Entry
 
 _HOUR: Final = 3600 * 1_000_000

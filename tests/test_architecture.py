@@ -82,7 +82,7 @@ def only_from_others(*allowed: str) -> Look:
 
 
 def never_calls(*names: str) -> Look:
-    """None of these, by whatever name they are reached: `Database(…)`, `database.Database(…)`."""
+    """None of these, by whatever name they are reached: `Sqlite(…)`, `sqlite.Sqlite(…)`."""
 
     def look(tree: ast.Module, _code: str) -> list[str]:
         calls = [ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)]
@@ -131,7 +131,7 @@ def told(tree: ast.Module, _code: str) -> list[str]:
 
 
 EVERYWHERE = ("listener/*", "projections/*")
-BUILDERS = tuple(f"listener.bootstrap{of}" for of in ("", "_accounts", "_erasing", "_reconciling"))
+BUILDERS = tuple(f"listener.bootstrap{of}" for of in ("", "_accounts", "_erasing", "_log", "_reconciling"))
 OPENING = ("generations", "live", "projector", "rebuilding", "renewal", "replay")  # rooms of the worker that open views
 RULES = [
     Rule(
@@ -348,7 +348,6 @@ RULES = [
         never_calls(
             "Backup",
             "Claims",
-            "Database",
             "Downloads",
             "Erasure",
             "FileStore",
@@ -357,10 +356,12 @@ RULES = [
             "OnlyOne",
             "Projector",
             "Quarantine",
+            "Postgres",
             "Reconciler",
             "Restore",
+            "Sqlite",
         ),
-        "found = database.Database(folder)",
+        "found = sqlite.Sqlite(folder)",
     ),
     Rule(
         "tree and agenda are opened where it is asked whether all is well, besides",

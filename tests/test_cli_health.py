@@ -23,7 +23,7 @@ API = 'api_url = "https://x"\napi_key = "k"\n'
 SECOND = 1_000_000
 KEYS = {
     "head", "projected", "lag_events", "lag_seconds", "wanted", "held", "stored", "failed", "abandoned", "quarantined",
-    "faults", "missed", "anomalies", "alarms", "heartbeat", "replay_pending", "sources", "signatures",
+    "faults", "missed", "anomalies", "alarms", "heartbeat", "notes", "replay_pending", "sources", "signatures",
 }  # fmt: skip
 
 
@@ -86,6 +86,7 @@ def test_nothing_needs_a_person(tmp_path: Path) -> None:
         "missed": 0,
         "anomalies": 0,
         "alarms": [],
+        "notes": [],
         "replay_pending": False,
     }
     assert set(report["signatures"].values()) == {0}

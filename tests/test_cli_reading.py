@@ -495,7 +495,7 @@ def test_a_database_that_is_none(tmp_path: Path) -> None:
     (site.data / "quarantine.db").write_bytes(b"no database at all" * 100)
     done = site.run("quarantine")
     assert (done.code, done.out) == (1, "")
-    assert done.err == "signlog: the database in the data folder cannot be used: file is not a database\n"
+    assert done.err == "signlog: the database cannot be used: file is not a database\n"
 
 
 def test_what_was_fetched_by_an_earlier_wish_is_unwanted(tmp_path: Path) -> None:

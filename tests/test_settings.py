@@ -51,6 +51,7 @@ def source(text: str) -> str:
 KEYS = [
     ("data", '"elsewhere"', "elsewhere", "elsewhere"),
     ("disk_reserve", "5", "5", 5),
+    ("database_url", '"postgresql+psycopg://u@h/d"', "postgresql+psycopg://u@h/d", "postgresql+psycopg://u@h/d"),
     ("documents", '"papers"', "papers", "papers"),
     ("door.host", '"0.0.0.0"', "0.0.0.0", "0.0.0.0"),  # noqa: S104
     ("door.port", "0", "0", 0),
@@ -109,9 +110,9 @@ def beside(place: str) -> str:
 
 
 def test_every_key_is_in_the_table_above() -> None:
-    """But for the one that this version refuses."""
+    """None is forgotten."""
     known = {".".join(place).replace("NAME", "onespan") for place in FORM.every()}
-    assert known - {"database_url"} == {place for place, *_ in KEYS}
+    assert known == {place for place, *_ in KEYS}
 
 
 def test_defaults(tmp_path: Path) -> None:
@@ -383,8 +384,12 @@ def test_a_value_of_the_wrong_type_in_the_environment(tmp_path: Path, place: str
 
 
 OPEN = "sources.onespan.path_secret = 'abcdefghijkl'\n"
+NO_DATABASES = (
+    *("postgresql+psycopg://x", "postgresql+psycopg://x/", "postgresql+psycopg://u:p@h:5432/a b", "signlog.db"),
+    *("postgresql://u:p@h/d", "postgres://h/d", "sqlite:///signlog.db", "postgresql+psycopg://h/d/e", " "),
+)
 RULES = [
-    ("database_url = 'postgresql+psycopg://x'", "database_url: this version keeps its log in SQLite"),
+    *((f"database_url = '{url}'", "database_url: this is no address of a PostgreSQL; write") for url in NO_DATABASES),
     ("documents = 's3://bucket'", "documents: this version writes to a local folder"),
     ("origin = 'example.com/our log'", "origin: a name without spaces and +"),
     ("origin = 'example.com/a+b'", "origin: a name without spaces and +"),

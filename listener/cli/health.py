@@ -35,6 +35,8 @@ def _show(report: dict[str, Any]) -> None:
     output.line(f"Needs a person ({len(alarms)}):" if alarms else "Nothing needs a person.")
     for alarm in alarms:
         output.line(f"! {alarm}")
+    for note in report["notes"]:
+        output.line(f"Note: {note}")
     output.line()
     states = ("stored", "wanted", "held", "failed", "abandoned")
     counts = [f"{report[state]} {state}" for state in states if report[state]]

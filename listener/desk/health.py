@@ -3,7 +3,7 @@
 import contextlib
 import shlex
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection, func, select
@@ -15,7 +15,7 @@ from listener.desk import signatures, status
 from listener.desk.reading import Reading, reading
 from listener.log import event, reader, schema
 from listener.log.append import now
-from listener.log.database import SQLITE_VERSION, Database, wal_reset_is_fixed
+from listener.log.database import Database
 from listener.log.tree import Tree
 from listener.quarantine import Quarantine
 from listener.settings import Settings
@@ -56,7 +56,7 @@ def health(database: Database, settings: Settings, quarantine: Quarantine) -> di
         )
     for name, source in found["sources"].items():
         source["reconciled"] = times.written(rounds[name])
-    return {**found, "quarantined": rows, "alarms": alarms}
+    return {**found, "quarantined": rows, "alarms": alarms, "notes": database.notes()}
 
 
 def _rounds(settings: Settings, alarms: list[str]) -> dict[str, int | None]:
@@ -83,10 +83,7 @@ def _without_views(database: Database, settings: Settings) -> dict[str, Any]:
 
 
 def _machine(database: Database, settings: Settings) -> list[str]:
-    alarms = []
-    if not wal_reset_is_fixed():
-        version = ".".join(map(str, SQLITE_VERSION))
-        alarms.append(f"SQLite {version} has the WAL-reset bug and serves only because of our lock; install pysqlite3")
+    alarms = database.alarms()
     folders = (settings.documents_folder, settings.folder)
     for folder in {folder.stat().st_dev: folder for folder in folders if folder.exists()}.values():
         free = shutil.disk_usage(folder).free
@@ -174,19 +171,31 @@ def _missed(at: Reading) -> dict[Subject, int]:
     return {subject: told for subject, told in status.missed(at) if told < now() - UNDER_WAY}
 
 
-def _strange(contradicted: Sequence[Subject], doubtful: Sequence[Subject], late: Sequence[Subject]) -> Iterator[str]:
+def _strange(contradicted: Sequence[Subject], doubtful: Sequence[Subject], late: Sequence[Subject]) -> list[str]:
     """Anomalies: how many subjects have one, and where to look first."""
-    said = "subjects of which callbacks and API say different things: {}; the first"
-    yield from _first(contradicted, said, "timeline")
-    said = "subjects whose documents are not signed as they should be: {}; they are kept as they came. The first"
-    yield from _first(doubtful, said, "status")
-    yield from _first(late, "subjects that should have ended by now: {}; the first", "status")
+    alarms: list[str] = []
+    if contradicted:
+        first = _named(contradicted[0])
+        alarms.append(
+            f"subjects of which callbacks and API say different things: {len(contradicted)}; "
+            f"the first: 'signlog timeline {first}'"
+        )
+    if doubtful:
+        first = _named(doubtful[0])
+        alarms.append(
+            f"subjects whose documents are not signed as they should be: {len(doubtful)}; they are kept as they came. "
+            f"The first: 'signlog status {first}'"
+        )
+    if late:
+        first = _named(late[0])
+        alarms.append(f"subjects that should have ended by now: {len(late)}; the first: 'signlog status {first}'")
+    return alarms
 
 
-def _first(subjects: Sequence[Subject], said: str, command: str) -> Iterator[str]:
-    if subjects:
-        source, subject = subjects[0]
-        yield f"{said.format(len(subjects))}: 'signlog {command} {source} {shlex.quote(subject)}'"
+def _named(subject: Subject) -> str:
+    """As arguments of a command."""
+    source, id = subject
+    return f"{source} {shlex.quote(id)}"
 
 
 def _not_called_back(missed: dict[Subject, int]) -> list[str]:
