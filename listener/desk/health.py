@@ -194,8 +194,8 @@ def _strange(contradicted: Sequence[Subject], doubtful: Sequence[Subject], late:
 
 def _named(subject: Subject) -> str:
     """As arguments of a command."""
-    source, id = subject
-    return f"{source} {shlex.quote(id)}"
+    source, name = subject
+    return f"{source} {shlex.quote(name)}"
 
 
 def _not_called_back(missed: dict[Subject, int]) -> list[str]:
