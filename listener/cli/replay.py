@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from listener.worker.replay import Replay
 
 _EXAMPLES = 10
-_GIVES_WAY = 10  # to the door, whatever is under way here
+GIVES_WAY = 10  # to the door, whatever is under way here
 _LONGEST = 60  # of a value in a table; --json and --subject show it whole
 
 
@@ -44,7 +44,7 @@ def replay(
     with options.opened(config) as (found, database):
         from listener import bootstrap
 
-        os.nice(_GIVES_WAY)
+        os.nice(GIVES_WAY)
         known = bootstrap.replay(found, database)
         if apply is not None:
             _apply(known, apply, accept_faults, json)
