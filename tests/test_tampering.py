@@ -322,6 +322,15 @@ def test_a_row_that_should_be_blank(tmp_path: Path) -> None:
         assert sealed.wrong() == [(findings.ERASURES, FULL)]
 
 
+@pytest.mark.parametrize("position", [-1, 0, 13])
+def test_an_erasure_of_nothing(tmp_path: Path, position: int) -> None:
+    """Nobody can have decided about an event that is not there."""
+    with Sealed(tmp_path) as sealed:
+        with sealed.database.writing() as connection:
+            connection.exec_driver_sql("INSERT INTO erasures VALUES (?, 1)", (position,))
+        assert sealed.wrong() == [(findings.ERASURES, position)]
+
+
 # Heads
 
 

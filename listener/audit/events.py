@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from typing import Final
 
 import msgspec
+from sqlalchemy import Connection, select
 
-from listener import concerning
+from listener import acts
 from listener.audit import findings
 from listener.audit.findings import Findings
 from listener.audit.scan import Page
-from listener.log import event, reader
+from listener.log import event, reader, schema
 from listener.log.database import Readable
 from listener.log.event import Event, content_hash, entry_of, leaf_hash
 from listener.log.heads import Epoch
@@ -24,6 +25,13 @@ class Erasing(msgspec.Struct):
 
     action: str = ""
     positions: frozenset[int] = frozenset()
+
+
+def nowhere(connection: Connection, until: int, found: Findings) -> None:
+    """Whether the log names an event as erased that it does not have: the next to come there would be blank already."""
+    named = schema.erasures.c.position
+    for position in connection.scalars(select(named).where(~named.between(1, until)).order_by(named)):
+        found.problem(findings.ERASURES, position, "the log names it as erased, and there is no such event")
 
 
 class Events:
@@ -87,7 +95,7 @@ class Events:
         elif decided <= one.position or one.position not in self._named(decided):
             said = f"it is blank, and the decision that is said to name it, event {decided}, does not"
             self._found.problem(findings.BLANK, one.position, said)
-        elif one.kind == event.DECISION and not concerning.is_expectation(one):
+        elif one.kind == event.DECISION and not acts.is_expectation(one):
             self._found.problem(findings.BLANK, one.position, "it is blank, and a decision: those are never erased")
 
     def _positions(self, decided: int) -> frozenset[int]:
