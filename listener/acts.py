@@ -126,6 +126,11 @@ def expectation(
     return Draft(event.DECISION, source, provider, _encode(act), path=filed, credential=f"operator:{operator}")
 
 
+def is_expectation(found: Readable) -> bool:
+    """Whether it is what somebody told us of a subject: filed as a decision, and yet about the subject itself."""
+    return found.kind == event.DECISION and (found.path or "").startswith(EXPECTED_PATH)
+
+
 def in_force(declared: InForce) -> Draft:
     """A declaration of what is in force, as an event to append."""
     return Draft(event.DECISION, SIGNLOG, SIGNLOG, _encode(declared), path=IN_FORCE_PATH)

@@ -33,17 +33,12 @@ def positions(log: Connection, generation: Connection, subjects: Sequence[Subjec
 
 def speaks_of(found: Readable) -> set[Subject]:
     """Whom an event speaks of, as far as it can be read. Of decisions only what somebody expects tells of it."""
-    if found.kind == event.DECISION and not is_expectation(found):
+    if found.kind == event.DECISION and not acts.is_expectation(found):
         return set()
     try:
         return {(fact.source, fact.subject) for fact in Interpreter().facts(found)}
     except errors.Fault:
         return set()
-
-
-def is_expectation(found: Readable) -> bool:
-    """Whether it is what somebody told us of a subject: filed as a decision, and yet about the subject itself."""
-    return found.kind == event.DECISION and (found.path or "").startswith(acts.EXPECTED_PATH)
 
 
 def before(log: Connection, found: Sequence[int]) -> InForce | None:

@@ -10,6 +10,7 @@ import pytest
 
 from listener import bootstrap, errors
 from listener.demo.onespan import OneSpan
+from listener.evidence import verify
 from listener.worker import ahead
 from tests import postgres
 from tests.rig import EVIDENCE, ID, SOURCE, ZIP, Worker, add, callback, completed, settings, until
@@ -48,6 +49,9 @@ def test_everything_works_on_postgres(on_postgres: Path) -> None:
         assert not (on_postgres / "data/signlog.db").exists()
         assert told(server, "checkpoint")["size"] > 0
         assert told(server, "verify", "--documents")["problems"] == []
+        proved = on_postgres / "evidence.zip"
+        assert told(server, "evidence", SOURCE, ID, "--output", str(proved))["not_covered"] == []
+        assert verify.Check(verify.Zip(str(proved))).problems == {}
         health = told(server, "health")
         assert health["alarms"] == []
         assert "no synchronous standby" in health["notes"][0]

@@ -262,18 +262,20 @@ def decide(sealed: Sealed, body: bytes, kind: str = DECISION) -> int:
 def test_a_blank_row_that_a_decision_names(tmp_path: Path) -> None:
     """It proves as much as before: its leaf commits to the hash of what is gone."""
     with Sealed(tmp_path) as sealed:
-        blank(sealed, FULL, decide(sealed, b'{"action":"erase","positions":[4,5]}'))
+        blank(sealed, FULL, decide(sealed, b'{"action":"erased","positions":[4,5]}'))
         assert sealed.wrong() == []
 
 
 @pytest.mark.parametrize(
     ("body", "kind"),
     [
-        (b'{"action":"erase","positions":[4,6]}', DECISION),
-        (b'{"action":"erase"}', DECISION),
+        (b'{"action":"erased","positions":[4,6]}', DECISION),
+        (b'{"action":"erased"}', DECISION),
         (b"unreadable", DECISION),
+        (b'{"action":"skip","positions":[5]}', DECISION),
+        (b'{"positions":[5]}', DECISION),
         (b'{"positions":["5"]}', DECISION),
-        (b'{"action":"erase","positions":[4,5]}', event.CALLBACK),
+        (b'{"action":"erased","positions":[4,5]}', event.CALLBACK),
     ],
 )
 def test_a_blank_row_that_no_decision_names(tmp_path: Path, body: bytes, kind: str) -> None:
@@ -282,6 +284,24 @@ def test_a_blank_row_that_no_decision_names(tmp_path: Path, body: bytes, kind: s
         blank(sealed, FULL, decide(sealed, body, kind))
         assert sealed.wrong() == [(findings.BLANK, FULL)]
         assert sealed.said(findings.BLANK).endswith("event 13, does not")
+
+
+def test_a_blank_row_behind_the_decision_that_names_it(tmp_path: Path) -> None:
+    """Nobody can decide about what is still to come."""
+    with Sealed(tmp_path) as sealed:
+        decided = decide(sealed, b'{"action":"erased","positions":[14]}')
+        add(sealed.database, callback("PACKAGE_CREATE"))
+        blank(sealed, 14, decided)
+        assert sealed.wrong() == [(findings.BLANK, 14)]
+
+
+@pytest.mark.parametrize(("path", "found"), [("/live", [(findings.BLANK, 13)]), ("/expected/onespan/p", [])])
+def test_a_blank_decision(tmp_path: Path, path: str, found: list[tuple[str, int]]) -> None:
+    """What was decided is never erased, whoever decides so; what somebody expected of a subject is."""
+    with Sealed(tmp_path) as sealed:
+        add(sealed.database, Draft(DECISION, "signlog", "signlog", b"{}", path=path))
+        blank(sealed, 13, decide(sealed, b'{"action":"erased","positions":[13]}'))
+        assert sealed.wrong() == found
 
 
 def test_a_blank_row_that_points_nowhere(tmp_path: Path) -> None:
@@ -300,6 +320,15 @@ def test_a_row_that_should_be_blank(tmp_path: Path) -> None:
         with sealed.database.writing() as connection:
             connection.exec_driver_sql("INSERT INTO erasures VALUES (?, ?)", (FULL, 1))
         assert sealed.wrong() == [(findings.ERASURES, FULL)]
+
+
+@pytest.mark.parametrize("position", [-1, 0, 13])
+def test_an_erasure_of_nothing(tmp_path: Path, position: int) -> None:
+    """Nobody can have decided about an event that is not there."""
+    with Sealed(tmp_path) as sealed:
+        with sealed.database.writing() as connection:
+            connection.exec_driver_sql("INSERT INTO erasures VALUES (?, 1)", (position,))
+        assert sealed.wrong() == [(findings.ERASURES, position)]
 
 
 # Heads

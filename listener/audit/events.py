@@ -5,22 +5,33 @@ from collections.abc import Sequence
 from typing import Final
 
 import msgspec
+from sqlalchemy import Connection, select
 
+from listener import acts
 from listener.audit import findings
 from listener.audit.findings import Findings
 from listener.audit.scan import Page
-from listener.log import event, reader
+from listener.log import event, reader, schema
 from listener.log.database import Readable
 from listener.log.event import Event, content_hash, entry_of, leaf_hash
 from listener.log.heads import Epoch
+from projections import facts
 
 CLOCK_BACK: Final = 5_000_000  # microseconds
 
 
 class Erasing(msgspec.Struct):
-    """What the decision that blanks events says, as far as an audit must know it: which ones."""
+    """What a decision says, as far as an audit must know it: whether it erases, and which events."""
 
+    action: str = ""
     positions: frozenset[int] = frozenset()
+
+
+def nowhere(connection: Connection, until: int, found: Findings) -> None:
+    """Whether the log names an event as erased that it does not have: the next to come there would be blank already."""
+    named = schema.erasures.c.position
+    for position in connection.scalars(select(named).where(~named.between(1, until)).order_by(named)):
+        found.problem(findings.ERASURES, position, "the log names it as erased, and there is no such event")
 
 
 class Events:
@@ -81,17 +92,20 @@ class Events:
             self._found.problem(findings.BLANK, one.position, "a part of it is blank, and the rest is not")
         elif decided is None:
             self._found.problem(findings.BLANK, one.position, "it is blank, and nobody decided so")
-        elif one.position not in self._named(decided):
+        elif decided <= one.position or one.position not in self._named(decided):
             said = f"it is blank, and the decision that is said to name it, event {decided}, does not"
             self._found.problem(findings.BLANK, one.position, said)
+        elif one.kind == event.DECISION and not acts.is_expectation(one):
+            self._found.problem(findings.BLANK, one.position, "it is blank, and a decision: those are never erased")
 
     def _positions(self, decided: int) -> frozenset[int]:
-        """Which events a decision names."""
+        """Which events a decision erases; one to leave out an event, or to release a document, names some as well."""
         with self._database.reading() as connection:
             found = reader.one(connection, decided)
         if found is None or found.kind != event.DECISION:
             return frozenset()
         try:
-            return msgspec.json.decode(found.body or b"", type=Erasing).positions
+            said = msgspec.json.decode(found.body or b"", type=Erasing)
         except (msgspec.MsgspecError, ValueError):
             return frozenset()
+        return said.positions if said.action == facts.ERASED else frozenset()

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from listener import errors
-from listener.audit import documents, epochs, findings, guards, heads, scan
+from listener.audit import documents, epochs, events, findings, guards, heads, scan
 from listener.audit.beside import Beside
 from listener.audit.events import Events
 from listener.audit.findings import Finding, Findings
@@ -50,11 +50,12 @@ def verify(
         guards.check(connection, wanted, found)
         epochs.check(connection, known.epochs, until, found)
         heads.missing(connection, known.last, found)
-    events, signed = Events(database, known.epochs, found), Heads(database, known, outside, found)
+        events.nowhere(connection, until, found)
+    sealed, signed = Events(database, known.epochs, found), Heads(database, known, outside, found)
     beside = Beside(database, tree, found)
     signed.take(frontier)
     for page in _pages(database, until, found):
-        beside.take(_grown(frontier, events.take(page), signed))
+        beside.take(_grown(frontier, sealed.take(page), signed))
         papers += 0 if folder is None else _documents(folder, page, found)
         told(len(page.rows), until)
     signed.rest(frontier)

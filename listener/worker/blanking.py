@@ -103,7 +103,7 @@ def _behind(log: Connection, position: int) -> Iterator[Readable]:
 
 def _is_kept(found: Readable) -> bool:
     """Who decided what and why is never erased; what somebody expected of a subject is no decision about it."""
-    return found.kind == event.DECISION and not concerning.is_expectation(found)
+    return found.kind == event.DECISION and not acts.is_expectation(found)
 
 
 def _assert_free(log: Connection, subject: Subject) -> None:
