@@ -168,10 +168,14 @@ class Views:
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
         """A read transaction. Raises ViewsError if there are no views yet, or if they are damaged."""
-        if not self.path.exists():
-            raise errors.ViewsError(f"{self.path} is not there yet; the worker makes it: run 'signlog serve'")
+        self._assert_there()
         with self._engine.begin() as connection:
             yield connection
+
+    def _assert_there(self) -> None:
+        """SQLite would make an empty one."""
+        if not self.path.exists():
+            raise errors.ViewsError(f"{self.path} is not there yet; the worker makes it: run 'signlog serve'")
 
     def _tell_damage(self, context: ExceptionContext) -> None:
         error = context.original_exception
@@ -212,6 +216,7 @@ class Views:
     @contextlib.contextmanager
     def beside(self, other: "Views") -> Iterator[Connection]:
         """A transaction that may write here, and reads `other` as it was at its first look: its tables are `beside`."""
+        other._assert_there()
         with self._engine.connect() as connection:
             _attach(connection, other)
             try:
