@@ -11,7 +11,7 @@ from listener import errors
 from listener.log import event
 from listener.log.event import Draft, Readable
 from projections import facts
-from projections.facts import Expected, Fact, Stored
+from projections.facts import Expected, Fact, Stored, Verdict
 
 SIGNLOG: Final = "signlog"  # the source and provider of acts that belong to none
 IN_FORCE: Final = "in force"
@@ -59,6 +59,7 @@ class Act(msgspec.Struct, frozen=True, omit_defaults=True):
     previous: int | None = None
     digest: str | None = None
     expected: Expected | None = None
+    verdict: Verdict | None = None
 
 
 class InForce(msgspec.Struct, frozen=True):
@@ -178,12 +179,19 @@ def _fact(found: Readable, act: Act, artifact: Artifact) -> Fact:
         subject=artifact.subject,
         what=act.action if act.action in facts.OURS else facts.OTHER,
         name=act.action,
-        message=act.reason,
+        message=_said(act),
         artifact=artifact.name,
         attempt=act.attempt,
         next_at=act.next_at,
         stored=_stored(act) if act.action == facts.STORED else None,
     )
+
+
+def _said(act: Act) -> str | None:
+    """The reason, and what was found of signatures."""
+    if act.verdict is None:
+        return act.reason
+    return f"{act.reason}; {act.verdict.text}" if act.reason else act.verdict.text
 
 
 def _expected(found: Readable, subject: str, expected: Expected, reason: str | None) -> Fact:
@@ -203,4 +211,4 @@ def _expected(found: Readable, subject: str, expected: Expected, reason: str | N
 def _stored(act: Act) -> Stored:
     if act.sha256 is None or act.size is None or act.path is None:
         raise errors.Fault("a document stored, without its hash, size or path")
-    return Stored(act.sha256, act.size, act.path)
+    return Stored(act.sha256, act.size, act.path, act.verdict)

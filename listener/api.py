@@ -76,6 +76,22 @@ class Registration(NamedTuple):
         return f"Registration(url={self.url!r}, events={self.events!r})"
 
 
+class Listed(NamedTuple):
+    """A subject in a list of a provider: its status in their word, and when it last moved (microseconds UTC)."""
+
+    subject: str
+    status: str
+    trashed: bool
+    updated: int  # 0 where they do not tell
+
+
+class Page(NamedTuple):
+    """A part of such a list, and the words with which to go on behind it: to us they mean nothing."""
+
+    listed: Sequence[Listed]
+    cursor: str
+
+
 class Material(NamedTuple):
     """A stored document that another one is made of, and a folder for what lies between."""
 
@@ -125,15 +141,25 @@ class Registry(Protocol):
         """Let go of the connections."""
 
 
+class Lister(Protocol):
+    """An API that lists what moved. All of it raises ProviderError."""
+
+    def updated(self, since: int, cursor: str | None = None) -> Iterator[Page]:
+        """What moved since a time, or a little before, page by page; behind a cursor, if there is one."""
+
+
 class Speaker(Protocol):
     """A module of `listener/apis/`."""
 
     ARTIFACTS: Mapping[str, str]  # what it can be asked for: name → what it is
     DEFAULT_ARTIFACTS: tuple[str, ...]
     RECIPES: Mapping[str, Recipe]  # those of them that are made of another one
+    PAPERS: tuple[str, ...]  # those of them that hold PDFs of the provider's making
+    SIGNED: tuple[str, ...]  # those of these whose PDFs are due a signature, each of them
     DEFAULT_URL: str | None
     URLS: Mapping[str, str]  # what `api_url` may be called by name: name → address
     EVENTS: Sequence[str]  # what callbacks can be registered for, in its words; none where each request names them
+    LISTS: bool  # whether its API is a Lister too; else each subject that has not ended is asked for
     TAKES: tuple[str, ...]  # the keys of the configuration, beside api_url, that have an effect on it
 
     def missing(self, access: Access) -> str | None:

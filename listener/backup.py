@@ -13,7 +13,7 @@ from listener import errors, files
 from listener.audit import documents, verify
 from listener.audit.documents import Document
 from listener.audit.verify import Told
-from listener.log.database import Copy, Database
+from listener.log.sqlite import Copy, Sqlite
 from listener.log.tree import Tree
 
 LOG: Final = "signlog.db"
@@ -31,7 +31,7 @@ class Copied(NamedTuple):
 class Backup:
     """Copies a log in one step: in several, SQLite would start over whenever somebody appends in between."""
 
-    def __init__(self, database: Database, tree: Tree, papers: Path, disk_reserve: int) -> None:
+    def __init__(self, database: Sqlite, tree: Tree, papers: Path, disk_reserve: int) -> None:
         self._database = database
         self._tree = tree
         self._papers = papers

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Final, cast
 import msgspec
 from starlette.types import ASGIApp
 
-from listener import __version__, acts, api, errors, files, fingerprint, provider
+from listener import __version__, acts, api, bootstrap_log, errors, files, fingerprint, provider
 from listener.acts import InForce, SourceInForce
 from listener.api import Access, Recipe, Registry
 from listener.log import event, reader
 from listener.log.append import append
 from listener.log.database import Database
 from listener.log.migrate import migrate
+from listener.log.sqlite import refuse_network
 from listener.only import OnlyOne
 from listener.quarantine import Quarantine
 from listener.settings import Settings, Source
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from listener.restore import Restore
     from listener.signing.signer import Signer
     from listener.worker.downloads import Downloads
-    from listener.worker.due import Account
     from listener.worker.projector import Projector
     from listener.worker.replay import Replay
 
@@ -87,8 +87,7 @@ def only_server(settings: Settings) -> int:
 @contextlib.contextmanager
 def existing_log(settings: Settings) -> Iterator[Database]:
     """The log for commands, which make none. Raises NotFoundError if it is not there."""
-    if not (settings.folder / "signlog.db").exists():
-        raise errors.NotFoundError(f"there is no log in {settings.folder}; 'signlog serve' makes one, or set data")
+    bootstrap_log.assert_there(settings)
     with log(settings) as database:
         yield database
 
@@ -97,7 +96,8 @@ def existing_log(settings: Settings) -> Iterator[Database]:
 def log(settings: Settings) -> Iterator[Database]:
     """The log, created or migrated if need be, and fit to keep what is acknowledged."""
     _make("data", settings.folder)
-    database = Database(settings.folder)
+    refuse_network(settings.folder)
+    database = bootstrap_log.database(settings)
     try:
         migrate(database)
         database.assert_suitable()
@@ -210,6 +210,7 @@ def door(settings: Settings, database: Database) -> ASGIApp:
 @contextlib.contextmanager
 def worker(settings: Settings, database: Database) -> Iterator[tuple["Projector", "Downloads"]]:
     """What the worker runs, while it holds the lock that makes it the only one on this folder."""
+    from listener import bootstrap_accounts
     from listener.worker.claims import Claims
     from listener.worker.downloads import Downloads
     from listener.worker.filestore import FileStore
@@ -223,7 +224,7 @@ def worker(settings: Settings, database: Database) -> Iterator[tuple["Projector"
         store.prepare()
         yield (
             Projector(database, settings.folder, fingerprint.fingerprint()),
-            Downloads(database, claims, store, _accounts(settings)),
+            Downloads(database, claims, store, bootstrap_accounts.accounts(settings)),
         )
 
 
@@ -253,7 +254,7 @@ def backup(settings: Settings, database: Database, found: "Tree") -> "Backup":
     """What copies the log while it runs."""
     from listener.backup import Backup
 
-    return Backup(database, found, settings.documents_folder, settings.disk_reserve)
+    return Backup(bootstrap_log.file(database), found, settings.documents_folder, settings.disk_reserve)
 
 
 @contextlib.contextmanager
@@ -267,6 +268,7 @@ def restore(settings: Settings) -> "Iterator[Restore]":
         with log(there) as database, signer(there, database) as found:
             yield database, found
 
+    bootstrap_log.assert_file(settings)
     check(settings)
     with OnlyOne(settings.folder, "server"), OnlyOne(settings.folder):
         yield Restore(settings.folder, settings.documents_folder, settings.disk_reserve, opened)
@@ -278,19 +280,6 @@ def replay(settings: Settings, database: Database) -> "Replay":
 
     worker, only_one = OnlyOne(settings.folder), OnlyOne(settings.folder, "replay")
     return Replay(database, settings.folder, fingerprint.fingerprint(), worker, only_one, settings.disk_reserve)
-
-
-def _accounts(settings: Settings) -> dict[str, "Account"]:
-    """The sources whose provider's API we have access to."""
-    from listener.worker.due import Account
-
-    accounts = {}
-    for name, source in settings.sources.items():
-        access = access_to(name, source)
-        if access is not None:
-            speaker = api.named(source.provider)
-            accounts[name] = Account(source.provider, speaker.connect(access), access, speaker.RECIPES)
-    return accounts
 
 
 @contextlib.contextmanager

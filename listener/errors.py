@@ -16,6 +16,7 @@ SignlogError
 ├── ErasureRefused          a legal hold, or something under way, is in the way of an erasure
 ├── ViewsError              the views are missing or damaged
 │   └── Parted              they were folded from another log
+├── AgendaDamaged           the agenda cannot be read: it is made anew
 ├── Superseded              somebody else holds the claim now: stop, change nothing
 ├── DiskReserve             too little room left: only the door goes on writing
 └── ProviderError           a provider's API did not give what was asked
@@ -89,6 +90,10 @@ class ReplayRefused(SignlogError):  # noqa: N818
 
 class ErasureRefused(SignlogError):  # noqa: N818
     """Nothing was erased, or not all of it yet; the message says why, and what to do."""
+
+
+class AgendaDamaged(SignlogError):  # noqa: N818
+    """The file of what is to be asked cannot be read; without it everything is asked once more."""
 
 
 class Superseded(SignlogError):  # noqa: N818

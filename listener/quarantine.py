@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 from listener.log.append import now
-from listener.log.database import sqlite_engine
+from listener.log.sqlite import sqlite_engine
 
 MOST_BYTES: Final = 64 * 1024 * 1024  # for rows that look genuine, and as much again for all others
 MOST_ROWS: Final = 20_000

@@ -14,7 +14,8 @@ from listener.audit import documents, verify
 from listener.audit.verify import Told
 from listener.backup import LOG, Copied
 from listener.log import migrate
-from listener.log.database import Copy, Database
+from listener.log.database import Database
+from listener.log.sqlite import Copy
 from listener.signing.signer import Signer
 
 _IN_THE_WAY: Final = ("signlog*.db", "signlog*.db-wal", "signlog*.db-journal")
@@ -81,7 +82,7 @@ class Restore:
                     f"{said}. Restore a backup that has everything, or go on without: add --accept"
                 )
             signer.accept(operator, reason)
-            database.checkpoint(truncate=True)
+            database.leave_no_trace()
         return Copied(draft, report.events, report.root, 0)
 
     def _restore_documents(self, file: Path, draft: Path) -> int:

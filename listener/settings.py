@@ -79,6 +79,8 @@ class Source(Section, frozen=True):
     private_keys: tuple[str, ...] = ()
     private_key_passphrases: tuple[str, ...] = ()
     artifacts: tuple[str, ...] | None = None
+    signed_artifacts: tuple[str, ...] | None = None
+    trust_roots: tuple[str, ...] = ()
 
     @property
     def networks(self) -> tuple[Network, ...]:
@@ -119,6 +121,7 @@ class Settings(Section, frozen=True):
     checkpoint_copy: str | None = None
     sources: dict[str, Source] = {}
     replay: Literal["ask", "auto"] = "ask"
+    check_signatures: bool = True
 
     @property
     def folder(self) -> Path:

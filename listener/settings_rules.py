@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 ORIGIN: Final = re.compile(r"[^\s+\x00-\x1f\x7f]{1,200}")  # https://c2sp.org/signed-note: the name of a key
 PATH_SECRET: Final = re.compile(r"[A-Za-z0-9._~-]{12,}")
+DATABASE: Final = re.compile(r"postgresql\+psycopg://[^/?#\s]*/[^/?#\s]+(\?\S*)?")
 HEADER: Final = re.compile(r"[A-Za-z0-9-]{1,50}")  # OneSpan's limit; underscores are dropped by proxies
 _LONGEST_IN_HEADER: Final = 100  # OneSpan's limit, too
 _TAKEN: Final = frozenset(
@@ -31,9 +32,10 @@ _SHORTEST_SECRET: Final = 12
 
 def check(settings: "Settings") -> None:
     """Raise ConfigurationError for the first thing that is wrong."""
-    if settings.database_url is not None:
+    if settings.database_url is not None and not DATABASE.fullmatch(settings.database_url):
         raise ConfigurationError(
-            "database_url: this version keeps its log in SQLite; leave the key out, and set data to the folder"
+            "database_url: this is no address of a PostgreSQL; write "
+            "postgresql+psycopg://USER:PASSWORD@HOST:5432/DATABASE, or leave it out for SQLite in data"
         )
     if settings.documents and "://" in settings.documents:
         raise ConfigurationError("documents: this version writes to a local folder; write its path")
@@ -81,6 +83,18 @@ def _check_source(where: str, name: str, source: "Source") -> None:
     _check_networks(f"{where}.allow", source.allow)
     _check_credentials(where, source)
     _check_access(where, source)
+    _check_signed(where, source)
+
+
+def _check_signed(where: str, source: "Source") -> None:
+    """What is due a signature must be able to hold one that can be checked."""
+    papers = api.named(source.provider).PAPERS
+    for artifact in source.signed_artifacts or ():
+        if artifact not in papers:
+            raise ConfigurationError(
+                f"{where}.signed_artifacts: {source.provider} makes no PDFs of that name; "
+                f"write some of: {', '.join(papers)}"
+            )
 
 
 def _check_credentials(where: str, source: "Source") -> None:

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from listener import errors
-from listener.log.database import sqlite_engine
+from listener.log.sqlite import sqlite_engine
 from projections import artifacts, packages, timeline
 from projections.facts import Fact, Key
 

@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy import Column, Index, Integer, LargeBinary, MetaData, Table, Text
 
 from projections import facts
-from projections.facts import Answer, Fact, Key, Named, Stored
+from projections.facts import Answer, Fact, Key, Named, Stored, Verdict
 
 WANTED: Final = "wanted"
 HELD: Final = "held"  # only a replay wants it, and nobody has released it
@@ -28,11 +28,16 @@ TABLE: Final = Table(
     Column("next_at", Integer),
     Column("wanted_at", Integer),
     Column("last_position", Integer, nullable=False),
+    Column("found", Text),
+    Column("doubtful", Integer, nullable=False),
     Column("fold", LargeBinary, nullable=False),
 )
 Index("artifacts_due", TABLE.c.state, TABLE.c.next_at)
 Index("artifacts_state", TABLE.c.state, TABLE.c.last_position)
 Index("artifacts_last", TABLE.c.last_position)
+DOUBTFUL: Final = TABLE.c.doubtful == 1
+Index("artifacts_found", TABLE.c.found)
+Index("artifacts_doubtful", TABLE.c.last_position, sqlite_where=DOUBTFUL, postgresql_where=DOUBTFUL)
 ONCE: Final = False
 
 # Of these there may be several, or none: wanted as a whole, until an answer of the provider's API says which there are.
@@ -45,7 +50,7 @@ _HOLDS: Final = frozenset({facts.HELD, facts.RELEASED})
 _ACTS: Final = _HOLDS | {facts.STORED, facts.FAILED, facts.ABANDONED, facts.LISTED, facts.RETRY}
 
 
-class State(msgspec.Struct, frozen=True, omit_defaults=True):
+class State(msgspec.Struct, frozen=True):
     """One artifact. `attempts` and `next_at` (microseconds, ours; None: not by the clock) stood in the outcome.
 
     `acted` is the position of our last act.
@@ -60,6 +65,11 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     held: bool = False
     last_position: int = 0
     acted: int = 0
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What was found of its signatures, once it is stored."""
+        return self.stored.verdict if self.stored is not None else None
 
     @property
     def state(self) -> str:
@@ -147,7 +157,12 @@ def _is_news(state: State, fact: Fact) -> bool:
 
 def row(key: Key, state: State) -> tuple[Any, ...]:
     """The state as a row of TABLE."""
-    return (*key, state.state, state.next_at, state.wanted_at, state.last_position, msgspec.json.encode(state))
+    verdict = state.verdict
+    found, doubtful = (verdict.found, int(verdict.doubtful)) if verdict else (None, 0)
+    return (
+        *(*key, state.state, state.next_at, state.wanted_at, state.last_position),
+        *(found, doubtful, msgspec.json.encode(state)),
+    )
 
 
 def load(row: Sequence[Any]) -> State:

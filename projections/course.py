@@ -49,7 +49,7 @@ class Step(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return self.what == facts.OBSERVED
 
 
-class Standing(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+class Standing(msgspec.Struct, frozen=True, gc=False):
     """What the steps add up to. The ranks say how far status and trash came: without a clock there is no way back."""
 
     status: str = ""
@@ -60,7 +60,7 @@ class Standing(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     trash_rank: int = -1
 
 
-class Course(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+class Course(msgspec.Struct, frozen=True, gc=False):
     """The steps in the order we heard of them, and where they lead.
 
     `implied` is what the status must be while no step is known: a document is signed only when it was sent. `last` is
@@ -182,6 +182,20 @@ def _asked(steps: Iterable[Step]) -> list[tuple[tuple[int, int], int]]:
         (answer.heard, max([answer.recorded_at, *(clock for heard, clock in ahead if heard < answer.heard)]))
         for answer in sorted(answers, key=lambda step: step.heard)
     ]
+
+
+def missed(course: Course) -> int | None:
+    """When the API first told of the completion that stands, if no callback has (microseconds, ours); else None."""
+    if course.standing.stage != facts.COMPLETED or course.standing.confirmed != YES:
+        return None
+    if told_by_callback(course):
+        return None
+    return min(step.recorded_at for step in course.steps if step.observed and step.stage == facts.COMPLETED)
+
+
+def told_by_callback(course: Course) -> bool:
+    """Whether a callback told of a completion. What is restored may have been complete or not: that tells nothing."""
+    return any(step.what == facts.STATUS and step.stage == facts.COMPLETED for step in course.steps)
 
 
 def stand(steps: Sequence[Step], implied: str = "") -> Standing:

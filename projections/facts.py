@@ -93,12 +93,96 @@ class Answer(msgspec.Struct, frozen=True):
     attachments: tuple[Named, ...] = ()
 
 
-class Stored(msgspec.Struct, frozen=True):
-    """A document as it lies on disk: SHA-256 in lower-case hex, size in bytes, path below the documents folder."""
+# What was found of signatures, the worst first: of several, the worst holds for all of them.
+INVALID: Final = "invalid"  # one is there, and it is not of what lies here now
+UNREADABLE: Final = "unreadable"  # not to be judged: no PDF that can be read, or it takes too much
+UNSIGNED: Final = "unsigned"
+UNTRUSTED: Final = "untrusted"  # right in itself; but nobody whom we are to trust vouches for the signer
+UNCHECKED: Final = "unchecked"  # nobody looked
+VALID: Final = "valid"
+FOUND: Final = (INVALID, UNREADABLE, UNSIGNED, UNTRUSTED, UNCHECKED, VALID)
+
+
+class Signature(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A signature in a PDF. `signed_at` in microseconds UTC, by a time stamp if there is one, else by the signer.
+
+    `intact`: what it covers is what was signed. `whole`: that is the whole file. `changed`: what came after it is more
+    than proofs that it was valid; it may be the next signature. `trusted` is None where nobody told us whom to trust.
+    """
+
+    signer: str
+    intact: bool
+    whole: bool
+    changed: bool = False
+    signed_at: int | None = None
+    trusted: bool | None = None
+    problem: str | None = None
+
+
+class Paper(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A PDF that was looked at; `name` is what its zip calls it, "" where it is the document itself."""
+
+    name: str
+    found: str
+    reason: str | None = None
+    signatures: tuple[Signature, ...] = ()
+
+
+class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What was found when the signatures of a document were checked, and whether it was due any."""
+
+    found: str
+    due: bool = False
+    reason: str | None = None
+    papers: tuple[Paper, ...] = ()
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether a person should look: a broken signature is wrong wherever it is, a missing one where it is due."""
+        return self.found == INVALID or (self.due and self.found in (UNREADABLE, UNSIGNED, UNTRUSTED))
+
+    @property
+    def text(self) -> str:
+        """The verdict as a person would say it."""
+        if self.found == VALID:
+            trusted = all(one.trusted for paper in self.papers for one in paper.signatures)
+            return f"signatures valid, by {self._signers}" + ("" if trusted else ", whom nobody was told to trust")
+        if self.found == UNSIGNED and not self.due:
+            return "no signatures, and none due"
+        return ": ".join(filter(None, (f"signatures {_SAID[self.found]}", *self._why)))
+
+    @property
+    def _signers(self) -> str:
+        """The first of them, and how many more there are."""
+        first, *others = dict.fromkeys(one.signer for paper in self.papers for one in paper.signatures)
+        return f"{first} and {len(others)} more" if others else first
+
+    @property
+    def _why(self) -> tuple[str | None, ...]:
+        """What the first of the worst has; or why there are none."""
+        bad = next((paper for paper in self.papers if paper.found == self.found), None)
+        return (self.reason,) if self.reason or bad is None else (bad.name, bad.reason)
+
+
+_SAID: Final = {
+    INVALID: "invalid",
+    UNREADABLE: "not to be judged",
+    UNSIGNED: "missing",
+    UNTRUSTED: "valid, but not trusted",
+    UNCHECKED: "not checked",
+}
+
+
+class Stored(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A document as it lies on disk: SHA-256 in lower-case hex, size in bytes, path below the documents folder.
+
+    `verdict` says how its signatures were found; none where it is no PDF, or was stored before they were checked.
+    """
 
     sha256: str
     size: int
     path: str
+    verdict: Verdict | None = None
 
 
 class Expected(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

@@ -26,6 +26,7 @@ TABLE: Final = Table(
     Column("expected", Integer),
     Column("reference", Text),
     Column("deadline", Integer),
+    Column("missed", Integer),
     Column("state", LargeBinary, nullable=False),
 )
 Index("packages_stage", TABLE.c.stage, TABLE.c.last_position)
@@ -34,6 +35,7 @@ for _column in (
     TABLE.c.expected,
     TABLE.c.reference,
     TABLE.c.deadline,
+    TABLE.c.missed,
 ):  # few rows have them: it costs no other anything
     _there = _column.is_not(None)
     Index(f"packages_{_column.name}", _column, sqlite_where=_there, postgresql_where=_there)
@@ -82,7 +84,7 @@ class Expectation(msgspec.Struct, frozen=True, array_like=True, gc=False):
     expected: Expected
 
 
-class State(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+class State(msgspec.Struct, frozen=True, gc=False):
     """Everything known of one subject."""
 
     provider: str = ""
@@ -112,6 +114,11 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     def standing(self) -> Standing:
         """Where it stands."""
         return self.course.standing
+
+    @property
+    def missed(self) -> int | None:
+        """When the API told of a completion that no callback told of (microseconds, ours)."""
+        return course.missed(self.course)
 
     @property
     def reason(self) -> Reason | None:
@@ -178,6 +185,7 @@ def row(key: Key, state: State) -> tuple[Any, ...]:
         state.expectation.position if state.expectation else None,
         expected.reference if expected else None,
         expected.deadline if expected else None,
+        state.missed,
         msgspec.json.encode(state),
     )
 

@@ -43,7 +43,7 @@ _TEXTS: Final = {
     facts.IDENTITY_CHECK_FAILED: "{signer} failed the identity check",
     facts.MAIL_BOUNCED: "an invitation mail bounced: {message}",
     facts.HELP_REQUESTED: "{signer} asked for help: {message}",
-    facts.STORED: "{artifact} stored",
+    facts.STORED: "{artifact} stored: {message}",
     facts.FAILED: "{artifact} not fetched: {message}",
     facts.ABANDONED: "{artifact} abandoned: {message}",
     facts.LISTED: "{artifact}: the provider said which there are",
@@ -79,6 +79,8 @@ class State(msgspec.Struct, frozen=True, gc=False):
             return f"the provider's API says: {self._status or self.message or 'no status'}"
         if self.what == facts.STATUS:
             return f"{self._status}: {self.message}" if self.message else self._status
+        if self.what == facts.STORED and self.message is None:
+            return f"{self.artifact} stored"
         return _TEXTS.get(self.what, "{name}").format(
             signer=self.signer or "somebody",
             document=self.document or "a document",

@@ -58,18 +58,20 @@ class Steps:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
-def run(folder: str, url: str, last: int, stored: int, source: str) -> None:
+def run(folder: str, url: str, last: int, stored: int, source: str, signatures: bool) -> None:
     """Work until so many documents are stored, or the last step."""
     logs.configure()
     steps = Steps(last, source)
-    with worker_of(source, Path(folder), url) as worker:
+    with worker_of(source, Path(folder), url, signatures) as worker:
         worker.run(lambda: len(worker.stored()) == stored)
     Path(folder, "steps").write_text(json.dumps(steps.taken))
 
 
-def worker_of(source: str, folder: Path, url: str) -> Worker:
+def worker_of(source: str, folder: Path, url: str, signatures: bool) -> Worker:
     """A worker with one source of that name; a private key lies in the folder, if it needs one."""
-    return Worker(folder, url) if source == SOURCE else evro.worker(folder, url, [folder / evro.KEY])
+    if source == SOURCE:
+        return Worker(folder, url, check_signatures=signatures)
+    return evro.worker(folder, url, [folder / evro.KEY])
 
 
 def main() -> None:

@@ -14,7 +14,6 @@ from projections import artifacts, packages, timeline
 
 COUNTED = ("status", "stage", "confirmed", "trashed")
 _REFUSED = ("declined", "failed")
-_NOTHING: Mapping[str, Any] = {"told": None, "occurred_at": None, "signers": {}, "documents": {}}
 
 
 class Said(NamedTuple):
@@ -39,7 +38,7 @@ def said(generation: Views, until: int) -> Said:
 
 
 def _fields(row: Any) -> Mapping[str, Any]:
-    state = {**_NOTHING, **msgspec.json.decode(row.state)}
+    state = msgspec.json.decode(row.state)
     reason = state["told"][2] if state["told"] and row.stage in _REFUSED else None
     known = {name: getattr(row, name) for name in (*COUNTED, "provider")}
     return {

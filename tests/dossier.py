@@ -22,7 +22,7 @@ PDF = b"%PDF-1.7\n" + b"signed " * 40 + b"\n%%EOF\n"
 ANSWER = {"id": ID, "status": "COMPLETED", "signers": [{"id": "s1", "name": "Zoë"}], "documents": []}
 VERDICT = {
     "found": "valid",
-    "papers": [{"name": "", "found": "valid", "signatures": [{"signer": "Zoë <b>", "intact": True}]}],
+    "papers": [{"name": "", "found": "valid", "signatures": [{"signer": "Zoë <b>", "intact": True, "whole": False}]}],
 }
 
 

@@ -15,8 +15,8 @@ from listener import acts
 from listener.acts import Act
 from listener.demo import evrotrust
 from listener.log import event
-from listener.log.database import Database
 from listener.log.event import Draft
+from listener.log.sqlite import Sqlite
 from listener.worker.fold import Subject
 from projections import course, facts
 from tests.codes import MARKED, worn
@@ -127,7 +127,7 @@ class Quick(Log):
         self.stack = ExitStack()
         self.settings.folder.mkdir()
         (self.settings.folder / "signlog.db").write_bytes(_begun())
-        self.database = Database(self.settings.folder)
+        self.database = Sqlite(self.settings.folder)
         self.stack.callback(self.database.close)
 
 
@@ -136,7 +136,7 @@ def _begun() -> bytes:
     """The file of a log that was opened once."""
     with TemporaryDirectory(dir=MEMORY) as folder:
         with Log(Path(folder)) as log:
-            path = log.database.path
+            path = Path(log.database.address)
         return path.read_bytes()
 
 

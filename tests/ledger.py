@@ -9,6 +9,7 @@ from typing import Any
 
 from listener import api, bootstrap, errors, fingerprint, views
 from listener.api import Access
+from listener.checking.inspector import Inspector
 from listener.log import reader
 from listener.log.event import Draft, Event
 from listener.views import Checkpoint, Views
@@ -25,7 +26,7 @@ from tests.rig import SOURCE, add, tables
 from tests.straight import Straight, Try
 
 ACCESS = Access("https://nobody.example", key="a-test-key")
-ACCOUNT = Account("onespan", api.named("onespan").connect(ACCESS), ACCESS, {})
+ACCOUNT = Account("onespan", api.named("onespan").connect(ACCESS), ACCESS, {}, Inspector(frozenset(), frozenset()))
 
 
 class Ledger:

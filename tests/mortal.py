@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from listener.log.database import Database
+from listener.log.sqlite import Sqlite
 from listener.worker import intake
 from listener.worker.projector import Projector
 from tests.broken import handlers
@@ -24,7 +24,7 @@ def live(folder: str, code: str, batch: int, bugs: Mapping[str, Sequence[Any]]) 
         name: [tuple(each) if isinstance(each, list) else each for each in found] for name, found in bugs.items()
     }
     with handlers(**known):
-        projector = Projector(Database(Path(folder)), Path(folder), code)
+        projector = Projector(Sqlite(Path(folder)), Path(folder), code)
         projector.catch_up()
         projector.close()
 

@@ -25,6 +25,7 @@ from listener.worker import generations
 from listener.worker.downloads import Downloads
 from listener.worker.projector import Projector
 from projections import artifacts, facts
+from tests import postgres
 
 PATIENCE = 60.0  # seconds until a test gives up, not until it goes on
 SOURCE = "onespan"
@@ -39,7 +40,9 @@ def settings(folder: Path, url: str | None = None, **changes: Any) -> Settings:
     access = {"api_url": url, "api_key": changes.pop("api_key", "demonstration")} if url else {}
     source = Source(provider="onespan", callback_keys=("callback-key",), **access)
     sources = changes.pop("sources", {SOURCE: source})
-    return Settings(data=str(folder / "data"), disk_reserve=changes.pop("disk_reserve", 0), sources=sources, **changes)
+    known = {"data": str(folder / "data"), "disk_reserve": 0, "database_url": postgres.url(folder), "sources": sources}
+    known["check_signatures"] = False  # a process for each document takes its time: what is about signatures says so
+    return Settings(**{**known, **changes})
 
 
 def callback(name: str, package: str = ID, source: str = SOURCE, **fields: Any) -> Draft:

@@ -11,14 +11,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Self
 
+from tests import postgres
 from tests.rig import until
 
 ROOT = Path(__file__).parents[1]
 KEY = "callback-key"
 PARTS = ("door", "worker")
+# The real server, under load and killed: what is about signatures says so, for each check is a process.
 _CONFIG = """\
 data = "{folder}/data"
 disk_reserve = 0
+check_signatures = false
 door.port = {port}
 [sources.onespan]
 callback_keys = ["{key}"]
@@ -49,7 +52,9 @@ class Serving:
         self.port = free_port()
         self.config = folder / "signlog.toml"
         access = _ACCESS.format(url=url) if url else ""
-        self.config.write_text(_CONFIG.format(folder=folder, port=self.port, key=KEY) + access)
+        there = postgres.url(folder)
+        where = f'database_url = "{there}"\n' if there else ""
+        self.config.write_text(where + _CONFIG.format(folder=folder, port=self.port, key=KEY) + access)
         self.complaints = folder / "stderr"
         self.start()
 

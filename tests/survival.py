@@ -32,6 +32,7 @@ from listener.demo.wire import Asked
 from listener.log import event, reader
 from listener.log.database import Database
 from listener.log.event import Event, content_hash, entry_of, leaf_hash
+from listener.log.sqlite import Sqlite
 from projections import facts
 from tests.rig import BOTH, EVIDENCE, NOON, ZIP, paths, tables, until
 from tests.rig import fresh as begun
@@ -196,7 +197,7 @@ class Survival:
         self.account.faults.stand("documents.zip", faults.Slow(0.01, 3))
         self.server = Serving(folder, self.account.url)
         self.data = folder / "data"
-        self.database = Database(self.data)
+        self.database = Sqlite(self.data)
         self.promises = Promises(self.database, self.account)
         self.deaths = 0  # of workers
 

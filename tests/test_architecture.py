@@ -82,7 +82,7 @@ def only_from_others(*allowed: str) -> Look:
 
 
 def never_calls(*names: str) -> Look:
-    """None of these, by whatever name they are reached: `Database(…)`, `database.Database(…)`."""
+    """None of these, by whatever name they are reached: `Sqlite(…)`, `sqlite.Sqlite(…)`."""
 
     def look(tree: ast.Module, _code: str) -> list[str]:
         calls = [ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)]
@@ -131,7 +131,8 @@ def told(tree: ast.Module, _code: str) -> list[str]:
 
 
 EVERYWHERE = ("listener/*", "projections/*")
-OPENING = ("generations", "projector", "rebuilding", "renewal", "replay")  # rooms of the worker that open views
+BUILDERS = tuple(f"listener.bootstrap{of}" for of in ("", "_accounts", "_erasing", "_log", "_reconciling"))
+OPENING = ("generations", "live", "projector", "rebuilding", "renewal", "replay")  # rooms of the worker that open views
 RULES = [
     Rule(
         "the meaning imports nothing of the machine, and one projection never imports another",
@@ -180,6 +181,7 @@ RULES = [
         ("listener/apis/*",),
         only(
             "listener.api",
+            "listener.apis.onespan_listing",
             "listener.decryption.child",
             "listener.errors",
             "listener.provider",
@@ -193,8 +195,24 @@ RULES = [
     Rule(
         "what decrypts knows bytes, and neither who sent them nor where they go",
         ("listener/decryption/*",),
-        only("listener.api", "listener.decryption", "listener.errors", "listener.parent"),
+        only("listener.api", "listener.confined", "listener.decryption", "listener.errors", "listener.zips"),
         "from listener.worker import filestore",
+    ),
+    Rule(
+        "what checks signatures knows bytes and the words of the meaning, and neither who sent them nor where they go",
+        ("listener/checking/*",),
+        only(
+            *("listener.checking", "listener.confined", "listener.errors", "listener.files", "listener.zips"),
+            "projections.facts",
+        ),
+        "from listener.worker import filestore",
+    ),
+    # It takes a second to load, and reads what strangers made.
+    Rule(
+        "pyhanko is loaded by the process that checks signatures, and by no other",
+        (*EVERYWHERE, "!listener/checking/__main__.py", "!listener/checking/pdf.py"),
+        never("pyhanko", "pyhanko_certvalidator", "asn1crypto", "listener.checking.pdf"),
+        "def late():\n    from pyhanko import sign",
     ),
     Rule(
         "what decrypts knows no network",
@@ -318,18 +336,18 @@ RULES = [
         "only commands know commands, imitations and who builds",
         (
             "listener/*",
-            *("!listener/cli/*", "!listener/demo/*", "!listener/__main__.py", "!listener/bootstrap_erasing.py"),
+            *("!listener/cli/*", "!listener/demo/*", "!listener/__main__.py"),
+            *("!listener/bootstrap.py", "!listener/bootstrap_*.py"),
         ),
-        never("listener.cli", "listener.demo", "listener.bootstrap", "listener.bootstrap_erasing"),
+        never(*("listener.cli", "listener.demo"), *BUILDERS),
         "from listener import bootstrap",
     ),
     Rule(
         "only bootstrap builds what holds a file, a lock or a key",
-        (*EVERYWHERE, "!listener/bootstrap.py", "!listener/bootstrap_erasing.py"),
+        (*EVERYWHERE, "!listener/bootstrap.py", "!listener/bootstrap_*.py"),
         never_calls(
             "Backup",
             "Claims",
-            "Database",
             "Downloads",
             "Erasure",
             "FileStore",
@@ -338,14 +356,17 @@ RULES = [
             "OnlyOne",
             "Projector",
             "Quarantine",
+            "Postgres",
+            "Reconciler",
             "Restore",
+            "Sqlite",
         ),
-        "found = database.Database(folder)",
+        "found = sqlite.Sqlite(folder)",
     ),
     Rule(
-        "the tree is opened where it is asked whether all is well, besides",
-        (*EVERYWHERE, "!listener/bootstrap.py", "!listener/desk/health.py"),
-        never_calls("Tree"),
+        "tree and agenda are opened where it is asked whether all is well, besides",
+        (*EVERYWHERE, "!listener/bootstrap.py", "!listener/bootstrap_*.py", "!listener/desk/health.py"),
+        never_calls("Agenda", "Tree"),
         "found = tree.Tree(folder)",
     ),
     # Which generation is live may change while they run: only the log's database tells.

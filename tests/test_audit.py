@@ -13,8 +13,8 @@ from listener.audit.findings import Findings
 from listener.audit.verify import Report
 from listener.errors import CopyRefused
 from listener.log import heads, note
-from listener.log.database import Copy
 from listener.log.note import SigningKey, TreeHead
+from listener.log.sqlite import Copy
 from listener.signing import decided
 from listener.signing.keyfile import KeyFile
 from tests import logbook
@@ -169,8 +169,8 @@ def test_a_file_that_cannot_be_read_any_more(tmp_path: Path) -> None:
     """The disk lost a page: what is before it was looked at, and the sentence says where it ends."""
     with Sealed(tmp_path) as sealed:
         add(sealed.database, *(full(b"number %d " % number * 100) for number in range(200)))
-        sealed.database.checkpoint(truncate=True)
-        path = sealed.database.path
+        sealed.database.leave_no_trace()
+        path = Path(sealed.database.address)
         with path.open("r+b") as file:
             file.seek(path.read_bytes().index(b"number 100 ") // 4096 * 4096)
             file.write(b"\xff" * 4096)

@@ -16,7 +16,8 @@ from listener import bootstrap, errors
 from listener.audit import verify
 from listener.backup import Copied
 from listener.log import note, reader
-from listener.log.database import Copy, Database
+from listener.log.database import Database
+from listener.log.sqlite import Copy
 from listener.settings import Settings
 from listener.signing import decided
 from tests import logbook, rig
@@ -84,7 +85,7 @@ def test_a_backup_has_what_is_only_in_the_write_ahead_log(tmp_path: Path) -> Non
     """A copy of the file alone would lack it."""
     with Sealed(tmp_path) as sealed:
         assert sealed.database.wal_bytes() > 0
-        shutil.copyfile(sealed.database.path, tmp_path / "naive.db")
+        shutil.copyfile(sealed.database.address, tmp_path / "naive.db")
         assert back_up(sealed).events == 12
         naive = Copy(tmp_path / "naive.db")
         with pytest.raises(Exception, match=r"no such table|malformed"):
@@ -329,7 +330,7 @@ def test_a_log_that_somebody_writes_to_is_no_backup(tmp_path: Path) -> None:
     with Sealed(tmp_path) as sealed:
         (tmp_path / "backups").mkdir()
         for suffix in ("", "-wal"):
-            shutil.copy(f"{sealed.database.path}{suffix}", f"{tmp_path / FILE}{suffix}")
+            shutil.copy(f"{sealed.database.address}{suffix}", f"{tmp_path / FILE}{suffix}")
         with pytest.raises(errors.CopyRefused, match=r"is a log that is being written to \(log\.db-wal\)"):
             restore(sealed)
 
@@ -376,7 +377,7 @@ def test_a_backup_of_an_older_version_is_upgraded(tmp_path: Path, monkeypatch: p
         with logbook.opened(tmp_path / "old") as database:
             monkeypatch.undo()
             add(database, full(), full())
-            database.checkpoint(truncate=True)
+            database.leave_no_trace()
         shutil.copy(tmp_path / "old/signlog.db", tmp_path / FILE)
         (tmp_path / "outside").unlink()
         assert restore(sealed).events == 2

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from listener import bootstrap
+from listener.acts import Act
 from listener.demo.onespan import OneSpan
 from listener.demo.packages import Package
 from listener.log import event, reader
@@ -14,13 +15,15 @@ from listener.log.append import now
 from listener.log.event import Draft, seal
 from listener.views import Views, beat
 from listener.worker.projector import Projector
-from tests.site import DASHED, ID, ONESPAN, Site, abandoned, callback, failed, observation, stored, until
+from projections import facts
+from projections.facts import Paper, Signature, Verdict
+from tests.site import DASHED, ID, ONESPAN, Site, abandoned, callback, failed, observation, outcome, stored, until
 
 API = 'api_url = "https://x"\napi_key = "k"\n'
 SECOND = 1_000_000
 KEYS = {
     "head", "projected", "lag_events", "lag_seconds", "wanted", "held", "stored", "failed", "abandoned", "quarantined",
-    "faults", "anomalies", "alarms", "heartbeat", "replay_pending", "sources",
+    "faults", "missed", "anomalies", "alarms", "heartbeat", "notes", "replay_pending", "sources", "signatures",
 }  # fmt: skip
 
 
@@ -68,7 +71,7 @@ def test_nothing_needs_a_person(tmp_path: Path) -> None:
     site.filled(callback("PACKAGE_COMPLETE"), stored("documents.zip"), stored(), callback("PACKAGE_CREATE", "q"))
     site.refuse(genuine=False)
     report = fine(site)
-    assert {key: report[key] for key in KEYS - {"heartbeat", "sources"}} == {
+    assert {key: report[key] for key in KEYS - {"heartbeat", "sources", "signatures"}} == {
         "head": 5,
         "projected": 5,
         "lag_events": 0,
@@ -80,12 +83,16 @@ def test_nothing_needs_a_person(tmp_path: Path) -> None:
         "abandoned": 0,
         "quarantined": 1,
         "faults": 0,
+        "missed": 0,
         "anomalies": 0,
         "alarms": [],
+        "notes": [],
         "replay_pending": False,
     }
+    assert set(report["signatures"].values()) == {0}
     last = site.run("events", "--limit", "1", "--json").lines[0]["recorded_at"]
-    assert report["sources"] == {"onespan": {"provider": "onespan", "last_callback": last, "api_access": True}}
+    told = {"provider": "onespan", "last_callback": last, "api_access": True, "reconciled": None}
+    assert report["sources"] == {"onespan": told}
     assert site.run("health").out.splitlines()[2:] == [
         "events      5, 5 folded",
         "documents   2 stored",
@@ -93,6 +100,42 @@ def test_nothing_needs_a_person(tmp_path: Path) -> None:
         f"worker      last heard of at {report['heartbeat']}",
         f"onespan     last callback at {last}",
     ]
+
+
+def judged(*verdicts: Verdict) -> list[Draft]:
+    """A package that is complete, and what was found of its documents."""
+    told = [
+        outcome(
+            f"document-{number}.pdf", Act(facts.STORED, attempt=1, sha256="ab" * 32, size=1, path="x", verdict=known)
+        )
+        for number, known in enumerate(verdicts)
+    ]
+    return [callback("PACKAGE_COMPLETE"), *told]
+
+
+def test_documents_are_not_signed_as_they_should_be(tmp_path: Path) -> None:
+    """Missing where it is due, or broken wherever it is: one alarm for each package, which names the first."""
+    site = Site(tmp_path, ONESPAN + 'artifacts = ["evidence.pdf"]\n')
+    site.filled(*judged(Verdict(facts.UNSIGNED, due=True), Verdict(facts.INVALID)), stored())
+    assert alarm(site) == (
+        "subjects whose documents are not signed as they should be: 1; they are kept as they came. "
+        f"The first: 'signlog status onespan {ID}'"
+    )
+    assert site.run("health", "--json").json["anomalies"] == 1
+
+
+def test_documents_that_nobody_need_look_at(tmp_path: Path) -> None:
+    """Signed, or not due a signature, or not looked at: how many there are of what, and no alarm."""
+    site = Site(tmp_path, ONESPAN + 'artifacts = ["evidence.pdf"]\n')
+    good = Paper("", facts.VALID, signatures=(Signature("Ana Lee", intact=True, whole=True),))
+    fine_ones = (Verdict(facts.VALID, True, None, (good,)), Verdict(facts.UNSIGNED), Verdict(facts.UNCHECKED, due=True))
+    site.filled(*judged(*fine_ones), stored())
+    assert {word: number for word, number in fine(site)["signatures"].items() if number} == {
+        "unchecked": 1,
+        "unsigned": 1,
+        "valid": 1,
+    }
+    assert "signatures  1 unsigned, 1 unchecked, 1 valid\n" in site.run("health").out
 
 
 def test_nothing_was_folded_yet(tmp_path: Path) -> None:

@@ -23,9 +23,9 @@ WHOLE = {"v", "provider", "method", "spooled_at", "headers", "salt", "content", 
 SUBJECT = {
     "source", "id", "provider", "status", "stage", "confirmed", "trashed", "reason", "signers", "documents",
     "artifacts", "first_position", "last_position", "occurred_at", "recorded_at",
-    "kind", "expected", "reference", "thread", "key", "deadline",
+    "kind", "expected", "reference", "thread", "key", "deadline", "missed",
 }  # fmt: skip
-ARTIFACT = {"name", "state", "sha256", "size", "path", "attempts", "next_at", "error"}
+ARTIFACT = {"name", "state", "sha256", "size", "path", "attempts", "next_at", "error", "verdict"}
 FACT = {"position", "occurred_at", "recorded_at", "kind", "name", "what", "text", "same_as"}
 REFUSED = {"id", "received_at", "source", "status", "reason", "client", "genuine", "whole", "path", "size"}
 NO_TEXT = Draft(event.CALLBACK, "onespan", "onespan", b"\xff\x00", "[]", "POST", "/callbacks/onespan")
@@ -495,7 +495,7 @@ def test_a_database_that_is_none(tmp_path: Path) -> None:
     (site.data / "quarantine.db").write_bytes(b"no database at all" * 100)
     done = site.run("quarantine")
     assert (done.code, done.out) == (1, "")
-    assert done.err == "signlog: the database in the data folder cannot be used: file is not a database\n"
+    assert done.err == "signlog: the database cannot be used: file is not a database\n"
 
 
 def test_what_was_fetched_by_an_earlier_wish_is_unwanted(tmp_path: Path) -> None:

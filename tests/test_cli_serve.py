@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.site import ID, ONESPAN, SIGNLOG, Done, Site, callback, until
+from tests.site import ID, ONESPAN, SIGNLOG, Done, Site, callback, environment, until
 
 KEY = {"Authorization": "Basic a-callback-key"}
 
@@ -171,6 +171,28 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     site = Site(tmp_path)
     (site.data / "secret").mkdir(parents=True)
     assert site.run("serve") == (1, "", "signlog: signlog-data/secret: Is a directory\n")
+
+
+def test_whom_to_trust_is_read_before_the_door_opens(tmp_path: Path) -> None:
+    """A path that is wrong stops the start, and is not found out with the first document."""
+    done = Site(tmp_path, f'{ONESPAN}trust_roots = ["root.pem"]\n').run("serve")
+    assert done.code == 2
+    assert done.err.startswith("signlog: sources.onespan.trust_roots: entry 1 cannot be read: No such file")
+
+
+def test_what_is_not_installed_is_told_at_the_start(tmp_path: Path) -> None:
+    """Signatures cannot be checked, and what to type; unless nobody wants it."""
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['pyhanko'] = None\n")
+    hint = "signatures are not checked: pyhanko is not installed; pip install 'signlog[pdf]'\n"
+    path = os.pathsep.join(filter(None, (str(tmp_path), environment().get("PYTHONPATH"))))
+    for number, (config, told) in enumerate(((ONESPAN, True), (f"check_signatures = false\n{ONESPAN}", False))):
+        (tmp_path / str(number)).mkdir()
+        site = Site(tmp_path / str(number), config)
+        process = site.start("serve", env={**environment(), "PYTHONPATH": path})
+        until((site.data / "signlog-worker.lock").exists)
+        process.terminate()
+        _, said = process.communicate(timeout=60)
+        assert (hint in said.decode()) == told
 
 
 def test_keys_without_effect_are_told(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from listener import errors
-from listener.decryption import documents, zips
+from listener import errors, zips
+from listener.decryption import documents
 from listener.decryption.documents import Way
 from listener.decryption.keys import PrivateKeys
 from listener.demo.archive import archive

@@ -16,9 +16,10 @@ import pytest
 
 from listener import errors
 from listener.api import Access, Known, Material, Stream
+from listener.confined import HOPELESS
 from listener.decryption import __main__ as program
 from listener.decryption import child
-from listener.decryption.job import HOPELESS, Job
+from listener.decryption.job import Job
 from listener.demo.archive import archive
 from listener.demo.sealing import Seal
 from listener.demo.transactions import Transaction, package
@@ -186,7 +187,7 @@ def hungry() -> bytes:
 def test_what_takes_too_much_memory_is_hopeless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It has a limit of its own, and says so instead of taking others' memory."""
     monkeypatch.setattr(child, "_COMMAND", (sys.executable, "-c", LIMITED.format(bytes=24 * 1024**2)))
-    with pytest.raises(errors.Hopeless, match="takes more than 256 MiB of memory to open"):
+    with pytest.raises(errors.Hopeless, match="takes more than 24 MiB of memory to open"):
         plain(tmp_path, hungry())
 
 

@@ -119,6 +119,20 @@ def pdfs(name: str, content: bytes) -> list[bytes]:
     return found
 
 
+def test_what_was_signed_is_found_to_be(played: tuple[dict[str, Any], Path]) -> None:
+    """Really signed, by whom the configuration says to trust; of the evidence summary nobody promises it."""
+    kept = {
+        (one["source"], artifact["name"]): artifact for one in played[0]["subjects"] for artifact in one["artifacts"]
+    }
+    found = {key: known["verdict"] and known["verdict"]["text"] for key, known in kept.items()}
+    assert found == {
+        ("onespan", "documents.zip"): "signatures valid, by Imitation of OneSpan Sign",
+        ("onespan", "evidence.pdf"): "no signatures, and none due",
+        ("evrotrust", "encrypted.zip"): None,
+        ("evrotrust", "documents.zip"): "signatures valid, by Imitation of Evrotrust",
+    }
+
+
 def test_the_api_confirms_what_completed(played: tuple[dict[str, Any], Path]) -> None:
     """It was asked before anything was fetched."""
     said, _ = played
@@ -175,7 +189,7 @@ def test_what_people_see(tmp_path: Path) -> None:
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "")
     assert f"Signed documents, in {folder}/signlog-data/documents:" in out
-    papers = re.findall(r"^  ((?:onespan|evrotrust)/\S+)$", out, re.M)
+    papers = re.findall(r"^  ((?:onespan|evrotrust)/\S+)", out, re.M)
     assert len(papers) == 10
     assert all((folder / "signlog-data" / "documents" / paper).is_file() for paper in papers)
     assert f"Look around in another terminal:\n  cd {folder}\n" in out

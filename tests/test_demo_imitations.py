@@ -334,6 +334,36 @@ def test_onespan_list_counts_all_and_gives_a_page() -> None:
     assert sorted(kept["id"] for kept in first["results"] + last["results"]) == [f"p{n:03}" for n in range(120)]
 
 
+@pytest.mark.parametrize(
+    ("habits", "query", "shown"),
+    [
+        (listing.Habits(), "from=0&to=1", ["p0"]),
+        (listing.Habits(), "from=1&to=1", ["p0"]),
+        (listing.Habits(), "from=2&to=3", ["p1", "p2"]),
+        (listing.Habits(strict=True), "from=0&to=1", 400),
+        (listing.Habits(strict=True), "from=1&to=1", ["p0"]),
+        (listing.Habits(first=0), "from=0&to=1", ["p0", "p1"]),
+        (listing.Habits(first=0), "from=2&to=3", ["p2", "p3"]),
+        (listing.Habits(most=2), "from=1&to=9", ["p0", "p1"]),
+        (listing.Habits(most=2), "from=3&to=9", []),
+        (listing.Habits(), "from=4&to=9&lastUpdatedStartDate=2099-01-01Z", []),
+        (listing.Habits(dates=False), "from=4&to=9&lastUpdatedStartDate=2099-01-01Z", ["p3"]),
+    ],
+)
+def test_onespan_lists_as_its_sources_say_each(habits: listing.Habits, query: str, shown: list[str] | int) -> None:
+    """Where records begin to count, whether dates are heeded, where a search ends; the count is always of all."""
+    with OneSpan() as server:
+        server.habits = habits
+        for number in range(4):
+            server.add(Package(f"p{number}"))
+        found = get(server, f"/packages?sort=name&dir=asc&{query}")
+    if shown == 400:
+        assert found.status_code == 400
+    else:
+        assert [kept["id"] for kept in found.json()["results"]] == shown
+        assert found.json()["count"] in (0, 4)
+
+
 def test_onespan_list_filters_by_status_folder_and_date() -> None:
     """Trash is its own folder, dates go by updated under both spellings, statuses under both, and nonsense is 400."""
     with OneSpan() as server:

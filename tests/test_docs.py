@@ -162,6 +162,7 @@ SHAPES = {
     "downloads list": {"source", "subject", *ARTIFACT},
     "quarantine list": REFUSED,
     "quarantine show": {"peer", "headers", "body"},
+    "reconcile": {"asked", "agreed", "differed", "missing"},
     "verify": REPORT,
     "checkpoint": {"size", "root", "note"},
     "evidence": EVIDENCE,
@@ -207,7 +208,9 @@ def test_defaults_are_as_they_are_told() -> None:
         for name in key.split("."):
             value = value[name]
         if re.fullmatch("`[^`]+`", default):
-            written = {False: "false"}.get(value, str(value)) if not isinstance(value, list | tuple) else "[]"
+            written = (
+                {False: "false", True: "true"}.get(value, str(value)) if not isinstance(value, list | tuple) else "[]"
+            )
             assert default == f"`{written}`", key
         elif default == "":
             assert not value, key
@@ -302,8 +305,8 @@ def test_files_that_are_named_are_there() -> None:
 
 def alarms() -> list[str]:
     """What raises an alarm, as it stands in the code."""
-    tree = ast.parse((ROOT / "listener/desk/health.py").read_text(encoding="utf-8"))
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    code = [(ROOT / path).read_text(encoding="utf-8") for path in ("listener/desk/health.py", "listener/log/sqlite.py")]
+    calls = [node for tree in map(ast.parse, code) for node in ast.walk(tree) if isinstance(node, ast.Call)]
     raising = [call for call in calls if ast.unparse(call.func) == "alarms.append"]
     reading = (ROOT / "listener/desk/reading.py").read_text(encoding="utf-8")
     return [ast.unparse(call.args[0]) for call in raising if not isinstance(call.args[0], ast.Call)] + [reading]

@@ -24,6 +24,7 @@ import pytest
 from listener.log import event, reader
 from listener.log.database import Database
 from listener.log.event import Event
+from listener.log.sqlite import Sqlite
 from listener.quarantine import Kept, Quarantine
 from tests.echo import PATIENCE, Answer, Client, until
 
@@ -107,7 +108,7 @@ class Signlog:
 
     @cached_property
     def database(self) -> Database:
-        return Database(self.data)
+        return Sqlite(self.data)
 
     @cached_property
     def quarantine(self) -> Quarantine:

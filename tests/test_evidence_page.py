@@ -10,8 +10,9 @@ from listener.evidence import papers, verdicts
 from listener.evidence.markup import Markup, joined, tag, text
 from listener.evidence.verify import Check, Zip
 from listener.log import reader
+from listener.log.event import seal
 from tests.dossier import Dossier, kept
-from tests.site import callback
+from tests.site import callback, observation
 
 PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
 KNOWN = {"href", "id", "class", "scope", "lang", "charset", "name", "content", "http-equiv"}  # attributes
@@ -40,6 +41,17 @@ def test_the_verdict_on_signatures_is_told(dossier: Dossier) -> None:
     assert page.count("no verdict on them was recorded") == 1
 
 
+def test_a_callback_that_was_missed_is_told(tmp_path: Path) -> None:
+    """Only where none came."""
+    dossier = Dossier(tmp_path)
+    dossier.filled(callback("PACKAGE_ACTIVATE"), observation({"status": "COMPLETED"}))
+    for missed in (True, False):
+        dossier.make(name=f"{missed}.zip")
+        dossier.zip = tmp_path / f"{missed}.zip"
+        assert ("Missed." in dossier.page()) is missed
+        dossier.filled(callback("PACKAGE_COMPLETE"))
+
+
 @pytest.mark.parametrize(
     ("verdict", "said"),
     [
@@ -59,13 +71,11 @@ def test_verdicts_in_words(verdict: dict[str, object], said: str) -> None:
 @pytest.mark.parametrize(
     "verdict", [7, [], "x", {"found": ["x"], "papers": 3}, {"papers": [1, {"signatures": [2, {}]}]}]
 )
-def test_a_verdict_of_a_later_version(tmp_path: Path, verdict: object) -> None:
+def test_a_verdict_of_a_later_version(verdict: object) -> None:
     """Whatever it is, the document is one."""
-    dossier = Dossier(tmp_path)
-    dossier.put("evidence.pdf")
-    dossier.filled(callback("PACKAGE_COMPLETE"), kept("evidence.pdf", verdict=verdict))
-    assert dossier.make().documents == 1
-    assert "<b>Signatures, when it was stored: </b>" in dossier.page()
+    found = papers.paper(seal(kept("evidence.pdf", verdict=verdict), b"of a log", 1, 1))
+    assert found is not None
+    assert "<b>Signatures, when it was stored: </b>" in verdicts.shown(found.verdict)
 
 
 class Tags(HTMLParser):

@@ -18,7 +18,7 @@ from listener.log.append import append
 from listener.log.database import Database
 from listener.log.event import CALLBACK, KINDS, Draft, Event
 from tests import logbook
-from tests.logbook import add, bodies, opened
+from tests.logbook import add, bodies, either, opened
 
 Rows = list[tuple[Any, ...]]
 
@@ -259,12 +259,12 @@ def test_a_column_holds_what_it_says(tmp_path: Path, name: str, value: str) -> N
 # How we append
 
 
-def test_positions_go_on_where_they_ended(tmp_path: Path) -> None:
+def test_positions_go_on_where_they_ended(each_engine: Path) -> None:
     """Dense from 1, over transactions, connections and reopened files."""
-    with opened(tmp_path) as database:
+    with either(each_engine) as database:
         assert [appended.position for appended in add(database, b"a", b"b")] == [1, 2]
         assert [appended.position for appended in add(database, b"c")] == [3]
-    with opened(tmp_path) as database:
+    with either(each_engine) as database:
         assert [appended.position for appended in add(database, b"d")] == [4]
         assert bodies(database) == [b"a", b"b", b"c", b"d"]
 
@@ -276,9 +276,9 @@ def fail_halfway(database: Database) -> None:
         raise ZeroDivisionError
 
 
-def test_a_transaction_that_fails_leaves_no_gap(tmp_path: Path) -> None:
+def test_a_transaction_that_fails_leaves_no_gap(each_engine: Path) -> None:
     """Positions are drawn from the head, not from a sequence."""
-    with opened(tmp_path) as database:
+    with either(each_engine) as database:
         add(database, b"a")
         with pytest.raises(ZeroDivisionError):
             fail_halfway(database)
@@ -286,27 +286,27 @@ def test_a_transaction_that_fails_leaves_no_gap(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 63, 64, 65, 300])
-def test_any_number_is_appended(tmp_path: Path, count: int) -> None:
+def test_any_number_is_appended(each_engine: Path, count: int) -> None:
     """However the rows are grouped into statements, each is there once, in order."""
     written = [b"%d" % number for number in range(count)]
-    with opened(tmp_path) as database:
+    with either(each_engine) as database:
         assert len(add(database, *written)) == count
         assert bodies(database) == written
 
 
-def test_twice_in_one_transaction(tmp_path: Path) -> None:
+def test_twice_in_one_transaction(each_engine: Path) -> None:
     """The head is read again: what the transaction itself appended counts."""
-    with opened(tmp_path) as database, database.writing() as connection:
+    with either(each_engine) as database, database.writing() as connection:
         positions = [append(connection, [logbook.callback()])[0].position for _ in range(3)]
         assert positions == [1, 2, 3]
 
 
-def test_what_is_appended_is_what_is_read(tmp_path: Path) -> None:
+def test_what_is_appended_is_what_is_read(each_engine: Path) -> None:
     """Byte for byte and character for character, the hostile ones too, and sealed under the log's id."""
     hostile = "\x00\x1f\x7f\x80ÿ\u2028😀'\"\\"
     drafts = [Draft(kind, hostile, hostile, bytes(range(256)), hostile, *[hostile] * 5) for kind in KINDS]
     drafts.append(Draft(CALLBACK, "", "", b""))
-    with opened(tmp_path) as database:
+    with either(each_engine) as database:
         with database.writing() as connection:
             appended = append(connection, drafts)
         assert list(reader.every(database)) == appended
@@ -324,7 +324,7 @@ PROCESSES, THREADS, ROUNDS = 3, 2, 15
 
 def keep_appending(folder: Path, process: int) -> None:
     """For another process: several threads that append pairs."""
-    with opened(folder) as database:
+    with either(folder) as database:
         failures: list[BaseException] = []
 
         def work(thread: int) -> None:
@@ -343,10 +343,10 @@ def keep_appending(folder: Path, process: int) -> None:
             raise failures[0]
 
 
-def test_positions_are_dense_and_in_commit_order(tmp_path: Path) -> None:
+def test_positions_are_dense_and_in_commit_order(each_engine: Path) -> None:
     """Processes and threads append at once: no reader sees a gap or a torn pair, and nobody is locked out."""
-    with opened(tmp_path) as database:
-        processes = [logbook.spawned(keep_appending, tmp_path, number) for number in range(PROCESSES)]
+    with either(each_engine) as database:
+        processes = [logbook.spawned(keep_appending, each_engine, number) for number in range(PROCESSES)]
         total = PROCESSES * THREADS * ROUNDS * 2
         seen: list[Event] = []
         while len(seen) < total and (any(each.is_alive() for each in processes) or _head(database) > len(seen)):
@@ -385,9 +385,9 @@ def test_a_read_transaction_that_turns_into_a_write_is_locked_out(tmp_path: Path
             append(connection, [logbook.callback()])
 
 
-def test_a_head_read_before_the_transaction_is_taken(tmp_path: Path) -> None:
+def test_a_head_read_before_the_transaction_is_taken(each_engine: Path) -> None:
     """The counter-example to reading the head under the lock: maximum plus one collides with who was faster."""
-    with opened(tmp_path) as database:
+    with either(each_engine) as database:
         naive = _head(database) + 1
         add(database, b"somebody else's")
         with database.reading() as connection:

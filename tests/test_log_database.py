@@ -1,222 +1,35 @@
-"""The log's database: what it insists on, its lock, and the write-ahead log that must stay short."""
+"""What the log asks of its database: one writer at a time, all or nothing, and one moment for who reads."""
 
 import contextlib
-import os
-import shutil
-import sqlite3
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy.exc import DatabaseError, OperationalError
 
-from listener import errors
-from listener.log import reader
+from listener.log import erase, reader
 from listener.log.append import append
-from listener.log.database import OLDEST_USABLE, AppendLock, Database, refuse_network, sqlite_engine, wal_reset_is_fixed
+from listener.log.database import Database
 from tests import logbook
-from tests.logbook import add, aside, bodies, held_by_another, is_waited_for, locked, opened, until
-
-PRAGMAS = {
-    "journal_mode": "wal",
-    "synchronous": 2,
-    "wal_autocheckpoint": 0,
-    "secure_delete": 1,
-    "recursive_triggers": 1,
-}
+from tests.logbook import add, aside, bodies, either, held_by_another, is_waited_for, locked, until
 
 
-# What durability needs
-
-
-def test_a_log_of_ours_is_suitable(tmp_path: Path) -> None:
-    """As it is opened, it passes."""
-    with opened(tmp_path) as database:
-        database.assert_suitable()
-
-
-def test_every_connection_has_the_pragmas(tmp_path: Path) -> None:
-    """Not only the first one: pragmas belong to a connection, and a pool makes new ones."""
-    with opened(tmp_path) as database, contextlib.ExitStack() as stack:
-        for connection in [stack.enter_context(database.reading()) for _ in range(7)]:
-            for name, value in PRAGMAS.items():
-                assert connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() == value
-
-
-@pytest.mark.parametrize(
-    ("name", "off"),
-    [
-        ("synchronous", "NORMAL"),
-        ("synchronous", "OFF"),
-        ("wal_autocheckpoint", "1000"),
-        ("secure_delete", "OFF"),
-        ("journal_mode", "DELETE"),
-        ("journal_size_limit", "-1"),
-        ("recursive_triggers", "OFF"),
-    ],
-)
-def test_a_pragma_that_is_off_is_noticed(tmp_path: Path, name: str, off: str) -> None:
-    """The refusal names the file, the pragma, what it is and what it must be."""
-    with opened(tmp_path) as database:
-        with contextlib.closing(database.engine.raw_connection()) as connection:
-            connection.cursor().execute(f"PRAGMA {name} = {off}")
-        with pytest.raises(errors.UnsuitableDatabase, match=f"signlog.db: PRAGMA {name} is .*, and must be "):
-            database.assert_suitable()
-
-
-def test_an_sqlite_without_strict_tables_is_refused(tmp_path: Path) -> None:
-    """It says which version there is, and what to install."""
-    with opened(tmp_path) as database:
-        database.assert_suitable(OLDEST_USABLE)
-        with pytest.raises(errors.UnsuitableDatabase, match=r"SQLite 3\.36\.0 is too old; install"):
-            database.assert_suitable((3, 36, 0))
-
-
-@pytest.mark.parametrize("version", [(3, 44, 6), (3, 44, 7), (3, 50, 7), (3, 50, 9), (3, 51, 3), (3, 53, 4), (4, 0, 0)])
-def test_a_fixed_sqlite_is_known(version: tuple[int, ...]) -> None:
-    """3.51.3 and later, and what was mended in the lines of 3.44 and 3.50."""
-    assert wal_reset_is_fixed(version)
-
-
-@pytest.mark.parametrize(
-    "version", [(3, 40, 1), (3, 43, 9), (3, 44, 5), (3, 45, 0), (3, 49, 9), (3, 50, 6), (3, 51, 0), (3, 51, 2)]
-)
-def test_an_sqlite_with_the_wal_reset_bug_is_known(version: tuple[int, ...]) -> None:
-    """Everything before, and between the mended lines."""
-    assert not wal_reset_is_fixed(version)
-
-
-def test_the_installed_sqlite_is_fixed() -> None:
-    """On Linux the pysqlite3 wheel sees to it, whatever the system brings."""
-    if sys.platform == "linux":
-        assert wal_reset_is_fixed()
-
-
-WITHOUT_THE_WHEEL = """
-import sys
-sys.modules["pysqlite3"] = None
-from pathlib import Path
-from listener.log import database
-from tests import logbook
-assert database.sqlite.__name__ == "sqlite3"
-with logbook.opened(Path(sys.argv[1])) as log:
-    log.assert_suitable()
-    logbook.add(log, b"one")
-    assert log.checkpoint(truncate=True)
-    logbook.add(log, b"two")
-"""
-
-
-@pytest.mark.skipif(sqlite3.sqlite_version_info < OLDEST_USABLE, reason="the system's SQLite has no STRICT tables")
-def test_the_systems_sqlite_serves_too(tmp_path: Path) -> None:
-    """Where there is no wheel, the standard library's SQLite writes the same file."""
-    command = [sys.executable, "-c", WITHOUT_THE_WHEEL, str(tmp_path)]
-    subprocess.run(command, check=True, cwd=logbook.ROOT, timeout=logbook.PATIENCE)
-    with opened(tmp_path) as database:
-        assert bodies(database) == [b"one", b"two"]
-
-
-# Where it may lie
-
-MOUNTS = """\
-/dev/vda / ext4 rw,relatime 0 0
-server:/export /mnt/nfs nfs4 rw,vers=4.2 0 0
-/dev/vdb /mnt/nfs/local xfs rw 0 0
-//server/share /mnt/my\\040share cifs rw 0 0
-me@server: /mnt/a\\011b\\134c\\043d fuse.sshfs rw 0 0
-/dev/vdc /srv ext4 rw 0 0
-server:/later /srv nfs rw 0 0
-server:/earlier /opt nfs rw 0 0
-/dev/vdd /opt ext4 rw 0 0
-server:/data /var/data nfs rw 0 0
-/dev/vde /var ext4 rw 0 0
-"""
-
-
-def mounts(folder: Path) -> Path:
-    """A mount table as the kernel writes it."""
-    path = folder / "mounts"
-    path.write_text(MOUNTS)
-    return path
-
-
-@pytest.mark.parametrize(
-    ("folder", "kind"),
-    [
-        ("/mnt/nfs", "nfs4"),
-        ("/mnt/nfs/data/signlog", "nfs4"),
-        ("/mnt/nfs/localised", "nfs4"),
-        ("/mnt/my share/data", "cifs"),
-        ("/mnt/a\tb\\c#d/data", "fuse.sshfs"),
-        ("/srv/data", "nfs"),
-        ("/var/data/signlog", "nfs"),
-        ("/mnt/nfs/local/../data", "nfs4"),
-    ],
-)
-def test_a_network_file_system_is_refused(tmp_path: Path, folder: str, kind: str) -> None:
-    """The mount nearest to the folder counts, the later of two on one place, and names are unescaped."""
-    with pytest.raises(errors.ConfigurationError, match=rf"data: .* network file system \({kind}\); choose"):
-        refuse_network(Path(folder), mounts(tmp_path))
-
-
-@pytest.mark.parametrize(
-    "folder", ["/", "/mnt", "/mnt/nfs/local", "/mnt/nfs/local/data", "/mnt/nfs2", "/mnt/my", "/opt/data", "/var"]
-)
-def test_a_local_file_system_is_fine(tmp_path: Path, folder: str) -> None:
-    """Also below a network mount, and beside one whose name begins the same."""
-    refuse_network(Path(folder), mounts(tmp_path))
-
-
-def test_a_link_does_not_hide_the_network(tmp_path: Path) -> None:
-    """Where the files really are counts."""
-    (tmp_path / "data").symlink_to("/mnt/nfs/data")
-    with pytest.raises(errors.ConfigurationError, match="network file system"):
-        refuse_network(tmp_path / "data", mounts(tmp_path))
-
-
-def test_no_mount_table_is_no_reason_to_refuse(tmp_path: Path) -> None:
-    """Other systems have no /proc."""
-    refuse_network(tmp_path, tmp_path / "missing")
-
-
-# One writer at a time
-
-
-def test_the_lock_lets_one_in_at_a_time(tmp_path: Path) -> None:
-    """Threads of one process, through one lock: nobody enters before the other has left."""
-    lock, inside, most = AppendLock(tmp_path / "lock"), [0], [0]
-
-    def work() -> None:
-        for _ in range(200):
-            with lock:
-                inside[0] += 1
-                most[0] = max(most[0], inside[0])
-                os.sched_yield()
-                inside[0] -= 1
-
-    with contextlib.ExitStack() as stack:
-        for _ in range(4):
-            stack.enter_context(aside(work))
-    assert most == [1]
-    lock.close()
-
-
-def test_an_append_waits_for_the_lock(tmp_path: Path) -> None:
+def test_an_append_waits_for_the_lock(each_engine: Path) -> None:
     """Whoever holds it, in whatever process, comes first; reading needs no lock; then the append goes through."""
-    with opened(tmp_path) as database, contextlib.ExitStack() as stack:
-        with locked(tmp_path):
+    with either(each_engine) as database, contextlib.ExitStack() as stack:
+        with locked(each_engine):
             stack.enter_context(aside(lambda: add(database, b"late")))
-            until(lambda: is_waited_for(tmp_path))
+            until(lambda: is_waited_for(each_engine))
             assert bodies(database) == []
         until(lambda: bodies(database) == [b"late"])
 
 
-def test_a_killed_process_leaves_no_lock_behind(tmp_path: Path) -> None:
+def test_a_killed_process_leaves_no_lock_behind(each_engine: Path) -> None:
     """The kernel lets go for it, whatever it was doing."""
-    with opened(tmp_path) as database, held_by_another(tmp_path) as process, aside(lambda: add(database, b"late")):
-        until(lambda: is_waited_for(tmp_path))
+    with (
+        either(each_engine) as database,
+        held_by_another(each_engine) as process,
+        aside(lambda: add(database, b"late")),
+    ):
+        until(lambda: is_waited_for(each_engine))
         process.kill()
         until(lambda: bodies(database) == [b"late"])
 
@@ -228,30 +41,18 @@ def fail(database: Database) -> None:
         raise ZeroDivisionError
 
 
-def test_a_failed_transaction_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_failed_transaction_leaves_nothing_behind(each_engine: Path) -> None:
     """Neither rows nor a lock."""
-    with opened(tmp_path) as database:
+    with either(each_engine) as database:
         with pytest.raises(ZeroDivisionError):
             fail(database)
         add(database, b"next")
         assert bodies(database) == [b"next"]
 
 
-def test_a_write_shuts_out_even_those_who_do_not_know_the_lock(tmp_path: Path) -> None:
-    """It begins IMMEDIATE: another tool cannot write in between, from the first statement on. A reader keeps nobody."""
-    with opened(tmp_path) as database, contextlib.ExitStack() as stack:
-        stranger = sqlite_engine(database.path, {"busy_timeout": 0}).execution_options(writing=True)
-        stack.callback(stranger.dispose)
-        other = stack.enter_context(stranger.connect())
-        with database.writing(), pytest.raises(OperationalError, match="database is locked"):
-            other.begin()
-        with database.reading() as connection, other.begin():
-            assert reader.head(connection) == 0
-
-
-def test_a_reader_sees_one_moment(tmp_path: Path) -> None:
+def test_a_reader_sees_one_moment(each_engine: Path) -> None:
     """What is appended while a read transaction goes on is seen by the next one."""
-    with opened(tmp_path) as database:
+    with either(each_engine) as database:
         add(database, b"before")
         with database.reading() as connection:
             assert reader.head(connection) == 1
@@ -261,173 +62,48 @@ def test_a_reader_sees_one_moment(tmp_path: Path) -> None:
             assert reader.head(connection) == 2
 
 
-def test_two_can_open_a_new_file_at_once(tmp_path: Path) -> None:
-    """Whoever comes second waits while the first writes; SQLite would say "database is locked" without waiting."""
-    modes: list[str] = []
-    with contextlib.ExitStack() as stack:
-        first = sqlite_engine(tmp_path / "signlog.db", {}).execution_options(writing=True)
-        stack.callback(first.dispose)
-        with first.begin():
-            second = stack.enter_context(aside(lambda: modes.append(mode(tmp_path))))
-            second.join(0.1)
-            assert second.is_alive()
-        until(lambda: modes == ["wal"])
-
-
-def mode(folder: Path) -> str:
-    """How a log keeps its journal, opened just for that."""
-    with contextlib.closing(Database(folder)) as database, database.reading() as connection:
-        found: str = connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
-        return found
-
-
-def no_database(folder: Path) -> None:
-    """Another file where the log should be."""
-    (folder / "signlog.db").write_bytes(b"something else " * 1000)
-
-
-def no_room_for_the_log(folder: Path) -> None:
-    """A folder where the write-ahead log should be."""
-    (folder / "signlog.db-wal").mkdir()
-
-
-@pytest.mark.parametrize("spoil", [no_database, no_room_for_the_log])
-def test_what_is_no_lock_is_not_waited_for(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
-    """Any other error comes at once, and as it is."""
-    spoil(tmp_path)
-    problems: list[str] = []
-    with aside(lambda: problems.append(problem(tmp_path))) as opening:
-        opening.join(5)  # half of the busy timeout
-        assert not opening.is_alive()
-    assert "locked" not in problems[0]
-
-
-def problem(folder: Path) -> str:
-    """What is wrong with a log that cannot be opened."""
-    with pytest.raises(DatabaseError) as caught:
-        mode(folder)
-    return str(caught.value)
-
-
-# The write-ahead log
-
-MEGABYTE = 1024 * 1024
-
-
-def in_the_file(folder: Path) -> int:
-    """How many events the file holds by itself, without its write-ahead log."""
-    shutil.copy(folder / "signlog.db", folder / "alone.db")
-    with contextlib.closing(sqlite3.connect(folder / "alone.db")) as connection:
-        found: int = connection.execute("SELECT count(*) FROM events").fetchone()[0]
-        return found
-
-
-def test_a_checkpoint_moves_the_write_ahead_log_into_the_file(tmp_path: Path) -> None:
-    """Before it, the events are beside the file; after it, inside."""
-    with opened(tmp_path) as database:
-        assert database.checkpoint()
-        add(database, b"one", b"two")
-        assert in_the_file(tmp_path) == 0
-        assert database.checkpoint()
-        assert in_the_file(tmp_path) == 2
-
-
-def test_nobody_checkpoints_by_the_way(tmp_path: Path) -> None:
-    """However much is appended, no commit moves it: that is what `checkpoint` is for."""
-    with opened(tmp_path) as database:
-        database.checkpoint(truncate=True)
-        for _ in range(8):
-            add(database, bytes(MEGABYTE))
-        assert database.wal_bytes() > 8 * MEGABYTE
-        assert in_the_file(tmp_path) == 0
-
-
-def test_what_was_moved_is_written_over(tmp_path: Path) -> None:
-    """With a checkpoint between the appends, the write-ahead log does not grow."""
-    with opened(tmp_path) as database:
-        database.checkpoint(truncate=True)
-        for _ in range(8):
-            add(database, bytes(MEGABYTE))
-            assert database.checkpoint()
-        assert database.wal_bytes() < 2 * MEGABYTE
-
-
-def test_a_checkpoint_waits_for_the_lock(tmp_path: Path) -> None:
-    """Beside a commit it could lose what was acknowledged, where SQLite has the WAL-reset bug."""
-    with opened(tmp_path) as database, contextlib.ExitStack() as stack:
+def test_a_probe_changes_nothing(each_engine: Path) -> None:
+    """It waits for the lock as an append does, and leaves the log as it was."""
+    with either(each_engine) as database, contextlib.ExitStack() as stack:
         add(database, b"one")
-        database.checkpoint()
-        add(database, b"two")
-        with locked(tmp_path):
-            stack.enter_context(aside(database.checkpoint))
-            until(lambda: is_waited_for(tmp_path))
-            assert in_the_file(tmp_path) == 1
-        until(lambda: in_the_file(tmp_path) == 2)
+        with locked(each_engine):
+            stack.enter_context(aside(database.probe))
+            until(lambda: is_waited_for(each_engine))
+        assert bodies(database) == [b"one"]
 
 
-@pytest.mark.parametrize("truncate", [False, True])
-def test_a_checkpoint_does_not_wait_for_a_reader(tmp_path: Path, truncate: bool) -> None:
-    """It says that not all of it went, and lets the next one append; when the reader is gone, all of it goes."""
-    with opened(tmp_path) as database:
+def test_a_suitable_log_has_nothing_to_mend(each_engine: Path) -> None:
+    """As it is opened, it passes; its name tells where it lies."""
+    with either(each_engine) as database:
+        database.assert_suitable()
+        assert database.alarms() == []
+        assert database.name.partition("?")[0] in database.address
+
+
+def test_nothing_is_left_of_a_scratch(each_engine: Path) -> None:
+    """What is made there is nowhere, whoever looks, and is made again without a trace of the first time."""
+    with either(each_engine) as database:
+        for _ in range(2):
+            with database.scratch() as connection:
+                connection.exec_driver_sql("CREATE TABLE events (position INTEGER)")
+                assert reader.head(connection) == 0
+        add(database, b"one")
         with database.reading() as connection:
-            reader.head(connection)
-            add(database, b"one")
-            with aside(lambda: database.checkpoint(truncate)) as checkpoint:
-                checkpoint.join(5)  # half of the busy timeout
-                assert not checkpoint.is_alive()
-            add(database, b"two")
-            assert not database.checkpoint(truncate)
-        assert database.checkpoint(truncate)
-        assert in_the_file(tmp_path) == 2
-        assert timeouts(database) == {10_000}  # whoever uses its connection next waits for others as before
+            assert reader.head(connection) == 1
 
 
-def timeouts(database: Database) -> set[int]:
-    """How long the connections of the pool wait for a lock, in milliseconds."""
-    with contextlib.ExitStack() as stack:
-        connections = [stack.enter_context(database.reading()) for _ in range(5)]
-        return {connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one() for connection in connections}
-
-
-def test_a_truncated_write_ahead_log_is_empty(tmp_path: Path) -> None:
-    """An erasure is done only then; a plain checkpoint leaves the bytes where they were."""
-    with opened(tmp_path) as database:
-        add(database, b"one")
-        assert database.checkpoint()
-        assert database.wal_bytes() > 0
-        assert database.checkpoint(truncate=True)
-        assert database.wal_bytes() == 0
-
-
-def test_erased_bytes_are_nowhere(tmp_path: Path) -> None:
-    """Neither in a free page of the file nor in the write-ahead log, once that is truncated."""
-    secret = os.urandom(3000)
-    with opened(tmp_path) as database:
-        add(database, secret)
-        assert database.checkpoint(truncate=True)
-        assert secret[-1000:] in on_disk(tmp_path)
-        with database.writing() as connection:
-            connection.exec_driver_sql("INSERT INTO erasures VALUES (1, 1)")
-            connection.exec_driver_sql("UPDATE events SET body = NULL, headers = NULL, salt = NULL WHERE position = 1")
-        assert database.checkpoint(truncate=True)
-        assert secret[-1000:] not in on_disk(tmp_path)
-
-
-def on_disk(folder: Path) -> bytes:
-    """Everything that is in the files of the log."""
-    return b"".join(path.read_bytes() for path in folder.glob("signlog.db*"))
-
-
-def test_the_last_to_leave_tidies_up_under_the_lock(tmp_path: Path) -> None:
-    """Closing the last connection checkpoints too. A closed log is one file."""
-    with opened(tmp_path) as database:
-        database.checkpoint()
-    database = Database(tmp_path)
-    add(database, b"one")
-    with contextlib.ExitStack() as stack:
-        with locked(tmp_path):
-            stack.enter_context(aside(database.close))
-            until(lambda: is_waited_for(tmp_path))
-            assert in_the_file(tmp_path) == 0
-        until(lambda: not (tmp_path / "signlog.db-wal").exists())
-        assert in_the_file(tmp_path) == 1
+def test_what_was_overwritten_goes_when_nobody_reads_it(each_engine: Path) -> None:
+    """Who reads sees the log as it was; so it is there, and goes when they are done, whatever is appended meanwhile."""
+    with either(each_engine) as database:
+        add(database, b"secret" * 1000, b"two")
+        with database.reading() as connection:
+            assert reader.head(connection) == 2
+            with database.writing() as other:
+                erase.erase(other, [1], 2)
+            assert not database.leave_no_trace()
+            assert reader.one(connection, 1) is not None
+            add(database, b"three")
+            assert not database.leave_no_trace()
+        assert database.leave_no_trace()
+        assert bodies(database) == [None, b"two", b"three"]
+        assert database.leave_no_trace()

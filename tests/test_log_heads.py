@@ -6,10 +6,10 @@ import pytest
 from sqlalchemy import Connection
 from sqlalchemy.exc import DatabaseError
 
-from listener.log import heads
+from listener.log import heads, schema
 from listener.log.database import Database
 from listener.log.heads import Epoch, Head
-from tests.logbook import opened
+from tests.logbook import either, opened
 
 
 def keep(database: Database, *sizes: int) -> list[Head]:
@@ -27,18 +27,18 @@ def newest(database: Database) -> Head | None:
         return heads.newest(connection)
 
 
-def test_the_newest_is_the_last_one_that_was_kept(tmp_path: Path) -> None:
+def test_the_newest_is_the_last_one_that_was_kept(each_engine: Path) -> None:
     """Whatever its size."""
-    with opened(tmp_path) as database:
+    with either(each_engine) as database:
         assert newest(database) is None
         kept = keep(database, 5, 9, 7)
         assert [head[:2] for head in kept] == [(1, 5), (2, 9), (3, 7)]
         assert newest(database) == kept[-1]
 
 
-def test_who_comes_second_keeps_nothing(tmp_path: Path) -> None:
+def test_who_comes_second_keeps_nothing(each_engine: Path) -> None:
     """Somebody else signed since it looked; it looks again."""
-    with opened(tmp_path) as database:
+    with either(each_engine) as database:
         (first,) = keep(database, 5)
         for seen in (None, first._replace(size=4)):
             with database.writing() as connection:
@@ -47,13 +47,16 @@ def test_who_comes_second_keeps_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("page", [1, 2, 500])
-def test_heads_come_by_the_size_of_their_tree(tmp_path: Path, page: int) -> None:
+def test_heads_come_by_the_size_of_their_tree(each_engine: Path, page: int) -> None:
     """Of one size in the order in which they were signed, and none behind the last that is asked for."""
-    with opened(tmp_path) as database:
+    with either(each_engine) as database:
         assert list(heads.by_size(database, 9)) == []
         keep(database, 5, 9, 5, 7, 9, 1)
         found = [(head.size, head.number) for head in heads.by_size(database, 5, page)]
         assert found == [(5, 1), (5, 3), (7, 4), (9, 2), (9, 5)]
+
+
+REPLACE, OVER = "INSERT INTO heads VALUES", "ON CONFLICT (number) DO UPDATE SET note = excluded.note"
 
 
 @pytest.mark.parametrize(
@@ -65,27 +68,38 @@ def test_heads_come_by_the_size_of_their_tree(tmp_path: Path, page: int) -> None
         "INSERT INTO heads VALUES (4, 1, 1, 'x')",
         "INSERT INTO heads VALUES (2, 1, 1, 'x')",
         "INSERT INTO heads VALUES (NULL, 1, 1, 'x')",
-        "INSERT OR REPLACE INTO heads VALUES (2, 1, 1, 'x')",
-        "INSERT OR REPLACE INTO heads VALUES (1, 1, 1, 'x')",
+        f"{REPLACE} (2, 1, 1, 'x') {OVER}",
+        "INSERT INTO heads VALUES (2, 1, 1, 'x') ON CONFLICT DO NOTHING",
+        f"{REPLACE} (1, 1, 1, 'x') {OVER}",
     ],
 )
-def test_heads_only_grow(tmp_path: Path, statement: str) -> None:
+def test_heads_only_grow(each_engine: Path, statement: str) -> None:
     """Nobody changes one, removes one, or puts one anywhere but behind the last."""
-    with opened(tmp_path) as database:
+    with either(each_engine) as database:
         kept = keep(database, 5, 9)
         with pytest.raises(DatabaseError, match="append-only: heads only grow"), database.writing() as connection:
             connection.exec_driver_sql(statement)
         assert list(heads.by_size(database, 9)) == kept
 
 
+@pytest.mark.parametrize("position", [1, 2])
+def test_no_head_is_replaced(tmp_path: Path, position: int) -> None:
+    """SQLite's own way to delete by inserting, which no trigger on DELETE sees."""
+    with opened(tmp_path) as database:
+        kept = keep(database, 5, 9)
+        with pytest.raises(DatabaseError, match="append-only: heads only grow"), database.writing() as connection:
+            connection.exec_driver_sql(f"INSERT OR REPLACE INTO heads VALUES ({position}, 1, 1, 'x')")
+        assert list(heads.by_size(database, 9)) == kept
+
+
 def begin(connection: Connection, position: int) -> None:
     """A new epoch."""
-    connection.exec_driver_sql("INSERT INTO log VALUES (?, ?, 0)", (position, b"%16d" % position))
+    connection.execute(schema.log.insert().values((position, b"%16d" % position, 0)))
 
 
-def test_epochs_are_in_order(tmp_path: Path) -> None:
+def test_epochs_are_in_order(each_engine: Path) -> None:
     """A log begins with one."""
-    with opened(tmp_path) as database, database.writing() as connection:
+    with either(each_engine) as database, database.writing() as connection:
         first = heads.epochs(connection)
         assert [epoch.first_position for epoch in first] == [1]
         begin(connection, 9)

@@ -18,15 +18,42 @@ from listener.log import reader
 from listener.log.append import append
 from listener.log.database import Database
 from listener.log.event import CALLBACK, Draft, Event
+from listener.log.sqlite import Sqlite
 from listener.log.writer import BATCH_BYTES, BATCH_ROWS, CHECKPOINT_BYTES, QUEUE_BYTES, STUCK_SECONDS, Writer
-from tests import logbook
-from tests.logbook import PATIENCE, add, bodies, callback, eventually, held_by_another, is_waited_for, locked, opened
+from tests import logbook, postgres
+from tests.logbook import (
+    PATIENCE,
+    add,
+    another,
+    bodies,
+    callback,
+    either,
+    eventually,
+    held_by_another,
+    is_waited_for,
+    locked,
+    opened,
+)
 
 Future = asyncio.Future[int]
 
 
 def in_a_loop(scenario: Callable[[Database], Awaitable[None]]) -> Callable[[Path], None]:
     """A test that has a log and runs in an event loop, as the door does."""
+
+    async def run(folder: Path) -> None:
+        with either(folder) as database:
+            await scenario(database)
+
+    def test(each_engine: Path) -> None:
+        asyncio.run(run(each_engine))
+
+    test.__doc__ = scenario.__doc__
+    return test
+
+
+def in_a_file(scenario: Callable[[Sqlite], Awaitable[None]]) -> Callable[[Path], None]:
+    """The same of what only SQLite has."""
 
     async def run(folder: Path) -> None:
         with opened(folder) as database:
@@ -54,7 +81,7 @@ async def running(
 async def in_flight(writer: Writer, database: Database, body: bytes) -> Future:
     """Submit while somebody holds the lock, and wait until the writer stands before it with just this."""
     future = writer.submit(callback(body))
-    await eventually(lambda: is_waited_for(database.path.parent))
+    await eventually(lambda: is_waited_for(database))
     return future
 
 
@@ -87,7 +114,7 @@ async def test_a_position_is_told_once_it_is_stored(database: Database) -> None:
 async def test_all_who_wait_go_into_one_commit(database: Database) -> None:
     """All that came during a commit cost one more, not one each."""
     async with running(database) as writer:
-        with locked(database.path.parent):
+        with locked(database):
             first = await in_flight(writer, database, b"first")
             others = [writer.submit(callback()) for _ in range(BATCH_ROWS)]
         assert await asyncio.gather(first, *others) == list(range(1, BATCH_ROWS + 2))
@@ -107,7 +134,7 @@ async def test_nobody_waits_for_others_to_come(database: Database) -> None:
 async def test_a_commit_is_bounded_in_rows(database: Database) -> None:
     """Those at the end of a long queue do not make those at its head wait."""
     async with running(database) as writer:
-        with locked(database.path.parent):
+        with locked(database):
             first = await in_flight(writer, database, b"first")
             others = [writer.submit(callback()) for _ in range(BATCH_ROWS + 10)]
         await asyncio.gather(first, *others)
@@ -119,7 +146,7 @@ async def test_a_commit_is_bounded_in_bytes(database: Database) -> None:
     """Big ones go into several commits, in their order."""
     size, count = BATCH_BYTES // 3, 10
     async with running(database) as writer:
-        with locked(database.path.parent):
+        with locked(database):
             first = await in_flight(writer, database, b"first")
             others = [writer.submit(callback(bytes(size))) for _ in range(count)]
         assert await asyncio.gather(first, *others) == list(range(1, count + 2))
@@ -130,7 +157,7 @@ async def test_a_commit_is_bounded_in_bytes(database: Database) -> None:
 async def test_the_head_is_read_inside_the_transaction(database: Database) -> None:
     """Somebody else appends while the writer stands before the lock: it goes on behind."""
     async with running(database) as writer:
-        with contextlib.closing(Database(database.path.parent)) as other:
+        with contextlib.closing(another(database)) as other:
             with other.writing() as connection:
                 future = await in_flight(writer, database, b"late")
                 append(connection, [callback(b"early")])
@@ -145,7 +172,7 @@ async def test_the_head_is_read_inside_the_transaction(database: Database) -> No
 async def test_the_queue_is_bounded_in_bytes(database: Database) -> None:
     """Who would not fit is refused at once; all who were let in are stored; then there is room again."""
     async with running(database, queue_bytes=100_000) as writer:
-        with locked(database.path.parent):
+        with locked(database):
             taken = [writer.submit(callback(bytes(10_000))) for _ in range(9)]
             with pytest.raises(errors.Overloaded, match="bytes wait to be stored"):
                 writer.submit(callback(bytes(10_000)))
@@ -167,7 +194,7 @@ async def test_headers_count_as_well(database: Database) -> None:
 async def test_who_went_away_is_skipped(database: Database) -> None:
     """Cancelled in the queue: not stored, and the others of its batch are."""
     async with running(database) as writer:
-        with locked(database.path.parent):
+        with locked(database):
             first = await in_flight(writer, database, b"first")
             futures = [writer.submit(callback(body)) for body in (b"a", b"gone", b"b")]
             futures[1].cancel()
@@ -180,7 +207,7 @@ async def test_who_goes_away_too_late_is_stored(database: Database) -> None:
     """Cancelled when the commit was under way: it is stored, and hurts nobody."""
     async with running(database) as writer:
         slow = Slow("[]")
-        with locked(database.path.parent):
+        with locked(database):
             first = await in_flight(writer, database, b"first")
             second = writer.submit(callback(b"slow")._replace(headers=slow))
             third, fourth = (writer.submit(callback(body)) for body in (b"gone", b"stayed"))
@@ -215,7 +242,23 @@ async def test_who_went_away_gives_its_bytes_back(database: Database) -> None:
 
 # When the database fails
 
-FAILING = "CREATE TRIGGER failing BEFORE INSERT ON events BEGIN SELECT RAISE({}, 'the disk is on fire'); END"
+FAILING = "CREATE TRIGGER failing BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, 'the disk is on fire'); END"
+FAILING_THERE = (
+    "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'the disk is on fire'; END $$; "
+    "CREATE TRIGGER failing BEFORE INSERT ON events EXECUTE FUNCTION fail()"
+)
+MENDED = "DROP TRIGGER failing"
+MENDED_THERE = "DROP FUNCTION fail CASCADE"
+
+
+def fail(database: Database) -> None:
+    """Let every insert fail from now on."""
+    execute(database, FAILING if isinstance(database, Sqlite) else FAILING_THERE)
+
+
+def mend(database: Database) -> None:
+    """And no more."""
+    execute(database, MENDED if isinstance(database, Sqlite) else MENDED_THERE)
 
 
 def execute(database: Database, statement: str) -> None:
@@ -228,25 +271,37 @@ def execute(database: Database, statement: str) -> None:
 async def test_a_failing_database_is_told_to_the_whole_batch(database: Database) -> None:
     """Not stored, for all of them; the thread lives on, and is healthy again with the next commit."""
     async with running(database) as writer:
-        for how in ("ABORT", "FAIL", "ROLLBACK"):
-            execute(database, FAILING.format(how))
-            with locked(database.path.parent):
+        for again in (b"one", b"two"):
+            fail(database)
+            with locked(database):
                 first = await in_flight(writer, database, b"first")
                 others = [writer.submit(callback()) for _ in range(5)]
             await all_hear([first, *others], "not stored: .*the disk is on fire")
             assert not writer.healthy
-            execute(database, "DROP TRIGGER failing")
-            await writer.submit(callback(how.encode()))
+            mend(database)
+            await writer.submit(callback(again))
             assert writer.healthy
-    assert bodies(database) == [b"ABORT", b"FAIL", b"ROLLBACK"]
+    assert bodies(database) == [b"one", b"two"]
+
+
+@in_a_file
+async def test_however_sqlite_fails_the_batch_is_told(database: Sqlite) -> None:
+    """Whether the statement ends, or the transaction, too."""
+    async with running(database) as writer:
+        for how in ("FAIL", "ROLLBACK"):
+            execute(database, FAILING.replace("ABORT", how))
+            await all_hear([writer.submit(callback())], "not stored: .*the disk is on fire")
+            mend(database)
+            await writer.submit(callback(how.encode()))
+    assert bodies(database) == [b"FAIL", b"ROLLBACK"]
 
 
 @in_a_loop
 async def test_storing_nothing_is_no_sign_of_health(database: Database) -> None:
     """A batch of which everybody went away says nothing about the database."""
     async with running(database, queue_bytes=10_000) as writer:
-        execute(database, FAILING.format("ABORT"))
-        with locked(database.path.parent):
+        fail(database)
+        with locked(database):
             first = await in_flight(writer, database, b"first")
             writer.submit(callback(bytes(6_000))).cancel()
         await all_hear([first], "not stored")
@@ -266,7 +321,7 @@ def has_room(writer: Writer, size: int) -> bool:
 async def test_a_failure_does_not_tell_what_was_to_be_stored(database: Database) -> None:
     """The message ends up in our logs, where no body and no header belongs."""
     async with running(database) as writer:
-        execute(database, FAILING.format("ABORT"))
+        fail(database)
         future = writer.submit(callback(b"private")._replace(headers='[["x","confidential"]]'))
         with pytest.raises(errors.LogUnavailable, match="on fire") as caught:
             await future
@@ -336,7 +391,7 @@ async def test_a_stuck_lock_is_told_and_got_over(database: Database) -> None:
     """
     async with running(database, stuck_seconds=0.1) as writer:
         await writer.submit(callback(b"before"))
-        with held_by_another(database.path.parent) as process:
+        with held_by_another(database) as process:
             first = await in_flight(writer, database, b"under way")
             second = writer.submit(callback(b"waiting"))
             await all_hear([first, second], "not stored within 0.1 s")
@@ -351,7 +406,7 @@ async def test_a_stuck_lock_is_told_and_got_over(database: Database) -> None:
 async def test_a_short_wait_for_the_lock_is_nothing_to_tell(database: Database) -> None:
     """The counter-example: who gets the lock in time has stored it, and was healthy all along."""
     async with running(database) as writer:
-        with locked(database.path.parent):
+        with locked(database):
             future = await in_flight(writer, database, b"patient")
             await asyncio.sleep(1.2)  # once around for whoever looks for stuck ones
             assert writer.healthy
@@ -365,7 +420,7 @@ async def test_a_short_wait_for_the_lock_is_nothing_to_tell(database: Database) 
 async def test_a_stop_drains(database: Database) -> None:
     """Everything that was submitted is stored and told, and nothing more is taken in; then the thread ends."""
     writer = Writer(database)
-    with locked(database.path.parent):
+    with locked(database):
         first = await in_flight(writer, database, b"first")
         others = [writer.submit(callback()) for _ in range(2 * BATCH_ROWS)]
         closing = asyncio.create_task(writer.close())
@@ -392,8 +447,10 @@ async def test_a_closed_writer_takes_nothing(database: Database) -> None:
 # Durability
 
 READ = """
-import sqlite3, sys
-body, = sqlite3.connect(sys.argv[1]).execute("SELECT body FROM events WHERE position = ?", [sys.argv[2]]).fetchone()
+import psycopg, sqlite3, sys
+where, position = sys.argv[1:]
+connect = psycopg.connect if where.startswith("postgresql:") else sqlite3.connect
+body, = connect(where).execute(f"SELECT body FROM events WHERE position = {position}").fetchone()
 sys.stdout.buffer.write(body)
 """
 
@@ -404,7 +461,7 @@ async def test_what_is_told_is_seen_by_others(database: Database) -> None:
     async with running(database) as writer:
         for body in (b"one", b"two"):
             position = await writer.submit(callback(body))
-            command = [sys.executable, "-c", READ, str(database.path), str(position)]
+            command = [sys.executable, "-c", READ, postgres.plain(database.address), str(position)]
             assert subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE).stdout == body
 
 
@@ -412,7 +469,7 @@ def store_until_killed(folder: Path) -> None:
     """For another process: write down every position that was told."""
 
     async def scenario() -> None:
-        with opened(folder) as database:
+        with either(folder) as database:
             async with running(database) as writer:
                 with (folder / "told").open("w") as told:
                     while True:
@@ -422,23 +479,23 @@ def store_until_killed(folder: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_what_is_told_survives_a_kill(tmp_path: Path) -> None:
+def test_what_is_told_survives_a_kill(each_engine: Path) -> None:
     """SIGKILL in the middle of it: whatever was told is there, dense, and the log goes on."""
-    process = logbook.spawned(store_until_killed, tmp_path)
-    told = tmp_path / "told"
+    process = logbook.spawned(store_until_killed, each_engine)
+    told = each_engine / "told"
     logbook.until(lambda: told.exists() and told.read_bytes().count(b"\n") > 100)
     process.kill()
     logbook.ended(process)
     last = int(told.read_bytes().split(b"\n")[-2])
-    with opened(tmp_path) as database:
+    with either(each_engine) as database:
         positions = [event.position for event in reader.every(database)]
         assert last <= len(positions)
         assert positions == list(range(1, len(positions) + 1))
         assert add(database, b"next")[0].position == len(positions) + 1
 
 
-@in_a_loop
-async def test_the_write_ahead_log_stays_short(database: Database) -> None:
+@in_a_file
+async def test_the_write_ahead_log_stays_short(database: Sqlite) -> None:
     """However much is appended without a pause, the writer moves it into the file in between."""
     bound, sizes = CHECKPOINT_BYTES + 2 * BATCH_BYTES, []
     async with running(database) as writer:
@@ -448,8 +505,8 @@ async def test_the_write_ahead_log_stays_short(database: Database) -> None:
     assert max(sizes) < bound
 
 
-@in_a_loop
-async def test_a_long_reader_is_got_over(database: Database) -> None:
+@in_a_file
+async def test_a_long_reader_is_got_over(database: Sqlite) -> None:
     """While it reads, the write-ahead log grows; when it is done, no more."""
     async with running(database) as writer:
         await writer.submit(callback())
@@ -465,8 +522,8 @@ async def test_a_long_reader_is_got_over(database: Database) -> None:
         assert database.wal_bytes() < grown + 2 * CHECKPOINT_BYTES
 
 
-@in_a_loop
-async def test_what_others_write_is_checkpointed_too(database: Database) -> None:
+@in_a_file
+async def test_what_others_write_is_checkpointed_too(database: Sqlite) -> None:
     """A worker that appends beside an idle door must not make the write-ahead log grow without end."""
 
     def moved(least: int) -> Callable[[], bool]:

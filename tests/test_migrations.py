@@ -17,10 +17,11 @@ from sqlalchemy import Column, Connection, Integer, MetaData
 from sqlalchemy import event as listen
 
 from listener import errors
-from listener.log import migrate, reader, schema
+from listener.log import catalog, migrate, reader, schema
 from listener.log.database import Database
+from listener.log.sqlite import Sqlite
 from tests import logbook
-from tests.logbook import ROOT, add, bodies, ended, locked, open_when_told, opened, spawned, until
+from tests.logbook import ROOT, add, bodies, connected, either, ended, locked, open_when_told, opened, spawned, until
 
 TRIGGERS = [
     f"{table}_refuse_{act}"
@@ -45,27 +46,27 @@ def differences(connection: Connection, metadata: MetaData) -> list[object]:
     return found
 
 
-def test_migrations_make_what_the_schema_says(tmp_path: Path) -> None:
+def test_migrations_make_what_the_schema_says(each_engine: Path) -> None:
     """Alembic finds nothing to do."""
-    with opened(tmp_path) as database, database.reading() as connection:
+    with either(each_engine) as database, database.reading() as connection:
         assert differences(connection, schema.metadata) == []
 
 
-def test_a_difference_would_be_found(tmp_path: Path) -> None:
+def test_a_difference_would_be_found(each_engine: Path) -> None:
     """The counter-example: a column that no migration makes, an index that none makes, a type that is another one."""
     other = MetaData()
     for table in schema.metadata.tables.values():
         table.to_metadata(other)
     other.tables["log"].append_column(Column("new", Integer, index=True))
     other.tables["live"].c.generation.type = schema.events.c.kind.type
-    with opened(tmp_path) as database, database.reading() as connection:
+    with either(each_engine) as database, database.reading() as connection:
         assert len(differences(connection, other)) == 3
 
 
 def test_tables_and_indexes_are_the_same_to_the_letter(tmp_path: Path) -> None:
     """Also STRICT, the order of columns and the condition of the index, which Alembic does not compare."""
     (tmp_path / "fresh").mkdir()
-    fresh = Database(tmp_path / "fresh")
+    fresh = Sqlite(tmp_path / "fresh")
     with opened(tmp_path) as database, database.reading() as connection, fresh.writing() as other:
         schema.metadata.create_all(other)
         for kind in ("table", "index"):
@@ -95,10 +96,10 @@ def test_revisions_are_in_order() -> None:
     assert {len(revision) for revision in revisions} == {4}
 
 
-def test_a_new_log_has_one_id(tmp_path: Path) -> None:
+def test_a_new_log_has_one_id(each_engine: Path) -> None:
     """16 random bytes from position 1 on, which stay the same however often it is opened, and no other log has."""
-    (tmp_path / "other").mkdir()
-    ids = [log_id(folder) for folder in (tmp_path, tmp_path, tmp_path / "other")]
+    (each_engine / "other").mkdir()
+    ids = [log_id(folder) for folder in (each_engine, each_engine, each_engine / "other")]
     assert len(ids[0]) == 16
     assert ids[0] == ids[1]
     assert ids[0] != ids[2]
@@ -106,34 +107,34 @@ def test_a_new_log_has_one_id(tmp_path: Path) -> None:
 
 def log_id(folder: Path) -> bytes:
     """The id of a log, after opening it."""
-    with opened(folder) as database, database.reading() as connection:
+    with either(folder) as database, database.reading() as connection:
         assert connection.exec_driver_sql("SELECT first_position FROM log").scalars().all() == [1]
         return reader.log_id(connection)
 
 
-def test_nothing_is_done_twice(tmp_path: Path) -> None:
+def test_nothing_is_done_twice(each_engine: Path) -> None:
     """A log that is up to date is opened without the append lock: a command does not wait for anybody."""
-    with opened(tmp_path) as database:
+    with either(each_engine) as database:
         add(database, b"one")
-        with locked(tmp_path):
+        with locked(each_engine):
             migrate.migrate(database)
         assert bodies(database) == [b"one"]
 
 
-def test_several_can_start_at_once(tmp_path: Path) -> None:
+def test_several_can_start_at_once(each_engine: Path) -> None:
     """Door, worker and desk open a log that is not there yet: it is made once, and all of them can append."""
-    processes = [spawned(open_when_told, tmp_path, number) for number in range(3)]
-    until(lambda: len(list(tmp_path.glob("ready *"))) == len(processes))
-    (tmp_path / "go").touch()
+    processes = [spawned(open_when_told, each_engine, number) for number in range(3)]
+    until(lambda: len(list(each_engine.glob("ready *"))) == len(processes))
+    (each_engine / "go").touch()
     assert [ended(process) for process in processes] == [0] * len(processes)
-    with opened(tmp_path) as database:
+    with either(each_engine) as database:
         assert sorted(body or b"" for body in bodies(database)) == [b"0", b"1", b"2"]
-        assert len(log_id(tmp_path)) == 16
+        assert len(log_id(each_engine)) == 16
 
 
 def die_after(folder: Path, transactions: int) -> None:
     """For another process: be killed when so many transactions of a migration have ended."""
-    database, over = Database(folder), []
+    database, over = connected(folder), []
 
     @listen.listens_for(database.engine, "checkin")
     def count(*_: object) -> None:
@@ -145,36 +146,38 @@ def die_after(folder: Path, transactions: int) -> None:
 
 
 @pytest.mark.parametrize("transactions", [1, 2, 3])
-def test_a_killed_migration_leaves_all_or_nothing(tmp_path: Path, transactions: int) -> None:
+def test_a_killed_migration_leaves_all_or_nothing(each_engine: Path, transactions: int) -> None:
     """Whenever it happens, the next start finds a log that can be appended to: tables, guards and id together."""
-    killed = ended(spawned(die_after, tmp_path, transactions))
+    killed = ended(spawned(die_after, each_engine, transactions))
     assert killed == (-signal.SIGKILL if transactions <= 2 else 0)
-    with opened(tmp_path) as database:
+    with either(each_engine) as database:
         assert add(database, b"one")[0].position == 1
         with database.reading() as connection:
-            assert list(made(connection, "trigger")) == TRIGGERS
+            assert catalog.made(connection) == migrate.fresh(database)
 
 
 def set_revision(database: Database, revision: str) -> None:
     """As another version would have left it."""
     with database.writing() as connection:
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = ?", (revision,))
+        connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{revision}'")
 
 
-def test_a_log_of_a_newer_signlog_is_refused(tmp_path: Path) -> None:
+def test_a_log_of_a_newer_signlog_is_refused(each_engine: Path) -> None:
     """It says which file, and which versions; nothing in it has changed."""
-    with opened(tmp_path) as database:
+    with either(each_engine) as database:
         set_revision(database, "9999")
-    before = (tmp_path / "signlog.db").read_bytes()
     with (
         pytest.raises(
             errors.UnsuitableDatabase,
-            match=rf"signlog\.db was written by a newer signlog \(schema 9999, this one knows {schema.REVISION}\)",
+            match=rf"(signlog\.db|/log_\w+) was written by a newer signlog \(schema 9999, .* {schema.REVISION}\)",
         ),
-        opened(tmp_path),
+        either(each_engine),
     ):
         pytest.fail("it was opened")
-    assert (tmp_path / "signlog.db").read_bytes() == before
+    database = connected(each_engine)
+    with database.reading() as connection:
+        assert migrate.revision(connection) == "9999"
+    database.close()
 
 
 def at(revision: str) -> Callable[[Connection], None]:
@@ -189,21 +192,21 @@ def at(revision: str) -> Callable[[Connection], None]:
     return upgrade
 
 
-def test_a_log_of_the_first_version_is_upgraded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_of_the_first_version_is_upgraded(each_engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its events and its id stay, and it has what a new one has."""
     monkeypatch.setattr(migrate, "_upgrade", at("0001"))
-    with opened(tmp_path) as database, database.reading() as connection:
-        assert "heads" not in made(connection, "table")
+    with either(each_engine) as database, database.reading() as connection:
+        assert ("table", "heads") not in catalog.made(connection)
         known = reader.log_id(connection)
     monkeypatch.undo()
-    database = Database(tmp_path)
+    database = connected(each_engine)
     add(database, b"one", b"two")
     database.close()
-    (tmp_path / "new").mkdir()
-    with opened(tmp_path) as old, opened(tmp_path / "new") as new:
-        assert (bodies(old), log_id(tmp_path)) == ([b"one", b"two"], known)
+    (each_engine / "new").mkdir()
+    with either(each_engine) as old, either(each_engine / "new") as new:
+        assert (bodies(old), log_id(each_engine)) == ([b"one", b"two"], known)
         with old.reading() as one, new.reading() as other:
-            assert all(made(one, kind) == made(other, kind) for kind in ("table", "index", "trigger"))
+            assert catalog.made(one) == catalog.made(other)
 
 
 def run(command: list[str]) -> subprocess.CompletedProcess[str]:

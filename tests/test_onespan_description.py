@@ -47,6 +47,9 @@ def everything(server: OneSpan, access: Access) -> None:
     asking.register(Registration("https://your.host/callbacks/onespan", "key", onespan.EVENTS))
     now = asking.registered()
     asking.register(Registration(now.url, "", (*now.events, "COBROWSE_REQUEST")))
+    told = [found.subject for page in asking.updated(0) for found in page.listed]
+    assert told == [ID]
+    list(asking.updated(10**15, "trashed@1800000000000000"))
     asking.close()
 
 
@@ -61,7 +64,7 @@ def test_every_request_of_ours_is_one_that_onespan_describes(way: str) -> None:
         everything(server, Access(server.url)._replace(**access))  # type: ignore[arg-type]
         assert description.in_requests(server) == []
         calls = {asked.call for asked in server.requests}
-    unused = {"packages", "signingStatus", "attachment.zip"}
+    unused = {"signingStatus", "attachment.zip"}
     assert calls - {*TOKENS.values(), "unknown"} == {call.name for call in server.calls()} - {*TOKENS.values()} - unused
     assert calls & {*TOKENS.values()} == {TOKENS[way]} - {""}
 

@@ -13,7 +13,7 @@ STAGES: Final = {"DRAFT", "IN_PROGRESS", "COMPLETED", "DECLINED", "EXPIRED", "EN
 WHATS: Final = sorted(
     value
     for name, value in vars(facts).items()
-    if name.isupper() and isinstance(value, str) and name not in {*STAGES, "OTHER"}
+    if name.isupper() and isinstance(value, str) and name not in {*STAGES, "OTHER"} and value not in facts.FOUND
 )
 
 

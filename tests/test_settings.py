@@ -51,6 +51,7 @@ def source(text: str) -> str:
 KEYS = [
     ("data", '"elsewhere"', "elsewhere", "elsewhere"),
     ("disk_reserve", "5", "5", 5),
+    ("database_url", '"postgresql+psycopg://u@h/d"', "postgresql+psycopg://u@h/d", "postgresql+psycopg://u@h/d"),
     ("documents", '"papers"', "papers", "papers"),
     ("door.host", '"0.0.0.0"', "0.0.0.0", "0.0.0.0"),  # noqa: S104
     ("door.port", "0", "0", 0),
@@ -80,7 +81,10 @@ KEYS = [
     ("sources.onespan.private_keys", '["p"]', "p", ("p",)),
     ("sources.onespan.private_key_passphrases", '["p"]', "p", ("p",)),
     ("sources.onespan.artifacts", "[]", "[]", ()),
+    ("sources.onespan.signed_artifacts", '["evidence.pdf"]', "evidence.pdf", ("evidence.pdf",)),
+    ("sources.onespan.trust_roots", '["p"]', "p", ("p",)),
     ("replay", '"auto"', "auto", "auto"),
+    ("check_signatures", "false", "false", False),
 ]
 # What lets a source in while another of its keys is looked at.
 LETS_IN = ("callback_keys", "allow", "path_secret", "unauthenticated")
@@ -106,9 +110,9 @@ def beside(place: str) -> str:
 
 
 def test_every_key_is_in_the_table_above() -> None:
-    """But for the one that this version refuses."""
+    """None is forgotten."""
     known = {".".join(place).replace("NAME", "onespan") for place in FORM.every()}
-    assert known - {"database_url"} == {place for place, *_ in KEYS}
+    assert known == {place for place, *_ in KEYS}
 
 
 def test_defaults(tmp_path: Path) -> None:
@@ -380,8 +384,12 @@ def test_a_value_of_the_wrong_type_in_the_environment(tmp_path: Path, place: str
 
 
 OPEN = "sources.onespan.path_secret = 'abcdefghijkl'\n"
+NO_DATABASES = (
+    *("postgresql+psycopg://x", "postgresql+psycopg://x/", "postgresql+psycopg://u:p@h:5432/a b", "signlog.db"),
+    *("postgresql://u:p@h/d", "postgres://h/d", "sqlite:///signlog.db", "postgresql+psycopg://h/d/e", " "),
+)
 RULES = [
-    ("database_url = 'postgresql+psycopg://x'", "database_url: this version keeps its log in SQLite"),
+    *((f"database_url = '{url}'", "database_url: this is no address of a PostgreSQL; write") for url in NO_DATABASES),
     ("documents = 's3://bucket'", "documents: this version writes to a local folder"),
     ("origin = 'example.com/our log'", "origin: a name without spaces and +"),
     ("origin = 'example.com/a+b'", "origin: a name without spaces and +"),
@@ -430,6 +438,8 @@ RULES = [
     (OPEN + "sources.onespan.api_url = 'apps.example'", "sources.onespan.api_url: this is no address; write \"https://"),
     ("sources.evrotrust.unauthenticated = true\nsources.evrotrust.api_url = 'eu'",
      "sources.evrotrust.api_url: there is no region of that name; write one of: production, test, sandbox"),
+    (OPEN + "sources.onespan.signed_artifacts = ['audit.json']",
+     "sources.onespan.signed_artifacts: onespan makes no PDFs of that name; write some of: documents.zip, ev"),
     (OPEN + "sources.onespan.api_url = 'ftp://x'", "sources.onespan.api_url: this is no address"),
     (OPEN + "sources.onespan.api_url = 'https://x?y'", "sources.onespan.api_url: this is no address"),
     (OPEN + "sources.onespan.api_url = 'https://u:p@x'", "sources.onespan.api_url: this is no address"),
@@ -462,6 +472,7 @@ def test_a_value_that_breaks_a_rule(tmp_path: Path, text: str, told: str) -> Non
         source("callback_client_id = 'c'\ncallback_client_secrets = ['abcdefghijkl']"),
         source("client_id = 'c'\nclient_secret = 's'\napi_auth = 'oauth2'"),
         OPEN + "sources.onespan.api_url = 'https://apps.example/with/a/path'",
+        OPEN + "sources.onespan.signed_artifacts = ['evidence.pdf', 'document-*.pdf']",
         "sources.s_1.provider = 'evrotrust'\nsources.s_1.allow = ['2001:db8::/32', '192.0.2.7']",
         "trusted_proxies = ['10.0.0.0/8']\nsources.onespan.allow = ['2001:db8::/32', '192.0.2.0/24']",
         "sources.evrotrust.unauthenticated = true",

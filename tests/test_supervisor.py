@@ -14,7 +14,7 @@ import pytest
 
 from listener import supervisor
 from listener.log import reader
-from listener.log.database import Database
+from listener.log.sqlite import Sqlite
 from listener.supervisor import BACK_OFF, Child
 from tests.rig import until
 from tests.serving import ROOT, Serving, alive
@@ -31,7 +31,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 def bodies(server: Serving) -> list[bytes | None]:
     """What the log holds of callbacks."""
-    database = Database(server.folder / "data")
+    database = Sqlite(server.folder / "data")
     try:
         return [event.body for event in reader.every(database) if event.kind == "callback"]
     finally:

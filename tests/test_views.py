@@ -11,7 +11,7 @@ from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 from listener import errors, rows, views
 from listener.interpreter import Interpreter
 from listener.log import reader
-from listener.log.database import sqlite_engine
+from listener.log.sqlite import sqlite_engine
 from listener.views import PROJECTIONS, Views
 from listener.worker.fold import Fold
 from projections import packages

@@ -34,9 +34,11 @@ class Crashes:
         self.stdin: IO[str] = process.stdin
         self.stdout: IO[str] = process.stdout
 
-    def work(self, folder: Path, server: Imitation, last: int = NEVER, source: str = SOURCE) -> int:
-        """Let a worker fetch what is wanted there; its exit code."""
-        self.stdin.write(json.dumps([str(folder), server.url, last, len(BOTH), source]) + "\n")
+    def work(
+        self, folder: Path, server: Imitation, last: int = NEVER, source: str = SOURCE, signatures: bool = False
+    ) -> int:
+        """Let a worker fetch what is wanted there, and check it or not; its exit code."""
+        self.stdin.write(json.dumps([str(folder), server.url, last, len(BOTH), source, signatures]) + "\n")
         self.stdin.flush()
         return int(self.stdout.readline())
 
@@ -97,6 +99,25 @@ def dry_run(tmp_path: Path, crashes: Crashes, server: OneSpan) -> list[str]:
     return steps
 
 
+def test_killed_around_a_check_what_is_not_signed_is_stored_once(tmp_path: Path, crashes: Crashes) -> None:
+    """Though the answer was 200: from the moment it lies in its place to where that is told, and with its verdict."""
+    with OneSpan() as server:
+        completed(server)
+        server.packages[ID].signatures.clear()
+        steps = dry_run(tmp_path, crashes, server)
+        for last in range(steps.index("link") + 1, steps.index(CLAIM, 1) + 1):
+            folder = wanted(tmp_path / str(last), server)
+            assert crashes.work(folder, server, last, signatures=True) == -signal.SIGKILL, steps[last - 1]
+            with Worker(folder, server.url, check_signatures=True) as worker:
+                worker.run(lambda: len(worker.stored()) == 2)
+                assert_whole(worker, server)
+                verdicts = {act.name: act.verdict for act in worker.outcomes(facts.STORED)}
+                assert {name: known and (known.found, known.doubtful) for name, known in verdicts.items()} == {
+                    ZIP: (facts.UNSIGNED, True),
+                    EVIDENCE: (facts.UNSIGNED, False),
+                }
+
+
 def assert_whole(worker: Worker, server: OneSpan) -> None:
     """Each document once in the log and once on disk, as the provider made it."""
     assert worker.stored() == sorted((ID, name) for name in BOTH)
@@ -109,7 +130,7 @@ def assert_whole(worker: Worker, server: OneSpan) -> None:
     assert len(paths(worker.settings.documents_folder)) == 2
 
 
-FAILING_STEPS = 9  # of a worker: the first failure is told before the last of them
+FAILING_STEPS = 11  # of a worker: the first failure is told before the last of them
 
 
 # One that comes before a byte was written, and one amid them.

@@ -112,9 +112,9 @@ def test_nothing_is_left_in_any_file(tmp_path: Path) -> None:
     assert [path.name for path in site.data.glob("signlog-views-*.db")] == ["signlog-views-4.db"]
 
 
-def test_what_is_sealed_stays(tmp_path: Path) -> None:
+def test_what_is_sealed_stays(each_engine: Path) -> None:
     """Every leaf, every place, every time: only body, headers and salt are blank, and the decision names them."""
-    site = site_of(tmp_path)
+    site = site_of(each_engine)
     before = events(site)
     found = erase(site)
     after = events(site)
@@ -216,9 +216,9 @@ def test_others_go_on_wanting(tmp_path: Path) -> None:
     assert len(standing(site)["another"]["artifacts"]) == 2
 
 
-def test_what_comes_late_is_erased_as_well(tmp_path: Path) -> None:
+def test_what_comes_late_is_erased_as_well(each_engine: Path) -> None:
     """By a second decision, which names only what came since; a third finds nothing to do, and says which was last."""
-    site = site_of(tmp_path)
+    site = site_of(each_engine)
     first = erase(site)
     late(site, callback("PACKAGE_DECLINE", message=SECRETS[0]))
     assert found_in(site.data, SECRETS) == [SECRETS[0]]
@@ -240,9 +240,9 @@ def test_what_came_late_and_is_folded_already_is_kept(tmp_path: Path) -> None:
     assert (standing(site)[ID]["signers"], standing(site)[ID]["reason"]) == ([], None)
 
 
-def test_who_was_killed_half_way_asks_again(tmp_path: Path) -> None:
+def test_who_was_killed_half_way_asks_again(each_engine: Path) -> None:
     """The log was blank, the views were not: the same command does the rest, and decides nothing anew."""
-    site = site_of(tmp_path)
+    site = site_of(each_engine)
     with erasing(site) as (erasure, database), erasure._renewal.shown() as live:
         blanked = blank_subject(database, live, ("onespan", ID), ORDER)
     assert found_in(site.data, SECRETS) != []
@@ -399,9 +399,9 @@ def test_a_worker_with_other_code_is_restarted_first(tmp_path: Path) -> None:
     assert erase(site).positions  # nobody runs
 
 
-def test_a_document_on_its_way_is_waited_for(tmp_path: Path) -> None:
+def test_a_document_on_its_way_is_waited_for(each_engine: Path) -> None:
     """It would arrive behind the erasure; a lease that has run out is nobody's."""
-    site = site_of(tmp_path)
+    site = site_of(each_engine)
     with site.opened() as database, database.writing() as log:
         row = ("onespan", ID, "evidence.pdf", 1, "somebody", now() + 10**9)
         log.execute(schema.claims.insert().values(row))
@@ -440,9 +440,9 @@ def test_a_full_disk_erases_nothing(tmp_path: Path) -> None:
 # Legal holds
 
 
-def test_a_hold_keeps_everything_until_it_is_lifted(tmp_path: Path) -> None:
+def test_a_hold_keeps_everything_until_it_is_lifted(each_engine: Path) -> None:
     """The sentence says who wants it, and why; others may be erased meanwhile, though their id is held elsewhere."""
-    site = site_of(tmp_path)
+    site = site_of(each_engine)
     before = events(site)
     with site.opened() as database:
         position = holds.put(database, "onespan", ID, "somebody", "case 17")
@@ -486,9 +486,9 @@ def strays(site: Site, *positions: int) -> Erased:
         return erasure.strays(positions, ORDER)
 
 
-def test_strays_are_erased_by_their_positions(tmp_path: Path) -> None:
+def test_strays_are_erased_by_their_positions(each_engine: Path) -> None:
     """One that nobody can read, and one of a package: what else is known of that stays."""
-    site = Site(tmp_path, ONESPAN)
+    site = Site(each_engine, ONESPAN)
     unreadable = Draft(event.CALLBACK, "onespan", "onespan", b"{Rumpelstilzchen", "[]", "POST", "/callbacks/onespan")
     site.filled(callback("PACKAGE_CREATE"), unreadable, callback("PACKAGE_DECLINE", message=SECRETS[1]))
     assert standing(site)[ID]["reason"] == SECRETS[1]
@@ -502,9 +502,9 @@ def test_strays_are_erased_by_their_positions(tmp_path: Path) -> None:
     replayed(site)
 
 
-def test_a_stray_of_nobody_is_erased(tmp_path: Path) -> None:
+def test_a_stray_of_nobody_is_erased(each_engine: Path) -> None:
     """The fault goes with it, everything else stays."""
-    site = Site(tmp_path, ONESPAN)
+    site = Site(each_engine, ONESPAN)
     site.filled(callback("PACKAGE_CREATE"), Draft(event.CALLBACK, "onespan", "onespan", b"{Rumpelstilzchen"))
     before = standing(site)
     assert strays(site, 3).positions == (3,)
@@ -523,9 +523,9 @@ def test_a_package_with_an_erased_event_may_still_want(tmp_path: Path) -> None:
     assert len(standing(site)[ID]["artifacts"]) == 2
 
 
-def test_decisions_are_never_erased(tmp_path: Path) -> None:
+def test_decisions_are_never_erased(each_engine: Path) -> None:
     """Nor is what is not there; and then nothing is."""
-    site = site_of(tmp_path)
+    site = site_of(each_engine)
     before = events(site)
     with pytest.raises(errors.ErasureRefused, match="event 1 is a decision"):
         strays(site, 1, 2)
@@ -534,9 +534,9 @@ def test_decisions_are_never_erased(tmp_path: Path) -> None:
     assert events(site) == before
 
 
-def test_a_blank_event_that_no_decision_names_was_not_erased(tmp_path: Path) -> None:
+def test_a_blank_event_that_no_decision_names_was_not_erased(each_engine: Path) -> None:
     """Somebody took the guards away and changed the log: that is not ours to confirm."""
-    site = site_of(tmp_path)
+    site = site_of(each_engine)
     with contextlib.closing(sqlite3.connect(site.data / "signlog.db")) as log:
         log.execute("DROP TRIGGER events_refuse_update")
         log.execute("UPDATE events SET body = NULL, headers = NULL, salt = NULL WHERE position = 2")
@@ -545,9 +545,9 @@ def test_a_blank_event_that_no_decision_names_was_not_erased(tmp_path: Path) -> 
         strays(site, 2)
 
 
-def test_nobody_is_erased_who_is_not_known(tmp_path: Path) -> None:
+def test_nobody_is_erased_who_is_not_known(each_engine: Path) -> None:
     """A name that was mistyped, or that is known at another source."""
-    site = site_of(tmp_path)
+    site = site_of(each_engine)
     for subject in (("onespan", "nobody"), ("other", ID)):
         with erasing(site) as (erasure, _), pytest.raises(errors.NotFoundError, match="nothing is known of"):
             erasure.subject(subject, ORDER)
@@ -568,6 +568,6 @@ def test_no_page_of_the_log_keeps_a_trace(tmp_path: Path, sizes: list[int], chos
         gone = [each.position for number, each in enumerate(added) if number in chosen]
         with database.writing() as log:
             erased_log.erase(log, gone, 1)
-        assert database.checkpoint(truncate=True)
+        assert database.leave_no_trace()
         content = b"".join(path.read_bytes() for path in Path(folder).iterdir())
         assert [word in content for word in words] == [each.position not in gone for each in added]

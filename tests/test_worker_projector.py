@@ -23,7 +23,7 @@ from structlog.testing import capture_logs
 from listener import errors, fingerprint, rows, views
 from listener.desk import health
 from listener.log import event, reader
-from listener.log.database import Database
+from listener.log.sqlite import Sqlite
 from listener.views import Checkpoint, Views
 from listener.worker import generations, intake
 from listener.worker.projector import Projector
@@ -199,7 +199,7 @@ def killed(data: str, folder: str, batch: int, step: Sequence[str], times: int) 
     """For another process: fold, and be killed when this step comes for the nth time."""
     course.MOST_STEPS, intake.BATCH = 5, batch  # type: ignore[misc]
     left = iter(range(times - 1))
-    found = Projector(Database(Path(data)), Path(folder), "code")
+    found = Projector(Sqlite(Path(data)), Path(folder), "code")
     Listening(step[0], step[1], lambda: die() if next(left, None) is None else None)
     found.catch_up()
 
@@ -241,7 +241,7 @@ def race(data: str, folder: str, head: int) -> None:
         moved.append(position)
 
     views.move = move
-    found = Projector(Database(Path(data)), Path(folder), "code")
+    found = Projector(Sqlite(Path(data)), Path(folder), "code")
     until(lambda: found.catch_up() is not None and checkpoint(found.views).position == head, pause=0)
     print(json.dumps(moved))
 
@@ -286,7 +286,7 @@ def test_a_batch_that_another_folded_is_let_go(told: Log, tmp_path: Path, monkey
 def copied(log: Log, folder: Path) -> None:
     """A backup of a log, beside it."""
     folder.mkdir()
-    log.database.checkpoint(truncate=True)
+    log.database.leave_no_trace()
     shutil.copy(log.settings.folder / "signlog.db", folder)
 
 

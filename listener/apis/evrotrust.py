@@ -26,6 +26,10 @@ ARTIFACTS: Final = {
 }
 DEFAULT_ARTIFACTS: Final = ("encrypted.zip", "documents.zip")
 RECIPES: Final = {"documents.zip": Recipe("encrypted.zip", "private_keys", child.check, child.documents)}
+# Of what is signed as a PDF ("PDF1" and so on, and results of an identification) the whole is a PDF signature; XML,
+# CAdES and signatures of hashes lie beside as other files (swagger 1.0.154, `signInfo.type`), which are not judged.
+PAPERS: Final = ("documents.zip",)
+SIGNED: Final = ("documents.zip",)
 DEFAULT_URL: Final = "https://v.evrotrust.com/vendor"
 URLS: Final = {
     "production": DEFAULT_URL,
@@ -33,6 +37,7 @@ URLS: Final = {
     "sandbox": "https://api.sandbox.evrotrust.com/vendor",  # named by their newer pages alone
 }
 EVENTS: Final = ()
+LISTS: Final = False
 TAKES: Final = ("api_key", "vendor_number", "private_keys", "private_key_passphrases")
 
 _NOT_FOUND: Final = 443  # also while a transaction that is known is still worked on

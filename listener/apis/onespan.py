@@ -5,7 +5,7 @@ https://docs.onespan.com/reference (OpenAPI 11.51)
 
 import base64
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Final, TypeVar
 from urllib.parse import quote
@@ -13,7 +13,8 @@ from urllib.parse import quote
 import msgspec
 
 from listener import api, errors, tokens, wire
-from listener.api import NOTHING, Access, Known, Observation, Recipe, Registration, Stream
+from listener.api import NOTHING, Access, Known, Observation, Page, Recipe, Registration, Stream
+from listener.apis import onespan_listing
 from listener.provider import Whole
 from listener.providers import onespan
 from listener.providers.onespan import Kept, Plain
@@ -31,7 +32,13 @@ ARTIFACTS: Final = {
 }
 DEFAULT_ARTIFACTS: Final = ("documents.zip", "evidence.pdf")
 RECIPES: Final[Mapping[str, Recipe]] = {}
+# Attachments are what signers uploaded: whatever is signed in them is none of OneSpan's.
+PAPERS: Final = ("documents.zip", "evidence.pdf", "document-*.pdf")
+# Before completion OneSpan hands out documents without the pending signatures, and with status 200
+# (https://docs.onespan.com/docs/downloading-documents). That the evidence summary is signed, nobody says.
+SIGNED: Final = ("documents.zip", "document-*.pdf")
 DEFAULT_URL: Final = None  # nine regions; none is a safe guess
+LISTS: Final = True
 TAKES: Final = ("api_key", "client_id", "client_secret", "api_auth", "api_sender")
 # Mind the hyphens: e-signlive is the older platform of the United States, "US10", esignlive the newer one.
 URLS: Final = {
@@ -113,6 +120,9 @@ class _Api:
     def register(self, wanted: Registration) -> None:
         given = _Callback(wanted.url, wanted.key or None, wanted.events)
         self._wire.read("POST", "/api/callback", content=msgspec.json.encode(given))
+
+    def updated(self, since: int, cursor: str | None = None) -> Iterator[Page]:
+        return onespan_listing.updated(lambda path: self._wire.read("GET", path, also=(400,)), since, cursor)
 
     def close(self) -> None:
         self._wire.close()

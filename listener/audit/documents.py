@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from listener import acts, errors, files
+import msgspec
+
+from listener import errors, files
 from listener.audit import findings
 from listener.audit.findings import Findings
 from listener.log import event, reader, schema
@@ -22,6 +24,18 @@ class Document(NamedTuple):
     size: int
 
 
+class _Said(msgspec.Struct):
+    """What of an outcome names a document. Whatever else it says, in words of a later version: the document is one."""
+
+    action: str = ""
+    path: str | None = None
+    sha256: str | None = None
+    size: int | None = None
+
+
+_decode: Final = msgspec.json.Decoder(_Said).decode
+
+
 def stored(database: Readable) -> Iterator[Document]:
     """Every document that the log says is stored, in order."""
     for outcome in reader.every(database, 0, 500, schema.events.c.kind == event.OUTCOME):
@@ -35,12 +49,12 @@ def told(outcome: Event) -> Document | None:
     if outcome.kind != event.OUTCOME:
         return None
     try:
-        act = acts.read(outcome)
-    except errors.Fault:
+        said = _decode(outcome.body or b"")
+    except (ValueError, RecursionError):
         return None
-    if act.action != facts.STORED or act.path is None or act.sha256 is None or act.size is None:
+    if said.action != facts.STORED or said.path is None or said.sha256 is None or said.size is None:
         return None
-    return Document(outcome.position, act.path, act.sha256, act.size)
+    return Document(outcome.position, said.path, said.sha256, said.size)
 
 
 def check(folder: Path, document: Document, found: Findings) -> None:

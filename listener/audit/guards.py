@@ -1,20 +1,20 @@
 """Whether the tables, indexes and triggers of the log are those that the migrations make."""
 
-from collections.abc import Mapping
 from typing import Final
 
 from sqlalchemy import Connection
 
 from listener.audit import findings
 from listener.audit.findings import Findings
-from listener.log import migrate
+from listener.log import catalog
+from listener.log.catalog import Made
 
-_HANGING: Final = ("index", "trigger", "view")  # what changes how our tables behave; other tables do not
+_HANGING: Final = ("index", "trigger", "view", "rule")  # what changes how our tables behave; other tables do not
 
 
-def check(connection: Connection, wanted: Mapping[tuple[str, str], str], found: Findings) -> None:
+def check(connection: Connection, wanted: Made, found: Findings) -> None:
     """Compare them word for word with `migrate.fresh`. Tables of others are not ours: a backup tool has some."""
-    there = migrate.made(connection)
+    there = catalog.made(connection)
     for (kind, name), sql in wanted.items():
         if (kind, name) not in there:
             found.problem(findings.GUARDS, None, f"the {kind} {name} is gone")

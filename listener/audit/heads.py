@@ -4,7 +4,7 @@ import heapq
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from listener import errors
 from listener.audit import findings
@@ -139,9 +139,9 @@ def _ours(database: Readable, last: int) -> Iterator[Claim]:
 
 def _theirs(outside: Sequence[Outside], found: Findings) -> list[Claim]:
     claims = []
-    for where, text in outside:
+    for where, written in outside:
         try:
-            claims.append(Claim(note.read(text).head.size, where, text, False))
+            claims.append(Claim(note.read(written).head.size, where, written, False))
         except errors.NotANote as error:
             found.problem(findings.HEADS, None, f"{where} is none: {error}")
     return sorted(claims)
@@ -150,9 +150,9 @@ def _theirs(outside: Sequence[Outside], found: Findings) -> list[Claim]:
 def missing(connection: Connection, last: int, found: Findings) -> None:
     """Whether a number up to the last is no head's."""
     query = (
-        "SELECT min(number) FROM (SELECT 1 AS number UNION SELECT number + 1 FROM heads) "
-        "WHERE number <= ? AND number NOT IN (SELECT number FROM heads)"
+        "SELECT min(number) FROM (SELECT 1 AS number UNION SELECT number + 1 FROM heads) AS due "
+        "WHERE number <= :last AND number NOT IN (SELECT number FROM heads)"
     )
-    number = connection.exec_driver_sql(query, (last,)).scalar_one()
+    number = connection.scalar(text(query), {"last": last})
     if number is not None:
         found.problem(findings.HEADS, None, f"head {number} is missing")

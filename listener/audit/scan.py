@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from listener import errors
 from listener.log import schema
-from listener.log.database import Readable
+from listener.log.database import Readable, lenient, stream
 
 ROWS: Final = 500
 BYTES: Final = 8 * 1024 * 1024  # of bodies and headers; a page ends behind the row that reaches them
@@ -41,17 +41,14 @@ def pages(database: Readable, until: int) -> Iterator[Page]:
 
 def _page(connection: Connection, rows: list[Row], after: int, until: int) -> Page:
     last = rows[-1][0] if rows else until
-    between = "SELECT position, decided FROM erasures WHERE position > ? AND position <= ?"
-    erased = connection.exec_driver_sql(between, (after, last))
+    erased = connection.execute(select(schema.erasures).where(schema.erasures.c.position.between(after + 1, last)))
     return Page(rows, {row.position: row.decided for row in erased})
 
 
 def _read(connection: Connection, after: int, until: int, most: int) -> list[Row]:
     rows, size = list[Row](), 0
-    cursor: Any = connection.connection.cursor()  # the driver's: SQLAlchemy's rows cost as much again
     try:
-        cursor.execute(_NEXT, (after, until, most))
-        for row in cursor:
+        for row in stream(connection, _NEXT, (after, until, most)):
             rows.append(row)
             size += len(row[_BODY] or b"") + len(row[_HEADERS] or "")
             if size >= BYTES:
@@ -59,8 +56,6 @@ def _read(connection: Connection, after: int, until: int, most: int) -> list[Row
         return rows
     except connection.dialect.loaded_dbapi.DatabaseError as error:
         raise errors.LogError(f"the database cannot be read behind position {after}: {error}") from error
-    finally:
-        cursor.close()
 
 
 def _page_of_what_can_be_read(database: Readable, after: int, until: int) -> Page:
@@ -78,10 +73,5 @@ def _page_of_what_can_be_read(database: Readable, after: int, until: int) -> Pag
 
 def _read_leniently(database: Readable, after: int, until: int) -> list[Row]:
     """The next row; letters that are no UTF-8 become such that nothing hashes."""
-    with database.reading() as connection:
-        driver: Any = connection.connection.driver_connection
-        before, driver.text_factory = driver.text_factory, lambda raw: raw.decode(errors="surrogateescape")
-        try:
-            return _read(connection, after, until, 1)
-        finally:
-            driver.text_factory = before
+    with database.reading() as connection, lenient(connection):
+        return _read(connection, after, until, 1)

@@ -44,7 +44,7 @@ def verify(
     told: Told = lambda _more, _whole: None,
 ) -> Report:
     """Look at everything up to the head as it is now; with a `folder`, also at the documents that lie there."""
-    found, frontier, papers, wanted = Findings(), Frontier(), 0, migrate.fresh()
+    found, frontier, papers, wanted = Findings(), Frontier(), 0, migrate.fresh(database)
     with database.reading() as connection:
         until, known = reader.head(connection), heads.context(connection)
         guards.check(connection, wanted, found)

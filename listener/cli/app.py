@@ -20,6 +20,7 @@ from listener.cli import (
     health,
     import_,
     quarantine,
+    reconcile,
     register,
     replay,
     serve,
@@ -66,6 +67,7 @@ app.command("explain", context_settings=ID_FRIENDLY)(timeline.explain)
 app.command("expect", context_settings=ID_FRIENDLY)(expect.expect)
 app.command("health")(health.health)
 app.command("import")(import_.import_)
+app.command("reconcile")(reconcile.reconcile)
 app.command("register")(register.register)
 app.command("replay")(replay.replay)
 app.command("erase", context_settings=ID_FRIENDLY)(erase.erase)

@@ -39,6 +39,7 @@ door.port = {port}
 callback_keys = ["{key}"]
 api_url = "{url}"
 api_key = "demonstration"
+trust_roots = ["{folder}/onespan-root.pem"]
 
 [sources.evrotrust]
 allow = ["127.0.0.1/32"]
@@ -46,6 +47,7 @@ api_url = "{evrotrust}"
 api_key = "demonstration"
 vendor_number = "ahZsmRHbDHL6TeED"
 private_keys = ["{folder}/evrotrust.pem"]
+trust_roots = ["{folder}/evrotrust-root.pem"]
 """
 
 
@@ -75,14 +77,18 @@ def demo(
     """
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))  # so that what it started ends with it
     with options.told():
+        from listener.demo import papers, transactions
         from listener.demo.evrotrust import Evrotrust
         from listener.demo.onespan import OneSpan
         from listener.demo.sealing import key_pair
+        from listener.demo.seals import sealer
 
         folder = Path(tempfile.mkdtemp(prefix="signlog-demo-"))
         say = output.note if not json else None
         private, public = key_pair()
         (folder / "evrotrust.pem").write_bytes(private)
+        for name, signer in (("onespan", papers.SEALER), ("evrotrust", transactions.SEALER)):
+            (folder / f"{name}-root.pem").write_bytes(sealer(signer).pem)
         imitations = (OneSpan(), Evrotrust(public_key=public))
         with imitations[0] as onespan, imitations[1] as evrotrust, _serving(folder, onespan, evrotrust) as served:
             if say is not None:
@@ -186,7 +192,8 @@ def _show(served: _Served, found: list[dict[str, Any]]) -> None:
     output.line(f"Signed documents, in {served.folder}/signlog-data/documents:")
     stored = [(subject, artifact) for subject in found for artifact in subject["artifacts"]]
     for _, artifact in stored:
-        output.line(f"  {artifact['path']}")
+        verdict = f"  ({artifact['verdict']['text']})" if artifact["verdict"] else ""
+        output.line(f"  {artifact['path']}{verdict}")
     output.line()
     output.line("Look around in another terminal:")
     output.line(f"  cd {served.folder}")

@@ -35,6 +35,8 @@ def _show(report: dict[str, Any]) -> None:
     output.line(f"Needs a person ({len(alarms)}):" if alarms else "Nothing needs a person.")
     for alarm in alarms:
         output.line(f"! {alarm}")
+    for note in report["notes"]:
+        output.line(f"Note: {note}")
     output.line()
     states = ("stored", "wanted", "held", "failed", "abandoned")
     counts = [f"{report[state]} {state}" for state in states if report[state]]
@@ -43,12 +45,23 @@ def _show(report: dict[str, Any]) -> None:
         {
             "events": f"{report['head']}, {report['projected']} folded{behind}",
             "documents": ", ".join(counts) or "none wanted yet",
+            "signatures": _signatures(report["signatures"]),
             "quarantine": f"{report['quarantined']} refused" if report["quarantined"] else "empty",
             "faults": report["faults"] or None,
+            "missed": f"{report['missed']} completed without a callback" if report["missed"] else None,
             "worker": f"last heard of at {report['heartbeat']}" if report["heartbeat"] else "never ran",
             **{name: _source(source) for name, source in report["sources"].items()},
         }
     )
+
+
+def _signatures(found: dict[str, int]) -> str | None:
+    """Of how many documents they are what, and what to do where nobody looked."""
+    from listener.checking import inspector
+
+    counts = ", ".join(f"{number} {word}" for word, number in found.items() if number)
+    hint = f"; {inspector.INSTALL}" if found["unchecked"] and inspector.missing() else ""
+    return counts + hint or None
 
 
 def _source(source: dict[str, Any]) -> str:

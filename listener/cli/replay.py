@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from listener.worker.plan import Plan
     from listener.worker.replay import Replay
 
-_GIVES_WAY = 10  # to the door, whatever is under way here
+GIVES_WAY = 10  # to the door, whatever is under way here
 
 
 def replay(
@@ -47,7 +47,7 @@ def replay(
     with options.opened(config) as (found, database):
         from listener import bootstrap
 
-        os.nice(_GIVES_WAY)
+        os.nice(GIVES_WAY)
         known = bootstrap.replay(found, database)
         if apply is not None:
             _apply(known, apply, accept_faults, json)

@@ -48,12 +48,21 @@ def serve(
         bootstrap.check(found)
         if not door:
             bootstrap.check_private_keys(found)
+            _check_roots(found)
         if door:
             _door(found, config, socket_fd, parent_fd)
         elif worker:
             _worker(found, config, parent_fd)
         else:
             _supervise(found, config)
+
+
+def _check_roots(found: "Settings") -> None:
+    """Read the certificates of whom to trust. Not in the door's process."""
+    from listener.checking import roots
+
+    for name, source in found.sources.items():
+        roots.read(f"sources.{name}.trust_roots", source.trust_roots)
 
 
 def _supervise(found: "Settings", config: Path | None) -> None:
@@ -78,6 +87,8 @@ def _supervise(found: "Settings", config: Path | None) -> None:
 
 
 def _welcome(found: "Settings", sock: socket.socket, config: Path | None) -> None:
+    from listener.checking import inspector
+
     host, port = sock.getsockname()[:2]
     base = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     for name, source in found.sources.items():
@@ -87,6 +98,8 @@ def _welcome(found: "Settings", sock: socket.socket, config: Path | None) -> Non
     if not found.sources:
         output.note(f"signlog listens at {base}")
         sys.stderr.write(_HINT.format(path=config or "signlog.toml"))
+    if found.sources and found.check_signatures and inspector.missing():
+        output.note(f"signatures are not checked: {inspector.INSTALL}")
     for key in found.without_effect():
         output.note(f"{key}: has no effect in this version")
 
@@ -108,9 +121,10 @@ def _door(found: "Settings", config: Path | None, socket_fd: int | None, parent_
 def _worker(found: "Settings", config: Path | None, parent_fd: int | None) -> None:
     import signal
 
-    from listener import bootstrap, parent
+    from listener import bootstrap, bootstrap_reconciling, parent
     from listener.worker import loop
     from listener.worker.notary import Notary
+    from listener.worker.rounds import Rounds
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -124,6 +138,8 @@ def _worker(found: "Settings", config: Path | None, parent_fd: int | None) -> No
         bootstrap.worker(found, database) as (projector, downloads),
         _replaying(found.replay == "auto" and projector.mixed, config),
         bootstrap.signer(found, database) as signer,
+        bootstrap_reconciling.reconciler(found, database) as reconciler,
+        Rounds(reconciler),
     ):
         loop.run(projector, downloads, Notary(signer), stop)
 

@@ -161,7 +161,8 @@ def _code(known: dict[str, Any]) -> str:
 def _artifact(known: dict[str, Any], folder: Path) -> str:
     """What became of a document, and where it lies: a path to copy, so never cut."""
     if known["path"] is not None:
-        return f"{known['state']}, {known['size']} bytes: {folder / known['path']}"
+        verdict = f"; {known['verdict']['text']}" if known["verdict"] else ""
+        return f"{known['state']}, {known['size']} bytes{verdict}: {folder / known['path']}"
     next_at = f", next try at {known['next_at']}" if known["next_at"] else ""
     return f"{known['state']}{next_at}" + (f": {known['error']}" if known["error"] else "")
 

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import IO, Final, NamedTuple
 from zipfile import ZipFile, ZipInfo
 
-from listener import errors
-from listener.decryption import zips
+from listener import errors, zips
 
 TEXT, KEY, IV, NAME = ".enc", ".enc.key", ".enc.iv", ".enc.filename"
 _LONGEST_FIRST: Final = (NAME, KEY, IV, TEXT)

@@ -7,8 +7,8 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Final, NamedTuple
 from zipfile import ZipFile, is_zipfile
 
-from listener import errors
-from listener.decryption import archive, ciphers, names, payload, zips
+from listener import errors, zips
+from listener.decryption import archive, ciphers, names, payload
 from listener.decryption.archive import Sealed
 from listener.decryption.ciphers import Cipher
 from listener.decryption.keys import PrivateKeys

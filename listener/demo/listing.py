@@ -24,8 +24,22 @@ SORTS: dict[str, Callable[[Package], str | datetime]] = {
 
 
 @dataclass(frozen=True)
+class Habits:
+    """What OneSpan's sources disagree about.
+
+    Records count from `first`; where that is 1, a record 0 means the same, or with `strict` is refused. Without `dates`
+    results do not go by date, as before 24.R1.1 (PB-103413). A search ends after `most` records, whatever it counts.
+    """
+
+    first: int = 1
+    strict: bool = False
+    dates: bool = True
+    most: int | None = None
+
+
+@dataclass(frozen=True)
 class Listing:
-    """One query, read. Records count from 1; 0 means 1, because OneSpan's sources disagree on where `from` starts."""
+    """One query, read; `first` and `last` are places in the list, from 0."""
 
     statuses: frozenset[str]
     trashed: bool
@@ -36,25 +50,28 @@ class Listing:
     sort: str
     descending: bool
     ids_only: bool
+    most: int | None
 
     @classmethod
-    def of(cls, params: Mapping[str, str]) -> "Listing":
+    def of(cls, params: Mapping[str, str], habits: Habits) -> "Listing":
         """Read the query; raises ValueError for what cannot be read.
 
         The description names the dates lastUpdatedStartDate and lastUpdatedEndDate, the SDKs send startDate and
         endDate; both are taken.
         """
-        first = max(1, int(params.get("from", "1")))
+        first, last = _records(params, habits)
+        dates = params if habits.dates else {}
         return cls(
             statuses=_statuses(params),
             trashed=params.get("query") == "trashed",
-            since=_date(params.get("lastUpdatedStartDate") or params.get("startDate"), EPOCH),
-            until=_date(params.get("lastUpdatedEndDate") or params.get("endDate"), datetime.max.replace(tzinfo=UTC)),
+            since=_date(dates.get("lastUpdatedStartDate") or dates.get("startDate"), EPOCH),
+            until=_date(dates.get("lastUpdatedEndDate") or dates.get("endDate"), datetime.max.replace(tzinfo=UTC)),
             first=first,
-            last=min(int(params.get("to", first + FIRST_PAGE - 1)), first + AT_MOST - 1),
+            last=last,
             sort=_one_of(params.get("sort", "updated"), SORTS),
             descending=params.get("dir", "desc") == "desc",
             ids_only=params.get("fields") == "id",
+            most=habits.most,
         )
 
     def answer(self, packages: list[Package]) -> dict[str, object]:
@@ -62,7 +79,7 @@ class Listing:
         found = sorted(filter(self._matches, packages), key=lambda kept: kept.id)
         # Two sorts, because the order must be total for pages to fit together.
         found.sort(key=SORTS[self.sort], reverse=self.descending)
-        page = found[self.first - 1 : max(0, self.last)]
+        page = found[: self.most][self.first : self.last + 1]
         return {
             "count": len(found),
             "results": [{"id": kept.id} if self.ids_only else bodies.package(kept) for kept in page],
@@ -71,6 +88,15 @@ class Listing:
     def _matches(self, kept: Package) -> bool:
         in_folder = not kept.deleted and kept.trashed == self.trashed
         return in_folder and kept.status in self.statuses and self.since <= kept.updated <= self.until
+
+
+def _records(params: Mapping[str, str], habits: Habits) -> tuple[int, int]:
+    first = int(params.get("from", habits.first))
+    if first < habits.first and habits.strict:
+        raise ValueError(f"records count from {habits.first}")
+    first = max(first, habits.first)
+    last = min(int(params.get("to", first + FIRST_PAGE - 1)), first + AT_MOST - 1)
+    return first - habits.first, max(last - habits.first, -1)
 
 
 def _statuses(params: Mapping[str, str]) -> frozenset[str]:

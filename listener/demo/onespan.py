@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, quote
 
 from listener.demo import bodies, papers
 from listener.demo.imitation import Call, Imitation
-from listener.demo.listing import Listing
+from listener.demo.listing import Habits, Listing
 from listener.demo.packages import Package, iso
 from listener.demo.wire import Answer, Asked, json_answer
 
@@ -83,6 +83,7 @@ class OneSpan(Imitation):
         self.client = (client_id, client_secret)
         self.oauth2 = oauth2
         self.packages: dict[str, Package] = {}
+        self.habits = Habits()
         self.registration: dict[str, object] = {"url": "", "key": "", "events": []}
         self.tokens: dict[str, float] = {}  # token → when it ends, seconds since 1970
 
@@ -136,7 +137,7 @@ class OneSpan(Imitation):
 
     def _list(self, asked: Asked) -> Answer:
         try:
-            listing = Listing.of(asked.params)
+            listing = Listing.of(asked.params, self.habits)
         except ValueError as problem:
             return _error(400, "error.validation.parameter", str(problem), "Validation Error")
         return json_answer(listing.answer(list(self.packages.values())), content_type=f"application/json; {VERSIONED}")

@@ -6,6 +6,9 @@ The same package in the same state gives the same bytes, so that a test can tell
 from listener.demo import pdf
 from listener.demo.archive import archive
 from listener.demo.packages import Document, Package, iso
+from listener.demo.seals import sealer
+
+SEALER = "Imitation of OneSpan Sign"
 
 # Characters that Windows reserves become "_" (https://www.onespan.com/blog/document-name-restrictions).
 RESERVED = str.maketrans(dict.fromkeys('<>:"/\\|?*', "_"))
@@ -17,9 +20,10 @@ def document(package: Package, wanted: Document) -> bytes:
     Before completion that is a document without the pending ones, and nothing says so
     (https://docs.onespan.com/docs/downloading-documents).
     """
-    return pdf.document(
-        wanted.name, [f"Package {package.id}", f"Document {wanted.id}", "", *_signatures(package, wanted)]
-    )
+    lines = [f"Package {package.id}", f"Document {wanted.id}", "", *_signatures(package, wanted)]
+    made = pdf.document(wanted.name, lines)
+    signed = [at for (document, _), at in package.signatures.items() if document == wanted.id]
+    return sealer(SEALER).sealed(made, max(signed)) if signed else made
 
 
 def documents(package: Package) -> bytes:
@@ -28,7 +32,7 @@ def documents(package: Package) -> bytes:
 
 
 def evidence(package: Package) -> bytes:
-    """Return the evidence summary: who accepted and signed what, and when."""
+    """Return the evidence summary: who accepted and signed what, and when. That it is signed itself nobody says."""
     lines = [f"Package {package.id}", f"Status {package.status}", ""]
     for signer in package.signers:
         if signer.id in package.consents:

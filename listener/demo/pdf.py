@@ -1,9 +1,13 @@
 """A small, valid, one-page PDF: what the imitations hand out as signed documents."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 NOTICE = "A demonstration made by signlog. It has no legal effect."
 LINES_ON_A_PAGE = 44
+OBJECTS = 7  # of a document, before anything is appended
+CATALOG, PAGE = 1, 3  # the numbers of two of them, and what is in these
+ROOT = b"/Type /Catalog /Pages 2 0 R"
+SHEET = b"/Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R /Resources 7 0 R"
 
 
 def document(title: str, lines: Sequence[str]) -> bytes:
@@ -14,12 +18,28 @@ def document(title: str, lines: Sequence[str]) -> bytes:
     return _file(_objects(title, lines))
 
 
+def updated(whole: bytes, objects: Mapping[int, bytes]) -> bytes:
+    """Return a file of ours with objects appended, new ones or in the place of others (ISO 32000-1, 7.5.6)."""
+    out, entries = bytearray(whole), b""
+    for number, content in sorted(objects.items()):
+        entries += b"%d 1\n%010d 00000 n \n" % (number, len(out))
+        out += b"%d 0 obj\n%b\nendobj\n" % (number, content)
+    before, size = int(whole.split()[-2]), max(OBJECTS, *objects) + 1
+    trailer = b"trailer\n<< /Size %d /Root 1 0 R /Info 6 0 R /Prev %d >>\n" % (size, before)
+    return bytes(out) + b"xref\n%b%bstartxref\n%d\n%%%%EOF\n" % (entries, trailer, len(out))
+
+
+def dictionary(*entries: bytes) -> bytes:
+    """Return entries as a dictionary."""
+    return b"<< %b >>" % b" ".join(entries)
+
+
 def _objects(title: str, lines: Sequence[str]) -> list[bytes]:
     content = _content(title, lines)
     return [
-        b"<< /Type /Catalog /Pages 2 0 R >>",
+        dictionary(ROOT),
         b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
-        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R /Resources 7 0 R >>",
+        dictionary(SHEET),
         b"<< /Length %d >>\nstream\n%b\nendstream" % (len(content), content),
         b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>",
         b"<< /Title %b /Producer %b >>" % (_text(title), _text("signlog demonstration")),

@@ -3,11 +3,15 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from listener.demo import pdf
 from listener.demo.archive import archive
 from listener.demo.sealing import Seal
+from listener.demo.seals import sealer
 
+SEALER = "Imitation of Evrotrust"
+SIGNED_AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SIGNED = 2
 DOCUMENTS = ("doc", "offline")
 GROUPS = ("group",)
@@ -57,7 +61,8 @@ def paper(transaction: Transaction) -> bytes:
     clauses = [
         f"Clause {number}: what both sides agreed on, which is number {number}, and signed." for number in range(1, 43)
     ]
-    return pdf.document(transaction.file_name, [f"Transaction {transaction.id}", "", *clauses])
+    made = pdf.document(transaction.file_name, [f"Transaction {transaction.id}", "", *clauses])
+    return sealer(SEALER).sealed(made, SIGNED_AT) if transaction.file_name.endswith(".pdf") else made
 
 
 def package(transaction: Transaction) -> bytes:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
+import msgspec
 from sqlalchemy import select, tuple_
 
 from listener import times
@@ -11,6 +12,7 @@ from listener.acts import Artifact
 from listener.desk.pages import Line, Moved, Page, every
 from listener.desk.reading import Reading
 from projections import artifacts
+from projections.facts import Paper, Verdict
 
 STATES: Final = (
     artifacts.WANTED,
@@ -94,4 +96,24 @@ def shown(name: str, state: artifacts.State) -> Line:
         "attempts": state.attempts,
         "next_at": times.written(state.next_at),
         "error": state.error,
+        "verdict": _verdict(state.verdict) if state.verdict else None,
     }
+
+
+def _verdict(verdict: Verdict) -> Line:
+    """What was found of a document's signatures."""
+    return {
+        "found": verdict.found,
+        "due": verdict.due,
+        "doubtful": verdict.doubtful,
+        "text": verdict.text,
+        "reason": verdict.reason,
+        "papers": [_paper(paper) for paper in verdict.papers],
+    }
+
+
+def _paper(paper: Paper) -> Line:
+    signatures = [
+        {**msgspec.structs.asdict(known), "signed_at": times.written(known.signed_at)} for known in paper.signatures
+    ]
+    return {"name": paper.name, "found": paper.found, "reason": paper.reason, "signatures": signatures}

@@ -1,28 +1,35 @@
 """Does it work, and what needs a person? Each alarm says what to type."""
 
+import contextlib
 import shlex
 import shutil
+from collections.abc import Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection, func, select
 
 from listener import api, errors, fingerprint, times, views
-from listener.desk import status
+from listener.agenda import Agenda, State
+from listener.concerning import Subject
+from listener.desk import signatures, status
 from listener.desk.reading import Reading, reading
 from listener.log import event, reader, schema
 from listener.log.append import now
-from listener.log.database import SQLITE_VERSION, Database, wal_reset_is_fixed
+from listener.log.database import Database
 from listener.log.tree import Tree
 from listener.quarantine import Quarantine
 from listener.settings import Settings
 from listener.signing import witness
-from projections import artifacts, course, packages
+from projections import artifacts, course, facts, packages
 
 _SECOND: Final = 1_000_000
 DEAD_AFTER: Final = 20 * _SECOND  # without a heartbeat
 LATE_AFTER: Final = 60 * _SECOND  # an event that nobody folded
 WANTED_TOO_LONG: Final = 3600 * _SECOND
+TROUBLED_TOO_LONG: Final = 2 * 3600 * _SECOND
 CLOCK_BACK: Final = 5 * _SECOND
+UNDER_WAY: Final = 15 * 60 * _SECOND  # a callback may come so much later than the API tells of a completion
+MISSED_LATELY: Final = 7 * 86400 * _SECOND  # then it is no news
 
 _events = schema.events
 _artifacts = artifacts.TABLE
@@ -34,6 +41,7 @@ def health(database: Database, settings: Settings, quarantine: Quarantine) -> di
     """Everything at a glance; `alarms` is empty when nobody need do anything."""
     alarms = _machine(database, settings)
     _signing(database, settings, alarms)
+    rounds = _rounds(settings, alarms)
     try:
         with reading(database, settings.folder) as at:
             found = _views(at, settings, alarms)
@@ -46,7 +54,20 @@ def health(database: Database, settings: Settings, quarantine: Quarantine) -> di
             f"refused callbacks that look genuine: {genuine}; 'signlog quarantine' says why. "
             "When that is mended: 'signlog quarantine accept --now-valid --reason …'"
         )
-    return {**found, "quarantined": rows, "alarms": alarms}
+    for name, source in found["sources"].items():
+        source["reconciled"] = times.written(rounds[name])
+    return {**found, "quarantined": rows, "alarms": alarms, "notes": database.notes()}
+
+
+def _rounds(settings: Settings, alarms: list[str]) -> dict[str, int | None]:
+    """When each source was last compared with its provider."""
+    states = dict.fromkeys(settings.sources, State(None, None, None))
+    with contextlib.closing(Agenda(settings.folder)) as agenda, contextlib.suppress(errors.AgendaDamaged):
+        states = {name: agenda.state(name) for name in settings.sources}  # the worker makes a damaged one anew
+    for name, state in states.items():
+        if state.trouble is not None and (state.since or 0) < now() - TROUBLED_TOO_LONG:
+            alarms.append(f"{name}: not compared with the provider since {times.written(state.since)}: {state.trouble}")
+    return {name: state.finished_at for name, state in states.items()}
 
 
 def _without_views(database: Database, settings: Settings) -> dict[str, Any]:
@@ -56,15 +77,13 @@ def _without_views(database: Database, settings: Settings) -> dict[str, Any]:
         sources = {name: _source(connection, name, settings) for name in settings.sources}
     lag = max(0, now() - oldest[0].recorded_at) if oldest else 0
     progress = {"head": head, "projected": 0, "lag_events": head, "lag_seconds": lag / _SECOND}
-    doubts = {"faults": 0, "anomalies": 0, "heartbeat": None, "replay_pending": False}
-    return {**progress, **dict.fromkeys(_STATES, 0), **doubts, "sources": sources}
+    doubts = {"faults": 0, "missed": 0, "anomalies": 0, "heartbeat": None, "replay_pending": False}
+    counts = {**dict.fromkeys(_STATES, 0), "signatures": dict.fromkeys(facts.FOUND, 0)}
+    return {**progress, **counts, **doubts, "sources": sources}
 
 
 def _machine(database: Database, settings: Settings) -> list[str]:
-    alarms = []
-    if not wal_reset_is_fixed():
-        version = ".".join(map(str, SQLITE_VERSION))
-        alarms.append(f"SQLite {version} has the WAL-reset bug and serves only because of our lock; install pysqlite3")
+    alarms = database.alarms()
     folders = (settings.documents_folder, settings.folder)
     for folder in {folder.stat().st_dev: folder for folder in folders if folder.exists()}.values():
         free = shutil.disk_usage(folder).free
@@ -103,7 +122,7 @@ def _views(at: Reading, settings: Settings, alarms: list[str]) -> dict[str, Any]
     lag = max(0, now() - waiting[0].recorded_at) if waiting else 0
     beat = at.views.scalar(select(views.heartbeat.c.at))
     counts, faults, contradicted, pending = _counts(at), _positions(at), _contradicted(at), _mixed(at)
-    late = status.overdue(at)
+    late, missed, doubtful = status.overdue(at), _missed(at), signatures.doubtful(at)
     alarms += _progress(beat, lag, checkpoint.origin)
     alarms += _documents(at, settings, counts)
     if pending:
@@ -113,26 +132,17 @@ def _views(at: Reading, settings: Settings, alarms: list[str]) -> dict[str, Any]
             f"events that could not be taken in: {len(faults)}; the first: 'signlog faults show {faults[0]}'. "
             "Mend the code and restart 'signlog serve'; or leave one out: 'signlog faults skip N --reason …'"
         )
-    if contradicted:
-        source, subject = contradicted[0]
-        alarms.append(
-            f"subjects of which callbacks and API say different things: {len(contradicted)}; "
-            f"the first: 'signlog timeline {source} {shlex.quote(subject)}'"
-        )
-    if late:
-        source, subject = late[0]
-        alarms.append(
-            f"subjects that should have ended by now: {len(late)}; "
-            f"the first: 'signlog status {source} {shlex.quote(subject)}'"
-        )
+    alarms += [*_strange(contradicted, doubtful, late), *_not_called_back(missed)]
     return {
         "head": head,
         "projected": checkpoint.position,
         "lag_events": head - checkpoint.position,
         "lag_seconds": lag / _SECOND,
         **counts,
+        "signatures": signatures.counts(at),
         "faults": len(faults),
-        "anomalies": len({*contradicted, *late}),
+        "missed": len(missed),
+        "anomalies": len({*contradicted, *late, *missed, *doubtful}),
         "heartbeat": times.written(beat),
         "replay_pending": pending,
         "sources": {name: _source(at.log, name, settings) for name in settings.sources},
@@ -150,10 +160,55 @@ def _positions(at: Reading) -> list[int]:
     return list(at.views.scalars(select(views.faults.c.position).distinct().order_by(views.faults.c.position)))
 
 
-def _contradicted(at: Reading) -> list[tuple[str, str]]:
+def _contradicted(at: Reading) -> list[Subject]:
     table = packages.TABLE
     query = select(table.c.source, table.c.id).where(table.c.confirmed == course.CONTRADICTED)
     return [(row.source, row.id) for row in at.views.execute(query.order_by(table.c.last_position.desc()))]
+
+
+def _missed(at: Reading) -> dict[Subject, int]:
+    """Completions of which no callback came in time, the newest first, and when the API told of each."""
+    return {subject: told for subject, told in status.missed(at) if told < now() - UNDER_WAY}
+
+
+def _strange(contradicted: Sequence[Subject], doubtful: Sequence[Subject], late: Sequence[Subject]) -> list[str]:
+    """Anomalies: how many subjects have one, and where to look first."""
+    alarms: list[str] = []
+    if contradicted:
+        first = _named(contradicted[0])
+        alarms.append(
+            f"subjects of which callbacks and API say different things: {len(contradicted)}; "
+            f"the first: 'signlog timeline {first}'"
+        )
+    if doubtful:
+        first = _named(doubtful[0])
+        alarms.append(
+            f"subjects whose documents are not signed as they should be: {len(doubtful)}; they are kept as they came. "
+            f"The first: 'signlog status {first}'"
+        )
+    if late:
+        first = _named(late[0])
+        alarms.append(f"subjects that should have ended by now: {len(late)}; the first: 'signlog status {first}'")
+    return alarms
+
+
+def _named(subject: Subject) -> str:
+    """As arguments of a command."""
+    source, name = subject
+    return f"{source} {shlex.quote(name)}"
+
+
+def _not_called_back(missed: dict[Subject, int]) -> list[str]:
+    alarms: list[str] = []
+    lately = [subject for subject, told in missed.items() if told > now() - MISSED_LATELY]
+    if lately:
+        source, subject = lately[0]
+        alarms.append(
+            f"completions of the last week that only the provider's API told of: {len(lately)}; the last: "
+            f"'signlog status {source} {shlex.quote(subject)}'. Find out where its callback went: "
+            "'signlog quarantine', the address at the provider; a mail of the provider may have it: 'signlog import'"
+        )
+    return alarms
 
 
 def _progress(beat: int | None, lag: int, origin: str) -> list[str]:

@@ -68,6 +68,13 @@ def overdue(at: Reading) -> list[Subject]:
     return [(row.source, row.id) for row in at.views.execute(query)]
 
 
+def missed(at: Reading) -> list[tuple[Subject, int]]:
+    """Completions that no callback told of, and when the API told of each; the newest first."""
+    c = _packages.c
+    query = select(c.source, c.id, c.missed).where(c.missed.is_not(None)).order_by(c.missed.desc())
+    return [((row.source, row.id), row.missed) for row in at.views.execute(query)]
+
+
 def _expecting(at: Reading, sources: Iterable[str]) -> set[str]:
     """Those of which somebody said what to expect: of these, everything else is unexpected.
 
@@ -151,6 +158,7 @@ def shown(source: str, subject: str, state: packages.State, kept: Sequence[Line]
         "stage": standing.stage,
         "confirmed": standing.confirmed,
         "trashed": standing.trashed,
+        "missed": state.missed is not None,
         "reason": state.reason.text if state.reason else None,
         "kind": state.kind,
         "expected": state.expected is not None if source in expecting else None,

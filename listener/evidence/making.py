@@ -82,7 +82,7 @@ class Evidence:
         return covering.covered(self._database, self._signer, position)
 
     def _assert_room(self, folder: Path, size: int) -> None:
-        ours = {path.stat().st_dev for path in (self._database.path, self._documents) if path.exists()}
+        ours = {path.stat().st_dev for path in (self._folder, self._documents) if path.exists()}
         backup.assert_room(folder, size, self._disk_reserve if folder.stat().st_dev in ours else 0)
 
     def _fill(self, draft: Path, file: Path, found: Case, covered: Covered) -> Made:

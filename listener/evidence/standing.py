@@ -41,6 +41,8 @@ def _said(found: Case, covered: Covered, rows: Sequence["Row"], papers: Sequence
     blank = sum(row.event.body is None for row in rows)
     if found.known is not None:
         yield joined((tag("b", f"Confirmed: {found.known['confirmed']}. "), _CONFIRMED[found.known["confirmed"]]))
+        if found.known["missed"]:
+            yield joined((tag("b", "Missed. "), "No callback told of the completion; only the provider’s API did."))
     for fact in erasing:
         why = fact["text"].removeprefix("erased: ")
         yield joined((tag("b", "Erased. "), f"Event {fact['position']} says why: {why}"))

@@ -1,92 +1,74 @@
-"""The log's database: the one place that knows the dialect, its pragmas and its locks."""
+"""What the log asks of its database, whichever engine it lies in."""
 
 import contextlib
-import fcntl
-import os
-import re
-import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
-from types import ModuleType
 from typing import Any, Final, Protocol
 
-import sqlalchemy
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine
 
-from listener import errors
-
-try:  # a current SQLite, whatever the system brings
-    import pysqlite3 as sqlite
-except ImportError:  # no wheel for this platform
-    import sqlite3 as sqlite
-
-SQLITE_VERSION: Final[tuple[int, ...]] = sqlite.sqlite_version_info
-
-# Before these, a commit during another connection's checkpoint can lose acknowledged rows (https://sqlite.org/wal.html,
-# "the WAL-reset bug"). An older SQLite still serves, because every checkpoint runs under the append lock.
-_WAL_RESET_FIXED: Final = {(3, 44): (3, 44, 6), (3, 50): (3, 50, 7)}
-OLDEST_USABLE: Final = (3, 37, 0)  # STRICT tables
-
-_PRAGMAS: Final = {
-    "journal_mode": "wal",
-    "synchronous": 2,  # FULL: an acknowledged event survives a power cut; NORMAL lost some in every run measured
-    "wal_autocheckpoint": 0,  # checkpoints run under the append lock, never inside somebody's commit
-    "secure_delete": 1,
-    "journal_size_limit": 64 * 1024 * 1024,  # a log that a long reader made grow is cut back when it is done
-    "recursive_triggers": 1,
-}
-_BUSY_MS: Final = 10_000
-_MOUNTS: Final = Path("/proc/self/mounts")
-_NETWORK_FILE_SYSTEMS: Final = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs"})
+_ROWS: Final = 50  # in memory at a time, of those that are streamed: each may be as long as the door lets in
 
 
-def wal_reset_is_fixed(version: tuple[int, ...] = SQLITE_VERSION) -> bool:
-    """Whether this SQLite may checkpoint beside a commit without losing rows."""
-    return version >= _WAL_RESET_FIXED.get((version[0], version[1]), (3, 51, 3))
+class Readable(Protocol):
+    """A log that can be read, wherever it lies."""
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """A read transaction, which sees one moment. Keep it short: a long one makes the database grow."""
+
+    def scratch(self) -> AbstractContextManager[Connection]:
+        """A transaction on an empty database of the same kind, of which nothing is left at its end."""
 
 
-def sqlite_engine(path: Path, pragmas: dict[str, Any], module: ModuleType = sqlite) -> Engine:
-    """An engine whose transactions begin when we say so, with these pragmas on every connection."""
-    engine = sqlalchemy.create_engine(
-        f"sqlite:///{path}",
-        module=module,
-        connect_args={"timeout": _BUSY_MS / 1000},
-        hide_parameters=True,  # an error is logged, and they hold bodies
-    )
+class Database(Readable, Protocol):
+    """A log that is appended to, in whatever database."""
 
-    @event.listens_for(engine, "connect")
-    def prepare(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # pysqlite would begin by itself, and never IMMEDIATE
-        for name, value in pragmas.items():
-            _set(connection, module, name, value)
+    @property
+    def name(self) -> str:
+        """What to call it before people; no secret is in it."""
 
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        # A read transaction that turns into a write fails with "database is locked", busy_timeout or not.
-        how = "IMMEDIATE" if connection.get_execution_options().get("writing") else "DEFERRED"
-        connection.exec_driver_sql(f"BEGIN {how}")
+    @property
+    def address(self) -> str:
+        """How another process of ours finds it, with `reading.engine`; there may be a password in it."""
 
-    return engine
+    @property
+    def engine(self) -> Engine:
+        """Whose transactions read."""
+
+    def writing(self) -> AbstractContextManager[Connection]:
+        """A write transaction: under the append lock from its first statement on, durable when the block ends."""
+
+    def probe(self) -> None:
+        """A durable write that changes nothing: it raises what an append would raise now."""
+
+    def wal_bytes(self) -> int:
+        """How much of a write-ahead log waits for `checkpoint`."""
+
+    def wal_written_at(self) -> int:
+        """When anybody last wrote to it: nanoseconds, only to be compared."""
+
+    def checkpoint(self) -> bool:
+        """Move the write-ahead log where it belongs; whether all of it went."""
+
+    def leave_no_trace(self) -> bool:
+        """Remove what was overwritten; False while somebody who reads keeps it."""
+
+    def assert_suitable(self) -> None:
+        """Raise UnsuitableDatabase unless what is committed stays."""
+
+    def alarms(self) -> list[str]:
+        """What a person should mend, though it serves."""
+
+    def notes(self) -> list[str]:
+        """What a person should know, and nobody need mend."""
+
+    def close(self) -> None:
+        """Let go of every connection."""
 
 
-def _set(connection: Any, module: ModuleType, name: str, value: Any) -> None:
-    """Set a pragma, waiting as long as for any lock: SQLite itself does not when two switch a new file to WAL."""
-    give_up_at = time.monotonic() + _BUSY_MS / 1000
-    while True:
-        try:
-            connection.execute(f"PRAGMA {name} = {value}").close()
-            return
-        except module.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != module.SQLITE_BUSY or time.monotonic() > give_up_at:
-                raise
-            time.sleep(0.01)
-
-
-def read_only(path: Path) -> Engine:
-    """The log's database for a process that only looks."""
-    return sqlite_engine(path, {"query_only": 1})
+def is_postgres(connection: Connection) -> bool:
+    """Which of the two engines this is."""
+    return connection.dialect.name == "postgresql"
 
 
 def marks(connection: Connection, count: int) -> str:
@@ -95,153 +77,31 @@ def marks(connection: Connection, count: int) -> str:
     return f"({', '.join([mark] * count)})"
 
 
-class Readable(Protocol):
-    """A log that can be read, wherever it lies."""
+def stream(connection: Connection, query: str, values: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
+    """Rows as the driver gives them, few in memory at a time; `query` has "?" where the values stand.
 
-    def reading(self) -> AbstractContextManager[Connection]:
-        """A read transaction."""
-
-
-class AppendLock:
-    """One writer at a time over all processes: SQLite's own lock is unfair and starves the door under load.
-
-    Not reentrant. The thread lock comes first because flock belongs to the open file, which the threads share.
+    SQLAlchemy's rows would cost as much again. Raises what the driver raises.
     """
-
-    def __init__(self, path: Path) -> None:
-        self._threads = threading.Lock()
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-
-    def __enter__(self) -> None:
-        self._threads.acquire()
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX)
-        except BaseException:
-            self._threads.release()
-            raise
-
-    def __exit__(self, *_: object) -> None:
-        fcntl.flock(self._file, fcntl.LOCK_UN)
-        self._threads.release()
-
-    def close(self) -> None:
-        os.close(self._file)
+    driver: Any = connection.connection.driver_connection
+    if is_postgres(connection):
+        cursor, query = driver.cursor("stream"), query.replace("?", "%s")
+        cursor.itersize = _ROWS
+    else:
+        cursor = driver.cursor()
+    with contextlib.closing(cursor):
+        cursor.execute(query, values)
+        yield from cursor
 
 
-class Database:
-    """`signlog.db` in a local folder, written only under the append lock."""
-
-    def __init__(self, folder: Path) -> None:
-        refuse_network(folder)
-        self.path = folder / "signlog.db"
-        self._wal = folder / "signlog.db-wal"
-        self.lock = AppendLock(folder / "signlog.lock")
-        self.engine = sqlite_engine(self.path, _PRAGMAS)
-        self._writing = self.engine.execution_options(writing=True)
-
-    @contextlib.contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """A write transaction: under the append lock, begun IMMEDIATE, durable when the block ends."""
-        with self.lock, self._writing.begin() as connection:
-            yield connection
-
-    @contextlib.contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """A read transaction. Keep it short: a long one stops WAL checkpoints, and the WAL grows."""
-        with self.engine.begin() as connection:
-            yield connection
-
-    def probe(self) -> None:
-        """A durable write that changes nothing: it raises what an append would raise now."""
-        with self.writing() as connection:
-            connection.exec_driver_sql("PRAGMA user_version = 0")
-
-    def wal_bytes(self) -> int:
-        """The size of the write-ahead log on disk: it is written again from its start once all of it was moved."""
-        try:
-            return self._wal.stat().st_size
-        except FileNotFoundError:
-            return 0
-
-    def wal_written_at(self) -> int:
-        """When anybody last wrote to the write-ahead log: nanoseconds, only to be compared."""
-        try:
-            return self._wal.stat().st_mtime_ns
-        except FileNotFoundError:
-            return 0
-
-    def checkpoint(self, truncate: bool = False) -> bool:
-        """Move the write-ahead log into the file, under the append lock; whether all of it went.
-
-        Never waits for readers: whoever wants to append would wait with it.
-        """
-        mode = "TRUNCATE" if truncate else "PASSIVE"
-        with self.lock, contextlib.closing(self.engine.raw_connection()) as connection:
-            cursor = connection.cursor()
-            cursor.execute("PRAGMA busy_timeout = 0")
-            try:
-                cursor.execute(f"PRAGMA wal_checkpoint({mode})")
-                busy, in_wal, moved = cursor.fetchall()[0]
-            finally:
-                cursor.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
-            return not busy and in_wal == moved
-
-    def assert_suitable(self, version: tuple[int, ...] = SQLITE_VERSION) -> None:
-        """Raise UnsuitableDatabase unless SQLite and every pragma are what durability needs."""
-        if version < OLDEST_USABLE:
-            found = ".".join(map(str, version))
-            raise errors.UnsuitableDatabase(f"SQLite {found} is too old; install the pysqlite3 wheel or SQLite 3.51.3")
-        with self.engine.connect() as connection:
-            for name, wanted in _PRAGMAS.items():
-                found = connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
-                if found != wanted:
-                    raise errors.UnsuitableDatabase(f"{self.path}: PRAGMA {name} is {found!r}, and must be {wanted!r}")
-
-    def close(self) -> None:
-        """Let go of every connection. The last one to close checkpoints, hence the lock."""
-        with self.lock:
-            self.engine.dispose()
-        self.lock.close()
-
-
-class Copy:
-    """A log in a file of its own that nobody writes to: a backup."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._engine = sqlite_engine(path, {"query_only": 1})
-
-    @contextlib.contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """A read transaction."""
-        with self._engine.begin() as connection:
-            yield connection
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._engine.dispose()
-
-
-def refuse_network(folder: Path, mounts: Path = _MOUNTS) -> None:
-    """SQLite's locks and shared memory do not work across machines (https://sqlite.org/wal.html)."""
-    kind = _file_system(folder.resolve(), mounts)
-    if kind in _NETWORK_FILE_SYSTEMS:
-        raise errors.ConfigurationError(
-            f"data: {folder} is on a network file system ({kind}); choose a folder on a local disk"
-        )
-
-
-def _file_system(folder: Path, mounts: Path) -> str:
-    """The type of the file system that holds `folder`, or "" where the system does not tell."""
-    best, kind = "", ""
-    with contextlib.suppress(OSError), mounts.open(encoding="utf-8", errors="surrogateescape") as lines:
-        for line in lines:
-            _, mounted_on, found, *_rest = line.split(" ")
-            if len(mounted_on) >= len(best) and folder.is_relative_to(_unescaped(mounted_on)):
-                best, kind = mounted_on, found
-    return kind
-
-
-def _unescaped(mounted_on: str) -> str:
-    """A path of the mount table, where the kernel writes space, tab, newline, # and backslash in octal."""
-    return re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), mounted_on)
+@contextlib.contextmanager
+def lenient(connection: Connection) -> Iterator[None]:
+    """Meanwhile letters that are no UTF-8 become such that nothing hashes, not an error; PostgreSQL keeps none."""
+    driver: Any = connection.connection.driver_connection
+    if is_postgres(connection):
+        yield
+        return
+    before, driver.text_factory = driver.text_factory, lambda raw: raw.decode(errors="surrogateescape")
+    try:
+        yield
+    finally:
+        driver.text_factory = before

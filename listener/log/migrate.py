@@ -7,9 +7,10 @@ from typing import Final
 from sqlalchemy import Connection, inspect, select
 
 from listener import errors
-from listener.log import schema
+from listener.log import catalog, schema
 from listener.log.append import now
-from listener.log.database import Database, sqlite_engine
+from listener.log.catalog import Made
+from listener.log.database import Database, Readable
 
 _SCRIPTS: Final = Path(__file__).resolve().parents[2] / "migrations"
 
@@ -26,27 +27,17 @@ def migrate(database: Database) -> None:
         found = revision(connection)
         if found is not None and found > schema.REVISION:
             raise errors.UnsuitableDatabase(
-                f"{database.path} was written by a newer signlog (schema {found}, this one knows {schema.REVISION})"
+                f"{database.name} was written by a newer signlog (schema {found}, this one knows {schema.REVISION})"
             )
         _upgrade(connection)
         _identify(connection)
 
 
-def fresh() -> dict[tuple[str, str], str]:
-    """What an empty database has after all migrations: the SQL of each table, index and trigger, by kind and name."""
-    engine = sqlite_engine(Path(":memory:"), {})
-    try:
-        with engine.begin() as connection:
-            _upgrade(connection)
-            return made(connection)
-    finally:
-        engine.dispose()
-
-
-def made(connection: Connection) -> dict[tuple[str, str], str]:
-    """The SQL of each table, index and trigger that there is, by kind and name; views count, too."""
-    query = "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite!_%' ESCAPE '!'"
-    return {(row.type, row.name): row.sql for row in connection.exec_driver_sql(query)}
+def fresh(database: Readable) -> Made:
+    """What an empty database of that kind has after all migrations."""
+    with database.scratch() as connection:
+        _upgrade(connection)
+        return catalog.made(connection)
 
 
 def revision(connection: Connection) -> str | None:

@@ -2,37 +2,41 @@
 
 from typing import Final
 
-from sqlalchemy import Column, Index, Integer, LargeBinary, MetaData, Table, Text, text
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text, text
 
 REVISION: Final = "0002"  # the newest migration; a test compares it with Alembic's head
+
+# PostgreSQL's INTEGER has four bytes, and its text another order than that of the letters' numbers.
+_Number: Final = Integer().with_variant(BigInteger(), "postgresql")
+_Words: Final = Text().with_variant(Text(collation="C"), "postgresql")
 
 metadata = MetaData()
 
 log = Table(
     "log",
     metadata,
-    Column("first_position", Integer, primary_key=True),
+    Column("first_position", _Number, primary_key=True, autoincrement=False),
     Column("id", LargeBinary, nullable=False),
-    Column("created_at", Integer, nullable=False),
+    Column("created_at", _Number, nullable=False),
     sqlite_strict=True,
 )
 
 events = Table(
     "events",
     metadata,
-    Column("position", Integer, primary_key=True),
-    Column("v", Integer, nullable=False),
-    Column("recorded_at", Integer, nullable=False),
-    Column("spooled_at", Integer),
-    Column("kind", Text, nullable=False),
-    Column("source", Text, nullable=False),
-    Column("provider", Text, nullable=False),
-    Column("method", Text),
-    Column("path", Text),
-    Column("peer", Text),
-    Column("client", Text),
-    Column("headers", Text),
-    Column("credential", Text),
+    Column("position", _Number, primary_key=True, autoincrement=False),
+    Column("v", _Number, nullable=False),
+    Column("recorded_at", _Number, nullable=False),
+    Column("spooled_at", _Number),
+    Column("kind", _Words, nullable=False),
+    Column("source", _Words, nullable=False),
+    Column("provider", _Words, nullable=False),
+    Column("method", _Words),
+    Column("path", _Words),
+    Column("peer", _Words),
+    Column("client", _Words),
+    Column("headers", _Words),
+    Column("credential", _Words),
     Column("body", LargeBinary),
     Column("salt", LargeBinary),
     Column("content", LargeBinary, nullable=False),
@@ -41,23 +45,24 @@ events = Table(
 )
 # What is no callback is asked for by what it is about. Never a unique index:
 # REPLACE deletes through it without firing a DELETE trigger.
-Index("events_acts", events.c.kind, events.c.path, sqlite_where=text("kind <> 'callback'"))
+_acts = text("kind <> 'callback'")
+Index("events_acts", events.c.kind, events.c.path, sqlite_where=_acts, postgresql_where=_acts)
 
 erasures = Table(
     "erasures",
     metadata,
-    Column("position", Integer, primary_key=True),
-    Column("decided", Integer, nullable=False),
+    Column("position", _Number, primary_key=True, autoincrement=False),
+    Column("decided", _Number, nullable=False),
     sqlite_strict=True,
 )
 
 heads = Table(
     "heads",
     metadata,
-    Column("number", Integer, primary_key=True),
-    Column("size", Integer, nullable=False),
-    Column("signed_at", Integer, nullable=False),
-    Column("note", Text, nullable=False),
+    Column("number", _Number, primary_key=True, autoincrement=False),
+    Column("size", _Number, nullable=False),
+    Column("signed_at", _Number, nullable=False),
+    Column("note", _Words, nullable=False),
     sqlite_strict=True,
 )
 Index("heads_size", heads.c.size, heads.c.number)
@@ -65,19 +70,19 @@ Index("heads_size", heads.c.size, heads.c.number)
 live = Table(
     "live",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("generation", Integer, nullable=False),
+    Column("id", _Number, primary_key=True, autoincrement=False),
+    Column("generation", _Number, nullable=False),
     sqlite_strict=True,
 )
 
 claims = Table(
     "claims",
     metadata,
-    Column("source", Text, primary_key=True),
-    Column("subject", Text, primary_key=True),
-    Column("name", Text, primary_key=True),
-    Column("fence", Integer, nullable=False),
-    Column("holder", Text),
-    Column("leased_until", Integer, nullable=False),
+    Column("source", _Words, primary_key=True),
+    Column("subject", _Words, primary_key=True),
+    Column("name", _Words, primary_key=True),
+    Column("fence", _Number, nullable=False),
+    Column("holder", _Words),
+    Column("leased_until", _Number, nullable=False),
     sqlite_strict=True,
 )

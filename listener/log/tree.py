@@ -10,8 +10,9 @@ from sqlalchemy import Column, Connection, ExceptionContext, Integer, LargeBinar
 
 from listener import errors
 from listener.log import merkle, reader
-from listener.log.database import Readable, marks, sqlite_engine
+from listener.log.database import Readable, marks
 from listener.log.merkle import Frontier
+from listener.log.sqlite import sqlite_engine
 
 _log = structlog.get_logger()
 

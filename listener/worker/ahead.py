@@ -1,7 +1,7 @@
 """Reading ahead: a process of its own makes facts of events, while this one folds those that came before.
 
-`python -m listener.worker.ahead LOG UNTIL` writes pieces to its standard output, each behind its length. It is never
-far ahead: the pipe is short, and whoever folds is slower.
+`python -m listener.worker.ahead UNTIL` reads from its standard input where the log lies, and writes pieces to its
+standard output, each behind its length. It is never far ahead: the pipe is short, and whoever folds is slower.
 """
 
 import contextlib
@@ -10,7 +10,6 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import IO, Final
 
 import msgspec
@@ -18,8 +17,8 @@ from sqlalchemy import Connection, Engine
 
 from listener import errors
 from listener.interpreter import Interpreter
-from listener.log import reader
-from listener.log.database import Database, read_only
+from listener.log import address, reader
+from listener.log.database import Database
 from listener.worker import revisiting
 from listener.worker.fold import Faulty
 from projections.facts import Fact
@@ -60,7 +59,7 @@ def seldom_collecting() -> Iterator[None]:
 
 def pieces(database: Database, until: int) -> Iterator[Piece]:
     """What all events up to a position say, in order. Raises LogError if the other process ends before its time."""
-    return _there(database.path, until) if until >= WORTH_A_PROCESS else _here(database.engine, until)
+    return _there(database.address, until) if until >= WORTH_A_PROCESS else _here(database.engine, until)
 
 
 def _here(log: Engine, until: int) -> Iterator[Piece]:
@@ -74,11 +73,14 @@ def _here(log: Engine, until: int) -> Iterator[Piece]:
         after = piece.last
 
 
-def _there(log: Path, until: int) -> Iterator[Piece]:
-    command = [sys.executable, "-m", "listener.worker.ahead", str(log), str(until)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as process:  # noqa: S603  ourselves
+def _there(log: str, until: int) -> Iterator[Piece]:
+    command = [sys.executable, "-m", "listener.worker.ahead", str(until)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE) as process:  # noqa: S603  ourselves
         assert process.stdout is not None  # noqa: S101  it was asked for
+        assert process.stdin is not None  # noqa: S101  it was, too
         try:
+            process.stdin.write(log.encode())  # everybody may read the arguments of a process
+            process.stdin.close()
             last = 0
             while last < until:
                 piece = _receive(process.stdout)
@@ -112,14 +114,14 @@ def _read(log: Connection, after: int, until: int, interpreter: Interpreter) -> 
     return Piece(events[-1].position, len(events), revisiting.decides(events[-1]), found, faults)
 
 
-def _main(log: Path, until: int) -> None:
+def _main(log: str, until: int) -> None:
     """Until all was sent, or nobody listens any more."""
     with contextlib.suppress(BrokenPipeError), seldom_collecting(), open(1, "wb", closefd=False) as pipe:
-        for piece in _here(read_only(log), until):
+        for piece in _here(address.reading(log), until):
             body = _encode(piece)
             pipe.write(_LENGTH.pack(len(body)) + body)
             pipe.flush()
 
 
 if __name__ == "__main__":
-    _main(Path(sys.argv[1]), int(sys.argv[2]))
+    _main(sys.stdin.read(), int(sys.argv[1]))

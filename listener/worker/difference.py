@@ -195,6 +195,7 @@ def _package(rows: Sequence[Sequence[Any]]) -> Fields:
         "documents": msgspec.to_builtins(state.documents),
         "kind": state.kind,
         "expected": msgspec.to_builtins(state.expected),
+        "missed": state.missed is not None,
     }
 
 

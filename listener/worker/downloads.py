@@ -24,7 +24,7 @@ from listener.worker.due import Account, Wish, due
 from listener.worker.filestore import FileStore
 from listener.worker.observe import Observer
 from projections import artifacts, facts
-from projections.facts import Stored
+from projections.facts import Stored, Verdict
 
 _log = structlog.get_logger()
 
@@ -160,7 +160,7 @@ class Downloads:
             return None
         except errors.ProviderError as error:
             return None if self._stopping.is_set() else self._failed(wish.artifact, attempt, error)
-        except (errors.LogError, errors.ViewsError, SQLAlchemyError):
+        except (errors.LogError, errors.ViewsError, errors.Superseded, SQLAlchemyError):
             raise  # ours to mend, and no reason to try this document less often
         except Exception as error:  # a bug of ours, or bytes that nobody thought of: never at once again
             _log.exception("download_failed_oddly", subject=wish.artifact.subject, artifact=wish.artifact.name)
@@ -172,7 +172,21 @@ class Downloads:
             asking.complete()
             return Act(facts.LISTED, attempt=attempt)
         stored, how = self._obtain(wish, asking)
-        return Act(facts.STORED, attempt=attempt, reason=how, sha256=stored.sha256, size=stored.size, path=stored.path)
+        return Act(
+            facts.STORED,
+            attempt=attempt,
+            reason=how,
+            sha256=stored.sha256,
+            size=stored.size,
+            path=stored.path,
+            verdict=self._verdict(wish.artifact, stored),
+        )
+
+    def _verdict(self, artifact: Artifact, stored: Stored) -> Verdict | None:
+        """What is found of its signatures. Whatever that is, the document stays where it is."""
+        self._store.assert_room(stored.size)  # what is in a zip is unpacked, one after the other
+        inspector, lies = self._accounts[artifact.source].inspector, self._store.folder / stored.path
+        return inspector.verdict(artifact.name, lies, self._store.scratch, self._stopping)
 
     def _obtain(self, wish: Wish, asking: Asking) -> tuple[Stored, str | None]:
         """The document on disk: adopted if it lies there, else fetched or made."""
@@ -225,7 +239,9 @@ def _tell(artifact: Artifact, act: Act) -> None:
     """Say what is in the log now, and not before it is."""
     named = {"source": artifact.source, "subject": artifact.subject, "name": artifact.name, "attempt": act.attempt}
     if act.action == facts.STORED:
-        _log.info("document_stored", path=act.path, reason=act.reason, **named)
+        found = act.verdict.found if act.verdict else None
+        tell = _log.warning if act.verdict and act.verdict.doubtful else _log.info
+        tell("document_stored", path=act.path, reason=act.reason, signatures=found, **named)
     elif act.action == facts.LISTED:
         _log.info("documents_listed", **named)
     else:

@@ -8,7 +8,8 @@ from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, t
 
 from listener import rows, views
 from listener.acts import Artifact
-from listener.api import Access, Api, Known, Recipe
+from listener.api import Access, Api, Known, Lister, Recipe
+from listener.checking.inspector import Inspector
 from listener.log.append import now
 from listener.views import Views
 from projections import artifacts, packages
@@ -18,12 +19,14 @@ _TABLE: Final = artifacts.TABLE
 
 
 class Account(NamedTuple):
-    """A source whose provider's API we may ask, and the documents of it that are made of others."""
+    """A source whose API we may ask, the documents of it that are made of others, who checks them, and its lists."""
 
     provider: str
     api: Api
     access: Access
     recipes: Mapping[str, Recipe]
+    inspector: Inspector
+    lister: Lister | None = None
 
 
 class Wish(NamedTuple):
@@ -45,17 +48,17 @@ def due(live: Views, source: str, account: Account) -> Mapping[str, Sequence[Wis
         subjects = rows.load(connection, packages, sorted({(source, row.subject) for row in found}))
     for row in found:
         artifact, attempts = Artifact(row.source, row.subject, row.name), artifacts.load(row).attempts
-        known = _known(subjects.get((source, row.subject)) or packages.State())
+        known = told(subjects.get((source, row.subject)) or packages.State())
         wishes[row.subject].append(Wish(artifact, attempts, known, live.generation, folded))
     return wishes
 
 
-def _known(state: packages.State) -> Known:
+def told(state: packages.State) -> Known:
     """What was told of a subject; a kind that only callbacks tell is a guess."""
-    told = state.expected
-    if told is None:
+    expected = state.expected
+    if expected is None:
         return Known(state.kind)
-    return Known(told.kind or state.kind, told.kind is not None, told.thread, told.key)
+    return Known(expected.kind or state.kind, expected.kind is not None, expected.thread, expected.key)
 
 
 def _query(source: str, account: Account, at: int) -> Select[Any]:

@@ -77,6 +77,11 @@ class FileStore:
         self.assert_room(2 * stored.size)  # what is made of it, twice for a moment
         return Material(self.folder / stored.path, self._incoming)
 
+    @property
+    def scratch(self) -> Path:
+        """Room for what lies between; it is emptied at the next start."""
+        return self._incoming
+
     def path(self, artifact: Artifact) -> Path:
         """Where it lies. Distinct artifacts have distinct paths, on file systems that ignore case too."""
         stem, kind = os.path.splitext(artifact.name)

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from listener import bootstrap, logs, settings
+from listener.cli.replay import GIVES_WAY
 from listener.log import reader
 from listener.log.append import append
 from listener.log.database import Database
@@ -99,6 +100,7 @@ def _folded(database: Database) -> int:
 
 def plan(found: Settings) -> Timed:
     """signlog replay --plan: all projections built anew, and compared with what is live."""
+    os.nice(GIVES_WAY)
     with bootstrap.existing_log(found) as database:
         replay = bootstrap.replay(found, database)
         return _timed(lambda: _planned(replay))

@@ -10,9 +10,9 @@ from typing import Any
 
 from listener.audit.verify import verify
 from listener.log.append import append
-from listener.log.database import Database
 from listener.log.event import CALLBACK, Draft
 from listener.log.migrate import migrate
+from listener.log.sqlite import Sqlite
 from listener.log.tree import Tree
 from scripts.benches.door import FOLDER
 from scripts.benches.load import KEY, request
@@ -42,9 +42,9 @@ def run() -> None:
         database.close()
 
 
-def _filled(folder: Path) -> Database:
+def _filled(folder: Path) -> Sqlite:
     """A log of EVENTS callbacks of OneSpan."""
-    database = Database(folder)
+    database = Sqlite(folder)
     migrate(database)
     draft = _callback()
     for start in range(0, EVENTS, _AT_ONCE):

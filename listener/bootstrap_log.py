@@ -1,0 +1,47 @@
+"""Builds the log's database: in a file, or in a server."""
+
+import contextlib
+from typing import Final
+
+from listener import errors
+from listener.log.database import Database
+from listener.log.migrate import revision
+from listener.log.sqlite import Sqlite
+from listener.settings import Settings
+
+_NO_COPY: Final = (
+    "the log is in PostgreSQL (database_url), and a backup here is a file of SQLite; use pg_dump, or pg_basebackup "
+    "with an archive of the write-ahead log; after a restore of that: 'signlog restore --accept --reason …'"
+)
+
+
+def database(settings: Settings) -> Database:
+    """As it is configured, whatever there is of it."""
+    if settings.database_url is None:
+        return Sqlite(settings.folder)
+    from listener.log.postgres import Postgres
+
+    return Postgres(settings.database_url)
+
+
+def assert_there(settings: Settings) -> None:
+    """Raise NotFoundError if nobody has made the log yet."""
+    if settings.database_url is not None:
+        with contextlib.closing(database(settings)) as found, found.reading() as connection:
+            if revision(connection) is None:
+                raise errors.NotFoundError(f"there is no log in {found.name}; 'signlog serve' makes one")
+    elif not (settings.folder / "signlog.db").exists():
+        raise errors.NotFoundError(f"there is no log in {settings.folder}; 'signlog serve' makes one, or set data")
+
+
+def assert_file(settings: Settings) -> None:
+    """Raise CopyRefused if the log is in no file."""
+    if settings.database_url is not None:
+        raise errors.CopyRefused(_NO_COPY)
+
+
+def file(found: Database) -> Sqlite:
+    """The log in a file. Raises CopyRefused if it is in none."""
+    if not isinstance(found, Sqlite):
+        raise errors.CopyRefused(_NO_COPY)
+    return found

@@ -1,0 +1,233 @@
+"""Compares what we know with what a provider says: what moved there, and what the views leave open.
+
+Whatever it was killed in, it goes on there: each answer is in the log, each question on the agenda, and how far a list
+was read stands beside them.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
+
+from sqlalchemy import select
+
+from listener import erased, errors, rows
+from listener.agenda import COMMAND, WORKER, Agenda, Round
+from listener.api import Listed
+from listener.interpreter import Interpreter
+from listener.log import schema
+from listener.log.append import now
+from listener.log.database import Database
+from listener.watched import QUIET
+from listener.worker import due, unsettled
+from listener.worker.due import Account
+from listener.worker.live import Live
+from listener.worker.observe import Heard, Observer
+from projections import course, facts, packages
+from projections.facts import Fact
+from projections.packages import State
+
+PACE: Final = 0.2  # seconds between two questions to one source; nobody publishes how many are too many
+_IN_A_ROW: Final = 3  # questions without a usable answer, until it is the API, and not one subject
+_AT_ONCE: Final = 100
+
+Pause = Callable[[float], bool]  # waits so many seconds; whether to stop
+Tell = Callable[[int, int], None]  # how much more was done, of how much in all
+
+
+class Order(NamedTuple):
+    """What is wanted: the worker's next round; or by command now, back to a time (microseconds) if one is named."""
+
+    who: str = WORKER
+    since: int | None = None
+
+    @property
+    def at_once(self) -> bool:
+        """Whether to ask although a callback may still be on its way."""
+        return self.who == COMMAND
+
+
+class Missed(NamedTuple):
+    """A completion of which no callback has told."""
+
+    source: str
+    id: str
+    status: str
+
+
+class Findings:
+    """What came of it: how many subjects were compared, how many agreed, and completions that no callback told of."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.agreed = 0
+        self.differed = 0
+        self.missing: list[Missed] = []
+
+    def add(self, agrees: bool) -> None:
+        """One more subject of which the provider said where it stands."""
+        self.asked += 1
+        self.agreed += agrees
+        self.differed += not agrees
+
+
+class Reconciler:
+    """Goes through sources, each on its own: several may be under way at once."""
+
+    def __init__(self, database: Database, agenda: Agenda, live: Live, accounts: Mapping[str, Account]) -> None:
+        self.database = database
+        self.agenda = agenda
+        self.live = live
+        self.accounts = accounts
+        self._lists = {source: account.lister is not None for source, account in accounts.items()}
+
+    def run(
+        self, source: str, order: Order, findings: Findings, pause: Pause, tell: Tell = lambda _m, _w: None
+    ) -> bool:
+        """Go through a source; whether that came to its end. Raises ProviderError where the API is in the way.
+
+        An agenda that is damaged is thrown away: the next time everything is asked.
+        """
+        try:
+            return self._run(source, order, findings, pause, tell)
+        except errors.AgendaDamaged:
+            self.agenda.discard()
+            raise
+
+    def _run(self, source: str, order: Order, findings: Findings, pause: Pause, tell: Tell) -> bool:
+        live = self.live.views()
+        unsettled.note(self.agenda, self.database, live, self._lists)
+        if order.since is not None and not self._lists[source]:
+            self.agenda.again(unsettled.since(live, source, order.since))
+        known = self.agenda.begin(source, order.who, now(), self._first(), order.since)
+        turn = _Turn(self, source, order, known, findings, pause)
+        try:
+            done = turn.compare() and turn.ask(tell)
+        except errors.ProviderError as error:
+            self.agenda.troubled(source, order.who, now(), str(error))
+            raise
+        if done:
+            self.agenda.finish(source, order.who, now())
+        return done
+
+    def _first(self) -> int:
+        """When the log began: of what was before, nobody was to be told."""
+        with self.database.reading() as connection:
+            first = select(schema.log.c.created_at).order_by(schema.log.c.first_position).limit(1)
+            return connection.scalar(first) or now()
+
+
+class _Turn:
+    """Once through one source."""
+
+    def __init__(
+        self, of: Reconciler, source: str, order: Order, known: Round, findings: Findings, pause: Pause
+    ) -> None:
+        self._database = of.database
+        self._agenda = of.agenda
+        self._live = of.live
+        self._account = of.accounts[source]
+        self._observer = Observer(of.database)
+        self._source = source
+        self._order = order
+        self._known = known
+        self._findings = findings
+        self._pause = pause
+        self._without_answer = 0
+
+    def compare(self) -> bool:
+        """Go through what the provider lists, if it does; False if we are to stop."""
+        if self._account.lister is None:
+            return True
+        for page in self._account.lister.updated(self._known.since, self._known.cursor):
+            states = self._states([listed.subject for listed in page.listed])
+            for listed in page.listed:
+                if self._may_be_told_yet(listed):
+                    continue
+                if _same(states.get(listed.subject), listed):
+                    self._findings.add(agrees=True)
+                elif not self._question(listed.subject):
+                    return False
+            self._agenda.move(self._source, self._order.who, page.cursor)
+            if self._pause(PACE):
+                return False
+        return True
+
+    def ask(self, tell: Tell) -> bool:
+        """Ask for each subject that is due; False if we are to stop."""
+        done = 0
+        while found := self._agenda.due(self._source, now(), self._known.began, self._order.at_once, _AT_ONCE):
+            for number, subject in enumerate(found):
+                if not self._question(subject):
+                    return False
+                done += 1
+                tell(1, done + len(found) - number - 1)
+        return True
+
+    def _may_be_told_yet(self, listed: Listed) -> bool:
+        """Whether a callback of it may be on its way; the next round goes back as far as that."""
+        return not self._order.at_once and listed.updated > now() - QUIET
+
+    def _question(self, subject: str) -> bool:
+        """Ask for one subject, and note what comes of it; False if we are to stop."""
+        if self._is_erased(subject):
+            self._agenda.forget(self._source, subject)
+            return True
+        if self._pause(PACE):
+            return False
+        state = self._states([subject]).get(subject)
+        try:
+            heard = self._hear(subject, state or State())
+        except errors.Superseded:  # it was erased meanwhile
+            return True
+        except errors.ProviderError as error:
+            self._note(subject)
+            self._bear(error)
+        else:
+            self._without_answer = 0
+            self._note(subject, heard.head)
+            self._take(subject, state, heard)
+        return True
+
+    def _note(self, subject: str, answered: int | None = None) -> None:
+        """It was asked for in this round, whatever our clock says by now."""
+        self._agenda.asked(self._source, subject, max(now(), self._known.began), answered)
+
+    def _bear(self, error: errors.ProviderError) -> None:
+        """Go on, unless it is the API that does not answer, and not one subject that cannot be had."""
+        self._without_answer += isinstance(error, errors.Unusable)
+        hopeless = self._without_answer >= _IN_A_ROW or error.retry_after is not None
+        if isinstance(error, errors.Unauthorized) or (hopeless and isinstance(error, errors.Unusable)):
+            raise error
+
+    def _is_erased(self, subject: str) -> bool:
+        with self._database.reading() as connection:
+            return erased.when(connection, self._source, subject) is not None
+
+    def _hear(self, subject: str, state: State) -> Heard:
+        account, live = self._account, self._live.views()
+        return self._observer.hear(account.provider, account.api, self._source, subject, live, due.told(state))
+
+    def _take(self, subject: str, state: State | None, heard: Heard) -> None:
+        fact = _fact(heard)
+        if fact is None or fact.status is None:  # they do not know it, or it is not for us
+            self._findings.asked += 1
+            return
+        self._findings.add(agrees=state is not None and state.standing.status == fact.status)
+        told = state is not None and course.told_by_callback(state.course)
+        if heard.news and fact.stage == facts.COMPLETED and not told:
+            self._findings.missing.append(Missed(self._source, subject, fact.status))
+
+    def _states(self, subjects: list[str]) -> Mapping[str, State]:
+        with self._live.views().reading() as connection:
+            found = rows.load(connection, packages, [(self._source, subject) for subject in subjects])
+        return {str(subject): state for (_, subject), state in found.items()}
+
+
+def _fact(heard: Heard) -> Fact | None:
+    try:
+        return next(iter(Interpreter().facts(heard.kept)), None)
+    except errors.Fault:  # whoever folds it tells of it
+        return None
+
+
+def _same(state: State | None, listed: Listed) -> bool:
+    return state is not None and (state.standing.status, state.standing.trashed) == (listed.status, listed.trashed)
