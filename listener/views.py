@@ -192,8 +192,8 @@ class Views:
         if not self.damaged.exists():
             return
         self.damaged.unlink(missing_ok=True)
-        anew = Views(self.path.parent, self.generation)
-        with contextlib.closing(anew), anew.reading() as connection:
+        self._engine.dispose()  # connections of before hold pages in memory
+        with self.reading() as connection:
             found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
         if found != "ok":
             raise errors.ViewsError(f"{self.path} is damaged ({found}); the worker folds it anew")
