@@ -155,6 +155,7 @@ class Views:
         self.generation = generation
         self.path = folder / f"signlog-views-{generation}.db"
         self.half = self.path.with_suffix(".half")  # while it is built
+        self.damaged = self.path.with_suffix(".damaged")  # somebody could not read it: the worker will look into that
         self._engine = sqlite_engine(self.path, _PRAGMAS)
         event.listen(self._engine, "handle_error", self._tell_damage)
         self._writing = self._engine.execution_options(writing=True)
@@ -168,16 +169,34 @@ class Views:
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
         """A read transaction. Raises ViewsError if there are no views yet, or if they are damaged."""
-        if not self.path.exists():
-            raise errors.ViewsError(f"{self.path} is not there yet; the worker makes it: run 'signlog serve'")
+        self._assert_there()
         with self._engine.begin() as connection:
             yield connection
+
+    def _assert_there(self) -> None:
+        """SQLite would make an empty one."""
+        if not self.path.exists():
+            raise errors.ViewsError(f"{self.path} is not there yet; the worker makes it: run 'signlog serve'")
 
     def _tell_damage(self, context: ExceptionContext) -> None:
         error = context.original_exception
         damaged = getattr(error, "sqlite_errorcode", 0) & 0xFF in (_CORRUPT, _NOT_A_DATABASE)
+        if damaged:
+            with contextlib.suppress(OSError):
+                self.damaged.touch()
         if damaged or str(error).startswith(("no such table", "no such column")):
             raise errors.ViewsError(f"{self.path} is damaged ({error}); the worker folds it anew") from error
+
+    def assert_sound(self) -> None:
+        """Raise ViewsError if somebody could not read it, and nobody can. Who has read it before need not notice."""
+        if not self.damaged.exists():
+            return
+        self.damaged.unlink(missing_ok=True)
+        self._engine.dispose()  # connections of before hold pages in memory
+        with self.reading() as connection:
+            found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+        if found != "ok":
+            raise errors.ViewsError(f"{self.path} is damaged ({found}); the worker folds it anew")
 
     def create(self, log_id: bytes, origin: str) -> None:
         """Make the tables of an empty generation, unless they are there."""
@@ -212,6 +231,7 @@ class Views:
     @contextlib.contextmanager
     def beside(self, other: "Views") -> Iterator[Connection]:
         """A transaction that may write here, and reads `other` as it was at its first look: its tables are `beside`."""
+        other._assert_there()
         with self._engine.connect() as connection:
             _attach(connection, other)
             try:
@@ -223,6 +243,7 @@ class Views:
     def discard(self) -> None:
         """Remove the file, what SQLite keeps beside it, and half of one."""
         self.half.unlink(missing_ok=True)
+        self.damaged.unlink(missing_ok=True)
         for suffix in ("", "-wal", "-shm"):
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
 

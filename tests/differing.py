@@ -45,6 +45,7 @@ def _fields(row: Any) -> Mapping[str, Any]:
         **known,
         "reason": reason,
         "occurred_at": times.written(state["occurred_at"]),
+        "missed": row.missed is not None,
         "signers": state["signers"],
         "documents": state["documents"],
     }

@@ -196,4 +196,6 @@ def reported(replay: Replay) -> dict[str, Any]:
     found = replay.planned()
     assert found is not None
     with closing(found[1]) as kept, kept.reading() as connection:
-        return plans.report(found[0], connection)
+        report = plans.report(found[0], connection)
+        named = {how: list(report["artifacts"][how]) for how in ("wanted", "unwanted")}
+        return {**report, "changes": list(report["changes"]), "artifacts": {**report["artifacts"], **named}}

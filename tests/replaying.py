@@ -215,9 +215,11 @@ class Replaying(RuleBasedStateMachine):
         self.is_applied(True)
 
     def may_be_applied(self, plan: Planned, accept_faults: bool) -> bool:
-        """Whether code, live views and faults are those that were planned."""
+        """Whether code, live views and faults are those that were planned, and nobody has folded on in it."""
         ledger = self.ledger
         if (plan.code, plan.live) != (ledger.deployed, ledger.live) or not self.worker_agrees():
+            return False
+        if ledger.folded_by(ledger.live + 1) - {plan.code}:
             return False
         codes = ledger.folded[ledger.live + 1]
         whole = Straight(ledger.events, [*codes, *[plan.code] * (ledger.head - len(codes))])

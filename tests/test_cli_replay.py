@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 
 from listener import bootstrap
-from listener.cli.replay import telling
+from listener.cli.changes import Named, show_faults, telling
 from listener.log import event, reader
+from listener.worker.difference import Change
+from listener.worker.plan import Fault
 from listener.worker.projector import Projector
 from tests.rig import until
-from tests.site import ONESPAN, SIGNLOG, Site, callback, environment, shapes
+from tests.site import ID, ONESPAN, SIGNLOG, Site, callback, environment, shapes
+from tests.test_cli_output import on_a_terminal
 from tests.test_worker_replay import wrong_handler
 
 SUBJECTS = ("a", "b", "-c")
@@ -23,12 +26,17 @@ def site(tmp_path: Path) -> Site:
     found = Site(tmp_path)
     found.append(*(callback("PACKAGE_ACTIVATE", subject) for subject in SUBJECTS))
     found.append(*(callback("PACKAGE_COMPLETE", subject, "2026-11-20T10:00:00Z") for subject in ("a", "-c")))
-    with wrong_handler(), bootstrap.log(found.settings) as database:
-        projector = Projector(database, found.data, "wrong")
+    fold_wrong(found)
+    return found
+
+
+def fold_wrong(site: Site) -> None:
+    """Do what the worker did before somebody mended the handler."""
+    with wrong_handler(), bootstrap.log(site.settings) as database:
+        projector = Projector(database, site.data, "wrong")
         projector.catch_up()
         projector.beat()
         projector.close()
-    return found
 
 
 def decisions(site: Site) -> list[str]:
@@ -77,10 +85,31 @@ def test_a_plan_for_people_counts_shows_examples_and_says_what_to_type(site: Sit
     done = site.run("replay", "--plan")
     lines = [line.split() for line in done.out.splitlines()]
     assert ["status", "SENT", "COMPLETED", "2"] in lines
-    assert ["onespan", "-c", "stage", "in_progress", "completed"] in lines
+    assert {"onespan -c", "  stage: in_progress → completed"} < set(done.out.splitlines())
     typed = done.err.rsplit("signlog ", 1)[1].split()
     assert site.run(*typed).code == 0
     assert stages(site) == {"a": "completed", "b": "in_progress", "-c": "completed"}
+
+
+def test_on_a_terminal_what_was_and_what_will_be_are_both_shown(site: Site) -> None:
+    """However long the id, it stands on a line of its own; what does not fit on a line stands on three."""
+    site.append(callback("PACKAGE_COMPLETE", ID))
+    fold_wrong(site)
+    shown = on_a_terminal(site, 36, "replay", "--plan").splitlines()
+    examples = shown[shown.index(f"onespan {ID}") :]
+    assert "  stage: in_progress → completed" in examples
+    cut = examples.index("  artifacts.documents.zip:")
+    assert examples[cut : cut + 3] == ["  artifacts.documents.zip:", "    before  -", "    after   wanted"]
+
+
+def test_of_many_faults_the_first_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """And how many more there are: a bug may touch every event of the log."""
+    show_faults([Fault(position, "onespan", None, "ValueError: a bug", True) for position in range(1, 1001)])
+    said = capsys.readouterr()
+    assert said.out.count("a bug") == 10
+    assert "990 more" in said.err
+    show_faults([Fault(1, "onespan", None, "ValueError: a bug", True)])
+    assert "more" not in capsys.readouterr().err
 
 
 def test_one_subject_of_a_plan_is_shown_in_full(site: Site) -> None:
@@ -174,8 +203,8 @@ def test_what_makes_no_sense_is_wrong_usage(tmp_path: Path, typed: tuple[str, ..
     assert Site(tmp_path, ONESPAN).run("replay", *typed).code == 2
 
 
-def change(field: str, before: Any = "x", number: int = 0) -> dict[str, Any]:
-    return {"source": "s", "id": str(number), "field": field, "before": before, "after": "y"}
+def change(field: str, before: Any = "x", number: int = 0) -> Named:
+    return "s", str(number), Change(field, before, "y")
 
 
 def test_the_most_telling_examples_are_of_different_kinds() -> None:
@@ -183,7 +212,7 @@ def test_the_most_telling_examples_are_of_different_kinds() -> None:
     many = [change("timeline", number=number) for number in range(20)]
     many += [change("status", "SENT", number) for number in range(20)]
     many += [change("status", "DRAFT"), change("signers", {"a": 1}), change("signers", {"b": 2})]
-    found = [(one["field"], str(one["before"])) for one in telling(many)]
+    found = [(one.field, str(one.before)) for *_, one in telling(many)]
     assert found[:3] == [("status", "SENT"), ("status", "DRAFT"), ("signers", "{'a': 1}")]
     assert len(found) == 10
     assert ("timeline", "x") not in found
@@ -198,9 +227,10 @@ def test_one_subject_is_replayed_alone(site: Site) -> None:
         ("stage", "in_progress", "completed"),
     ]
     assert {document["how"] for document in found["documents"]} == {"wanted"}
-    for other in ("b", "never heard of"):
-        done = site.run("replay", "--subject", "onespan", other)
-        assert (done.code, done.out, "the same" in done.err) == (0, "", True)
+    done = site.run("replay", "--subject", "onespan", "b")
+    assert (done.code, done.out, "the same" in done.err) == (0, "", True)
+    done = site.run("replay", "--subject", "onespan", "never heard of")
+    assert (done.code, done.out, "nothing is known" in done.err) == (1, "", True)
     assert {*before, "signlog-replay.lock"} >= {path.name for path in site.data.iterdir()}
     assert site.run("replay", "--apply", "0" * 64).code == 1
 

@@ -324,7 +324,7 @@ def test_views_of_another_log_are_set_aside(tmp_path: Path, how: str) -> None:
         before = tables(old)
         found = projector(log)
         found.catch_up()
-        assert (live(log), found.views.generation) == (2, 2)
+        assert (live(log), found.views.generation) == (3, 3)
         assert checkpoint(found.views).origin == views.PARTED
         assert "parted" in " ".join(alarms(log))
         assert shown(found) == fresh(log, tmp_path)
@@ -358,7 +358,7 @@ def test_an_empty_view_of_another_log_has_parted_too(tmp_path: Path) -> None:
         Views(log.settings.folder, 1).create(b"another log's id", views.FIRST)
         found = projector(log)
         found.catch_up()
-        assert (found.views.generation, checkpoint(found.views).origin) == (2, views.PARTED)
+        assert (found.views.generation, checkpoint(found.views).origin) == (3, views.PARTED)
         found.close()
 
 
@@ -369,7 +369,7 @@ def test_two_that_see_the_parting_make_one_generation(tmp_path: Path) -> None:
         first, second = projector(log), projector(log)
         first.catch_up()
         second.catch_up()
-        assert (first.views.generation, second.views.generation, live(log)) == (2, 2, 2)
+        assert (first.views.generation, second.views.generation, live(log)) == (3, 3, 3)
         add(log.database, callback("PACKAGE_CREATE", "after"))
         assert first.fold_some() + second.fold_some() == 1
         assert tables(first.views) == tables(second.views)
@@ -393,7 +393,7 @@ def test_lost_views_come_back(tmp_path: Path, beside: bool) -> None:
         with capture_logs() as said:
             again = projector(log)
         assert "views_rebuilding" in [line["event"] for line in said]
-        assert (live(log), checkpoint(again.views).origin) == (2, views.LOST)
+        assert (live(log), checkpoint(again.views).origin) == (3, views.LOST)
         assert shown(again)[:-1] == before[:-1]
 
 
@@ -470,7 +470,7 @@ def test_damaged_views_come_back(tmp_path: Path, spoil: Callable[..., None]) -> 
         with capture_logs() as said:
             again = projector(log)
         assert shown(again)[:-1] == before[:-1]
-        assert (live(log), again.views.generation) == (2, 2)
+        assert (live(log), again.views.generation) == (3, 3)
         assert not found.views.path.exists()
         assert "views_damaged" in [line["event"] for line in said]
 
@@ -487,7 +487,7 @@ def test_a_state_that_this_code_cannot_read_is_mended(tmp_path: Path) -> None:
         with pytest.raises(errors.ViewsError) as caught:
             found.catch_up()
         found.mend(caught.value)
-        assert (found.views.generation, checkpoint(found.views).origin) == (2, views.DAMAGED)
+        assert (found.views.generation, checkpoint(found.views).origin) == (3, views.DAMAGED)
         assert shown(found) == fresh(log, tmp_path)
 
 
@@ -517,7 +517,7 @@ def test_views_of_another_shape_are_set_aside(tmp_path: Path, reshape: Callable[
             reshape(connection)
         found.close()
         again = projector(log)
-        assert (again.views.generation, checkpoint(again.views).origin, live(log)) == (2, views.RESHAPED, 2)
+        assert (again.views.generation, checkpoint(again.views).origin, live(log)) == (3, views.RESHAPED, 3)
         assert shown(again)[:-1] == before[:-1]
         assert found.views.path.exists()
         assert "parted" not in " ".join(alarms(log))

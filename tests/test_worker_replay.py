@@ -23,12 +23,13 @@ from listener.only import OnlyOne
 from listener.providers import onespan
 from listener.views import Views
 from listener.worker import ahead, generations, going_live
-from listener.worker import plan as plans
 from listener.worker.catching_up import fold_next
 from listener.worker.plan import Plan
 from listener.worker.projector import Projector
 from listener.worker.replay import Replay
 from projections import artifacts, course, packages, timeline
+from tests import ledger
+from tests.broken import handlers
 from tests.rig import (
     BOTH,
     ID,
@@ -85,13 +86,7 @@ def shown(log: Log) -> list[list[str]]:
 
 def reported(log: Log, code: str = "right") -> dict[str, Any]:
     """The plan that waits, as scripts get it."""
-    found = replay(log, code).planned()
-    assert found is not None
-    plan, kept = found
-    with kept.reading() as connection:
-        report = plans.report(plan, connection)
-    kept.close()
-    return report
+    return ledger.reported(replay(log, code))
 
 
 def told_wrong(tmp_path: Path) -> Log:
@@ -400,6 +395,16 @@ def another_replay(log: Log, plan: Plan) -> None:
         os.close(file)
 
 
+def spoilt(log: Log, plan: Plan) -> None:
+    """Applied, folded on by the code of before until it was taken back: a callback that only the mended one knows."""
+    replay(log).apply(plan.digest, "somebody")
+    with wrong_handler():
+        add(log.database, callback("PACKAGE_COMPLETE", "c"))
+        fold(log, "wrong")
+        replay(log, "wrong").roll_back("somebody")
+    replay(log).apply(plan.digest, "somebody")
+
+
 def purged(log: Log, plan: Plan) -> None:
     replay(log).purge()
     replay(log).apply(plan.digest, "somebody")
@@ -414,6 +419,7 @@ REFUSED: list[tuple[Callable[[Log, Plan], None], str]] = [
     (erased_since, "erased since"),
     (worker_of_other_code, "restart 'signlog serve'"),
     (another_replay, "another replay is under way"),
+    (spoilt, "other code has folded on in what was planned"),
     (purged, "there is no plan"),
 ]
 
@@ -602,6 +608,18 @@ def test_what_is_wanted_is_read_in_the_log_and_not_held_when_live_wants_it_too(t
         assert replay(log).apply(plan.digest, "somebody") == 0
         fold(log, "right")
         assert documents(log) == {(ID, BOTH[0]): "wanted"}
+
+
+def test_one_subject_alone_tells_of_what_this_code_cannot_take_in(tmp_path: Path) -> None:
+    """Else a handler that fails would look like one that makes less of it. Other subjects' faults are not told."""
+    with told_wrong(tmp_path) as log:
+        broken = next(found.position for found in log.events() if b"COMPLETE" in (found.body or b""))
+        with handlers(broken=[(broken, "a")]):
+            faults = replay(log).of_subject(SOURCE, "a")[1]
+            assert [(fault.position, fault.subject, fault.new) for fault in faults] == [(broken, "a", True)]
+            assert replay(log).of_subject(SOURCE, "b")[1] == []
+        with pytest.raises(errors.NotFoundError, match="nothing is known of z"):
+            replay(log).of_subject(SOURCE, "z")
 
 
 class Racing(Replay):

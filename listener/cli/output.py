@@ -3,7 +3,7 @@
 import json
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from listener.cli import sheet as sheets
@@ -11,11 +11,29 @@ from listener.cli import table as tables
 from listener.cli.table import clean, words
 
 _BODY_ON_A_SCREEN = 2000  # characters
+_A_LINE = 120  # columns, where there is no terminal
 
 
 def json_value(value: Any) -> None:
-    """One JSON value, in UTF-8 whatever the terminal speaks."""
-    sys.stdout.buffer.write(json.dumps(value, ensure_ascii=False).encode() + b"\n")
+    """One JSON value, in UTF-8 whatever the terminal speaks. An iterator in it is a list too long to be held."""
+    for part in _json(value):
+        sys.stdout.buffer.write(part.encode())
+    sys.stdout.buffer.write(b"\n")
+
+
+def _json(value: Any) -> Iterator[str]:
+    if isinstance(value, dict) and value:
+        for number, (key, each) in enumerate(value.items()):
+            yield f"{', ' if number else '{'}{json.dumps(key)}: "
+            yield from _json(each)
+        yield "}"
+    elif isinstance(value, Iterator):
+        yield "["
+        for number, each in enumerate(value):
+            yield (", " if number else "") + json.dumps(each, ensure_ascii=False)
+        yield "]"
+    else:
+        yield json.dumps(value, ensure_ascii=False)
 
 
 def json_lines(values: Iterable[Any], at_once: bool = False) -> None:
@@ -51,6 +69,16 @@ def line(text: str = "", at_once: bool = False) -> None:
         sys.stdout.flush()
 
 
+def fits(text: str) -> bool:
+    """Whether it is no wider than the terminal, or than a line should be."""
+    return tables.width_of(clean(text)) <= (_room() or _A_LINE)
+
+
+def cut_line(text: str) -> None:
+    """A line for people, no wider than fits."""
+    line(tables.cut(clean(text), _room() or _A_LINE))
+
+
 def note(text: str) -> None:
     """A line for people, beside the answer."""
     sys.stderr.write(clean(text) + "\n")
@@ -61,9 +89,13 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], nothing: st
     if not rows and nothing:
         note(nothing)
         return
-    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    for text in tables.lines(rows, columns, room):
+    for text in tables.lines(rows, columns, _room()):
         sys.stdout.write(text + "\n")
+
+
+def _room() -> int | None:
+    """How many columns the terminal has, if there is one."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def fields(values: Mapping[str, Any]) -> None:

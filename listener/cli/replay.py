@@ -1,21 +1,24 @@
 """signlog replay."""
 
-import json as encoding
+import contextlib
 import os
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
 from listener import errors
-from listener.cli import options, output, progress
+from listener.cli import changes, options, output, progress
 from listener.cli.options import Config, Json
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from listener.worker.plan import Plan
     from listener.worker.replay import Replay
 
-_EXAMPLES = 10
 GIVES_WAY = 10  # to the door, whatever is under way here
-_LONGEST = 60  # of a value in a table; --json and --subject show it whole
 
 
 def replay(
@@ -69,56 +72,72 @@ def _one_thing(*said: bool) -> None:
 
 
 def _walk(known: "Replay", subject: tuple[str, str] | None, plan: bool, accept_faults: bool, json: bool) -> None:
-    report = _planned(known, subject)
-    _show(report, subject is not None, json)
+    with _planned(known) as (planned, connection):
+        _show(planned, connection, subject, json)
     if not plan:
-        _decide(known, report, accept_faults)
+        _decide(known, planned, accept_faults)
     elif not json:
-        _say_what_next(report)
+        _say_what_next(planned)
 
 
 def _one(known: "Replay", subject: tuple[str, str], json: bool) -> None:
     """Replay one subject; nothing changes."""
     with progress.bar("folding") as told:
-        found = known.of_subject(*subject, told)
-    changes = [change._asdict() for change in found.changes] if found else []
+        found, faults = known.of_subject(*subject, told)
     if json:
-        documents = [{"name": name, "how": how} for how, name in found.documents] if found else []
-        output.json_value({"source": subject[0], "id": subject[1], "changes": changes, "documents": documents})
-    else:
-        _whole(changes, "This code makes the same of it as is shown.")
+        output.json_value(
+            {
+                "source": subject[0],
+                "id": subject[1],
+                "changes": [change._asdict() for change in found.changes],
+                "documents": [{"name": name, "how": how} for how, name in found.documents],
+                "faults": [msgspec.structs.asdict(fault) for fault in faults],
+            }
+        )
+        return
+    changes.whole(found.changes, "This code makes the same of it as is shown.")
+    changes.show_faults(faults)
 
 
 def _at_once(known: "Replay", accept_faults: bool, json: bool) -> None:
-    report = _planned(known, None)
-    if not json:
-        _show(report, False, False)
-    _apply(known, report["digest"], accept_faults, json)
+    with _planned(known) as (planned, connection):
+        if not json:
+            _show(planned, connection, None, False)
+    _apply(known, planned.digest, accept_faults, json)
 
 
-def _planned(known: "Replay", subject: tuple[str, str] | None) -> dict[str, Any]:
-    from listener.worker import plan as plans
-
+@contextlib.contextmanager
+def _planned(known: "Replay") -> "Iterator[tuple[Plan, Connection]]":
+    """A new plan, and the tables beside it."""
     with progress.bar("folding") as told:
         known.plan(told)
     found = known.planned()
     if found is None:
         raise errors.ReplayRefused("another generation went live meanwhile; plan again")
     plan, views = found
-    try:
-        with views.reading() as connection:
-            return plans.report(plan, connection, *(subject or (None, None)))
-    finally:
-        views.close()
+    with contextlib.closing(views), views.reading() as connection:
+        yield plan, connection
 
 
-def _decide(known: "Replay", report: dict[str, Any], accept_faults: bool) -> None:
-    if not report["different"]:
+def _show(plan: "Plan", connection: "Connection", subject: tuple[str, str] | None, json: bool) -> None:
+    from listener.worker import plan as plans
+
+    if json:
+        output.json_value(plans.report(plan, connection, *(subject or ())))
+    elif subject is not None:
+        found = [change for *_, change in plans.changes(connection, *subject)]
+        changes.whole(found, "The plan changes nothing of it.")
+    else:
+        changes.show(plan, plans.changes(connection))
+
+
+def _decide(known: "Replay", plan: "Plan", accept_faults: bool) -> None:
+    if not plan.different:
         output.note("No difference: what is shown stays as it is.")
     elif not typer.confirm("Apply it?", err=True):
         output.note("Nothing was changed.")
         raise typer.Exit(options.NO)
-    _apply(known, report["digest"], accept_faults, False)
+    _apply(known, plan.digest, accept_faults, False)
 
 
 def _apply(known: "Replay", digest: str, accept_faults: bool, json: bool) -> None:
@@ -150,85 +169,7 @@ def _purge(known: "Replay", json: bool) -> None:
         output.note(f"Generations removed: {', '.join(map(str, removed)) or 'none'}.")
 
 
-def _show(report: dict[str, Any], whole: bool, json: bool) -> None:
-    if json:
-        output.json_value(report)
-        return
-    if whole:
-        _whole(report["changes"], "The plan changes nothing of it.")
-        return
-    output.fields(_summary(report))
-    if report["transitions"]:
-        output.line()
-        rows = [
-            {**known, "before": _short(known["before"]), "after": _short(known["after"])}
-            for known in _commonest(report)
-        ]
-        output.table(rows, ("field", "before", "after", "count"))
-    if report["changes"]:
-        output.line()
-        output.table(
-            [_row(change) for change in telling(report["changes"])], ("source", "id", "field", "before", "after")
-        )
-    new = [fault for fault in report["faults"] if fault["new"]]
-    if new:
-        output.line()
-        output.table(new, ("position", "source", "subject", "error"))
-
-
-def _commonest(report: dict[str, Any]) -> list[dict[str, Any]]:
-    known: list[dict[str, Any]] = report["transitions"]
-    return known[:_EXAMPLES]
-
-
-def _summary(report: dict[str, Any]) -> dict[str, Any]:
-    documents = report["artifacts"]
-    return {
-        "events": report["events"],
-        "subjects": ", ".join(f"{count} {how}" for how, count in report["summary"].items()),
-        "documents": f"{len(documents['wanted'])} newly wanted, {len(documents['unwanted'])} no longer, "
-        f"{documents['repeated']} repeated",
-        "faults": f"{len(report['faults'])}, {sum(fault['new'] for fault in report['faults'])} of them new",
-    }
-
-
-def telling(changes: list[dict[str, Any]], most: int = _EXAMPLES) -> list[dict[str, Any]]:
-    """One example of each kind of change before a second one of any; how facts are told comes last."""
-    seen: dict[str, int] = {}
-    ranked = []
-    for number, change in enumerate(changes):
-        kind = encoding.dumps([change["field"], change["before"], change["after"]])
-        if change["field"] not in ("stage", "status", "confirmed", "trashed") and "artifacts." not in change["field"]:
-            kind = change["field"]
-        seen[kind] = seen.get(kind, 0) + 1
-        ranked.append((change["field"] == "timeline", seen[kind], number))
-    return [changes[number] for *_, number in sorted(ranked)[:most]]
-
-
-def _row(change: dict[str, Any]) -> dict[str, Any]:
-    return {**change, "before": _short(change["before"]), "after": _short(change["after"])}
-
-
-def _short(value: Any) -> str:
-    text = _text(value)
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return "-"
-    return value if isinstance(value, str) else encoding.dumps(value, ensure_ascii=False)
-
-
-def _whole(changes: list[dict[str, Any]], unchanged: str) -> None:
-    if not changes:
-        output.note(unchanged)
-    for change in changes:
-        output.fields({"field": change["field"], "before": _text(change["before"]), "after": _text(change["after"])})
-        output.line()
-
-
-def _say_what_next(report: dict[str, Any]) -> None:
-    if not report["different"]:
+def _say_what_next(plan: "Plan") -> None:
+    if not plan.different:
         output.note("No difference: what is shown would stay as it is.")
-    output.note(f"Nothing has changed yet. To apply: signlog replay --apply {report['digest']}")
+    output.note(f"Nothing has changed yet. To apply: signlog replay --apply {plan.digest}")

@@ -25,7 +25,7 @@ def lines(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], room: int |
     if _excess(_widths(whole), room) > 0:
         whole = [[_FRACTION.sub(r"\1Z", text) for text in line] for line in whole]
     widths = _fitting(_widths(whole), room)
-    return _aligned([[_cut(text, width) for text, width in zip(line, widths, strict=False)] for line in whole], widths)
+    return _aligned([[cut(text, width) for text, width in zip(line, widths, strict=False)] for line in whole], widths)
 
 
 def cell(value: Any) -> str:
@@ -89,7 +89,8 @@ def _fitting(widths: list[int], room: int) -> list[int]:
     return _fitting(others, room)
 
 
-def _cut(text: str, width: int) -> str:
+def cut(text: str, width: int) -> str:
+    """No wider than this."""
     if width_of(text) <= width:
         return text
     while width_of(text) >= width:

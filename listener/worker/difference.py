@@ -85,13 +85,14 @@ def differences(both: Connection) -> Iterator[Difference]:
 
 
 def difference(both: Connection, source: str, subject: str) -> Difference | None:
-    """What they say differently of one subject; None if nothing."""
+    """What they say differently of one subject; None if neither says anything of it."""
     _begin(both)
     both.execute(_differing.insert().values((source, subject)))
     old, new = (next(_subjects(both, tables), None) for tables in (_BEFORE, _AFTER))
+    if old is None and new is None:
+        return None
     nothing: Rows = tuple([] for _ in PROJECTIONS)
-    before, after = old[1] if old else nothing, new[1] if new else nothing
-    return None if before == after else _difference(source, subject, before, after)
+    return _difference(source, subject, old[1] if old else nothing, new[1] if new else nothing)
 
 
 def in_both(both: Connection) -> int:

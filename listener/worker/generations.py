@@ -43,8 +43,8 @@ def first_in_force(log: Connection) -> acts.InForce | None:
 
 
 def numbers(folder: Path, suffix: str = "db") -> set[int]:
-    """The generations whose files are there, shown or not; those that were built by half with `half`."""
-    stems = [path.stem.removeprefix("signlog-views-") for path in folder.glob(f"signlog-views-*.{suffix}")]
+    """The generations of which something is there, shown or not; those that were built by half with `half`."""
+    stems = [path.stem.removeprefix("signlog-views-") for path in folder.glob(f"signlog-views-*.{suffix}*")]
     return {int(stem) for stem in stems if stem.isdecimal()}
 
 

@@ -1,9 +1,9 @@
 """Showing another generation of the views, in one step, and holding the documents that nobody has approved."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from listener import acts, errors, rows, views
 from listener.acts import Act, Artifact
@@ -19,16 +19,18 @@ CatchUp = Callable[[Views], None]
 
 _HELD_BECAUSE: Final = "only a replay wants it; 'signlog downloads release' lets it go"
 _AT_ONCE: Final = 500  # artifacts that one decision lists
+_KEY: Final = (artifacts.TABLE.c.source, artifacts.TABLE.c.subject, artifacts.TABLE.c.name)
 
 
 def go_live(
-    database: Database, new: Views, catch_up: CatchUp, wanted: Sequence[Artifact], went_live: Act, operator: str
+    database: Database, new: Views, catch_up: CatchUp, wanted: Iterable[Artifact], went_live: Act, operator: str
 ) -> int:
     """Show `new` instead of `went_live.previous`; how many of the documents wanted are held.
 
     Nothing can be appended between the look at the head and the flip. The decisions stand behind everything that `new`
     has folded; a download must wait until they are folded too. Raises ReplayRefused if others were faster.
     """
+    held = _Held(new, wanted, operator)
     while True:
         catch_up(new)
         with database.writing() as connection:
@@ -38,10 +40,10 @@ def go_live(
                 )
             if not at_head(connection, new):
                 continue
-            held = _still_open(new, wanted)
-            append(connection, [*_holds(held, operator), acts.decision(went_live, operator, acts.LIVE_PATH)])
+            held.look_again()
+            append(connection, [*held.drafts, acts.decision(went_live, operator, acts.LIVE_PATH)])
             generations.flip(connection, new.generation)
-            return len(held)
+            return len(held.open)
 
 
 def at_head(log: Connection, generation: Views) -> bool:
@@ -51,15 +53,40 @@ def at_head(log: Connection, generation: Views) -> bool:
     return checkpoint.position == reader.head(log) and generations.bound(log, checkpoint)
 
 
-def _still_open(generation: Views, wanted: Sequence[Artifact]) -> list[Artifact]:
-    """Those that would be fetched now: what happened since the plan may have settled some."""
-    with generation.reading() as connection:
-        states = rows.load(connection, artifacts, [_key(artifact) for artifact in wanted])
-    return [artifact for artifact in wanted if states[_key(artifact)].state in artifacts.OPEN]
+class _Held:
+    """Of the documents wanted, those that would be fetched now, and the decisions that hold them.
+
+    They may be many: looked for before the append lock is held, so that the door waits only for those that moved since.
+    """
+
+    def __init__(self, generation: Views, wanted: Iterable[Artifact], operator: str) -> None:
+        self._generation = generation
+        self._wanted = frozenset(wanted)
+        self._operator = operator
+        with generation.reading() as connection:
+            self._seen = views.checkpoint(connection).position
+            self._decide(_open(connection, self._wanted))
+
+    def look_again(self) -> None:
+        """What happened since may have settled some."""
+        with self._generation.reading() as connection:
+            since = connection.execute(select(*_KEY).where(artifacts.TABLE.c.last_position > self._seen))
+            moved = self._wanted.intersection(Artifact(*key) for key in since)
+            if moved:
+                self._decide((self.open - moved) | _open(connection, moved))
+
+    def _decide(self, found: set[Artifact]) -> None:
+        self.open = found
+        self.drafts = _holds(sorted(found), self._operator)
 
 
-def _key(artifact: Artifact) -> tuple[str, str, str]:
-    return artifact.source, artifact.subject, artifact.name
+def _open(generation: Connection, wanted: Collection[Artifact]) -> set[Artifact]:
+    found: set[Artifact] = set()
+    keys = [(one.source, one.subject, one.name) for one in wanted]
+    for start in range(0, len(keys), _AT_ONCE):
+        states = rows.load(generation, artifacts, keys[start : start + _AT_ONCE])
+        found.update(Artifact(*map(str, key)) for key, state in states.items() if state.state in artifacts.OPEN)
+    return found
 
 
 def _holds(held: Sequence[Artifact], operator: str) -> list[Draft]:

@@ -227,26 +227,34 @@ def changes(
         yield row.source, row.id, Change(row.field, msgspec.json.decode(row.before), msgspec.json.decode(row.after))
 
 
-def documents(connection: Connection, how: str) -> list[Artifact]:
+def documents(connection: Connection, how: str) -> Iterator[Artifact]:
     """Those newly WANTED, UNWANTED or REPEATED, sorted."""
     order = (_documents.c.source, _documents.c.subject, _documents.c.name)
-    rows = connection.execute(select(*order).where(_documents.c.how == how).order_by(*order))
-    return [Artifact(*row) for row in rows]
+    query = select(*order).where(_documents.c.how == how).order_by(*order)
+    for row in connection.execute(query.execution_options(yield_per=_AT_ONCE)):
+        yield Artifact(*row)
 
 
 def report(plan: Plan, connection: Connection, source: str | None = None, id: str | None = None) -> dict[str, Any]:
-    """The plan as scripts get it; of one subject, only its changes."""
-    named = {how: [msgspec.structs.asdict(one) for one in documents(connection, how)] for how in (WANTED, UNWANTED)}
+    """The plan as scripts get it; of one subject, only its changes. What may be long is an iterator."""
+
+    def named(how: str) -> Iterator[dict[str, str]]:
+        return (msgspec.structs.asdict(one) for one in documents(connection, how))
+
     return {
         "digest": plan.digest,
         "generation": plan.generation,
         "events": plan.binding.position,
         "different": plan.different,
         "faults": [msgspec.structs.asdict(fault) for fault in plan.faults],
-        "changes": [
+        "changes": (
             {"source": of, "id": subject, **change._asdict()} for of, subject, change in changes(connection, source, id)
-        ],
+        ),
         "summary": plan.summary,
         "transitions": [msgspec.structs.asdict(known) for known in plan.transitions],
-        "artifacts": {**named, "repeated": plan.documents.get(REPEATED, 0)},
+        "artifacts": {
+            "wanted": named(WANTED),
+            "unwanted": named(UNWANTED),
+            "repeated": plan.documents.get(REPEATED, 0),
+        },
     }

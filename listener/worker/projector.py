@@ -36,7 +36,8 @@ class Projector:
         return folded
 
     def beat(self) -> None:
-        """Show that the worker lives."""
+        """Show that the worker lives. Raises ViewsError if others found the views damaged, where we have not."""
+        self.views.assert_sound()
         with self.views.writing() as connection:
             views.beat(connection, now())
 

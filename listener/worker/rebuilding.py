@@ -36,7 +36,8 @@ def rebuild(database: Database, folder: Path, fingerprint: str, origin: str, sho
     _log.error("views_rebuilding", origin=origin, old=shown)
     new = _begun(database, folder, shown, fingerprint)
     if new is None:
-        new = Views(folder, max({shown} | generations.numbers(folder)) + 1)
+        # A plan may be in the making, without our knowing: what comes next to the one shown is for plans.
+        new = Views(folder, max({shown + 1} | generations.numbers(folder)) + 1)
         _make(database, new, origin, fingerprint, head)
     tries = Tries(new, fingerprint)
 

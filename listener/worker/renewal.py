@@ -86,7 +86,7 @@ class Renewal:
         self, live: Views, subjects: Collection[Subject], positions: Collection[int], operator: str
     ) -> bool:
         """Whether a copy is shown now; not if another generation was shown in the meantime."""
-        new = Views(self._folder, max(generations.numbers(self._folder)) + 1)
+        new = Views(self._folder, live.generation + 1)  # where a plan would be: nobody plans meanwhile
         went_live = Act(acts.LIVE, generation=new.generation, previous=live.generation, reason="something was erased")
         try:
             leaving_out.copy(self._database, live, new, subjects, positions, self._fingerprint)

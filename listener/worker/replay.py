@@ -3,7 +3,7 @@
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -19,10 +19,10 @@ from listener.worker import generations
 from listener.worker import plan as plans
 from listener.worker.building import build
 from listener.worker.catching_up import fold_next
-from listener.worker.difference import WANTED, Difference, difference, differences, in_both
+from listener.worker.difference import ELSEWHERE, WANTED, Difference, difference, differences, in_both
 from listener.worker.going_live import go_live
 from listener.worker.intake import catch_up
-from listener.worker.plan import Binding, Plan
+from listener.worker.plan import Binding, Fault, Plan
 
 Progress = Callable[[int, int], None]  # so many more events folded, of how many in all
 
@@ -68,10 +68,13 @@ class Replay:
                 new.close()
                 live.close()
 
-    def of_subject(self, source: str, id: str, told: Progress = lambda _done, _all: None) -> Difference | None:
-        """What this code makes of one subject, compared with what is shown of it; None if it is the same.
+    def of_subject(
+        self, source: str, id: str, told: Progress = lambda _done, _all: None
+    ) -> tuple[Difference, Sequence[Fault]]:
+        """What this code makes of one subject, compared with what is shown of it, and what it cannot take in.
 
-        Nothing live changes, and there is no plan to apply: a part of the views cannot go live alone. Raises as `plan`.
+        Nothing live changes, and there is no plan to apply: a part of the views cannot go live alone. Raises as `plan`,
+        and NotFoundError if nothing is known of it either way.
         """
         live = self._live()
         with (
@@ -84,7 +87,11 @@ class Replay:
             build(self._database, new, views.REPLAYED, self._fingerprint, goal, tell, (source, id))
             with contextlib.closing(new), new.beside(live) as both:
                 self._bound(both, views.checkpoint(both, views.beside), live.generation)
-                return difference(both, source, id)
+                found = difference(both, source, id)
+                faults = [fault for fault in plans.faults(both)[0] if _may_be_of(fault, source, id)]
+        if found is None and not faults:
+            raise errors.NotFoundError(f"nothing is known of {id} in {source}; 'signlog status' lists what is")
+        return found or Difference(source, id, ELSEWHERE, (), ()), faults
 
     def _planned(self, live: Views, new: Views, told: Progress) -> Plan:
         goal = _position(live)
@@ -179,10 +186,11 @@ class Replay:
             plan, new = found
             try:
                 self._assert_current(plan, digest, accept_faults)
+                self._assert_unspoilt(new)
                 self._assert_worker_agrees()
                 self._assert_no_more_faults(plan, new, accept_faults)
                 with new.reading() as connection:
-                    wanted = plans.documents(connection, WANTED)
+                    wanted = frozenset(plans.documents(connection, WANTED))
                 held = self._go_live(new, plan.binding.live, wanted, digest, operator)
             finally:
                 new.close()
@@ -214,6 +222,13 @@ class Replay:
         if connection.scalar(since):
             raise errors.ReplayRefused(f"events were erased since that plan was made; {AGAIN}")
 
+    def _assert_unspoilt(self, new: Views) -> None:
+        """It may have been shown once, and taken back: whatever code was deployed then folded on in it."""
+        with new.reading() as connection:
+            folded_by = views.folded_by(connection)
+        if folded_by - {self._fingerprint}:
+            raise errors.ReplayRefused(f"other code has folded on in what was planned; {AGAIN}")
+
     def _assert_worker_agrees(self) -> None:
         """A worker that was started with other code would fold on with that."""
         with self._database.reading() as connection:
@@ -242,7 +257,7 @@ class Replay:
                 f"{_accepting(plan.digest)}"
             )
 
-    def _go_live(self, new: Views, live: int, wanted: Sequence[Artifact], digest: str | None, operator: str) -> int:
+    def _go_live(self, new: Views, live: int, wanted: Iterable[Artifact], digest: str | None, operator: str) -> int:
         went_live = Act(acts.LIVE, generation=new.generation, previous=live, digest=digest)
         return go_live(self._database, new, self._catch_up, wanted, went_live, operator)
 
@@ -308,3 +323,8 @@ def _position(generation: Views) -> int:
 
 def _accepting(digest: str) -> str:
     return f"signlog replay --apply {digest} --accept-faults"
+
+
+def _may_be_of(fault: Fault, source: str, subject: str) -> bool:
+    """Of an event that nobody could read, nobody can tell; only one that is new may be due to this code."""
+    return fault.source == source and (fault.subject == subject or (fault.subject is None and fault.new))
