@@ -32,8 +32,7 @@ def run(kind: type[_Job], do: Callable[[_Job], None], limits: Mapping[int, int])
     """Do the job that stands on standard input, within limits of `resource`; the exit status."""
     os.nice(_NICER)
     for limit, value in {**limits, resource.RLIMIT_CORE: 0}.items():  # a core would hold keys and documents
-        # Beyond the first limit of CPU a signal says so; at the second nothing would be said.
-        resource.setrlimit(limit, (value, value + (limit == resource.RLIMIT_CPU)))
+        _limit(limit, value)
     job = msgspec.json.decode(sys.stdin.buffer.readline(), type=kind)
     parent.alive(sys.stdin.fileno(), lambda: os._exit(1))
     try:
@@ -45,6 +44,16 @@ def run(kind: type[_Job], do: Callable[[_Job], None], limits: Mapping[int, int])
             f"the download takes more than {limits[resource.RLIMIT_DATA] // 1024**2} MiB of memory to open"
         )
     return 0
+
+
+def _limit(limit: int, value: int) -> None:
+    """Set it, or leave what is stricter already: nobody may raise that."""
+    strict = resource.getrlimit(limit)[1]
+    # Beyond the first limit of CPU a signal says so; at the second nothing would be said.
+    wanted = (value, value + (limit == resource.RLIMIT_CPU))
+    if strict != resource.RLIM_INFINITY:
+        wanted = (min(wanted[0], strict), min(wanted[1], strict))
+    resource.setrlimit(limit, wanted)
 
 
 def _hopeless(why: str) -> int:

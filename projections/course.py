@@ -194,8 +194,13 @@ def missed(course: Course) -> int | None:
 
 
 def told_by_callback(course: Course) -> bool:
-    """Whether a callback told of a completion. What is restored may have been complete or not: that tells nothing."""
-    return any(step.what == facts.STATUS and step.stage == facts.COMPLETED for step in course.steps)
+    """Whether a callback told of a completion."""
+    return any(map(tells_of_completion, course.steps))
+
+
+def tells_of_completion(told: Step | Fact) -> bool:
+    """Whether it is a callback's word. What is restored may have been complete or not: that tells nothing."""
+    return told.what == facts.STATUS and told.stage == facts.COMPLETED
 
 
 def stand(steps: Sequence[Step], implied: str = "") -> Standing:

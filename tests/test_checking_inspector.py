@@ -63,6 +63,17 @@ def limited(monkeypatch: pytest.MonkeyPatch, limit: str, value: int) -> None:
     monkeypatch.setattr(inspector, "_COMMAND", (sys.executable, "-c", LIMITED.format(limit=limit, value=value)))
 
 
+def test_limits_that_are_stricter_already_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody may raise them: a container's are no reason to look at nothing."""
+    less = program.MEMORY_BYTES - 1024**2
+    strict = f"import resource\nresource.setrlimit(resource.RLIMIT_DATA, ({less}, {less}))"
+    run = "import sys\nfrom listener.checking import __main__ as program\nsys.exit(program.main())"
+    monkeypatch.setattr(inspector, "_COMMAND", (sys.executable, "-c", f"{strict}\n{run}"))
+    found = checked(tmp_path, "document-1.pdf", signed(PLAIN, "Ana Lee"))
+    assert found is not None
+    assert (found.found, found.reason) == (facts.VALID, None)
+
+
 def test_a_document_and_a_zip_of_documents(tmp_path: Path) -> None:
     """Each PDF, under its name; the worst of them stands for all."""
     good = checked(tmp_path, "document-1.pdf", signed(PLAIN, "Ana Lee"), authority())

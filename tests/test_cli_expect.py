@@ -112,6 +112,15 @@ def test_people_are_told_what_comes_next(tmp_path: Path) -> None:
     assert done.err == "Noted at position 2. Where it stands: signlog status onespan '-a b='\n"
 
 
+def test_a_deadline_that_has_passed_already_is_told(tmp_path: Path) -> None:
+    """An age is easily written for a time from now on; it counts all the same."""
+    found = site(tmp_path)
+    assert "passed" not in found.run("expect", "evrotrust", ID, "--deadline", "+14d").err
+    done = found.run("expect", "evrotrust", ID, "--deadline", "14d")
+    assert (done.code, done.out) == (0, "")
+    assert "has passed already; a time from now on has a plus: +14d.\n" in done.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -122,6 +122,8 @@ def test_documents_are_not_signed_as_they_should_be(tmp_path: Path) -> None:
         f"The first: 'signlog status onespan {ID}'"
     )
     assert site.run("health", "--json").json["anomalies"] == 1
+    listed = site.run("downloads").out
+    assert all(listed.count(told) == 1 for told in ("signatures missing", "signatures invalid"))
 
 
 def test_documents_that_nobody_need_look_at(tmp_path: Path) -> None:
@@ -136,6 +138,7 @@ def test_documents_that_nobody_need_look_at(tmp_path: Path) -> None:
         "valid": 1,
     }
     assert "signatures  1 unsigned, 1 unchecked, 1 valid\n" in site.run("health").out
+    assert "signatures" not in site.run("downloads").out
 
 
 def test_nothing_was_folded_yet(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_columns_are_as_wide_as_they_need() -> None:
 
 def test_cells_as_people_read_them() -> None:
     """Nothing is a dash, truth is yes or no."""
-    assert rows({"a": None, "b": True, "c": False, "d": 0})[1] == "-  yes  no  0"
+    assert rows({"a": None, "b": True, "c": False, "d": 0, "e": ""})[1] == "-  yes  no  0  -"
 
 
 def test_letters_have_the_width_that_terminals_give_them() -> None:
@@ -133,6 +133,17 @@ def test_a_table_on_a_terminal(tmp_path: Path) -> None:
         "SOURCE   SUBJECT                       NAME           STATE   ATTEMPTS",
         f"onespan  {ID}  evidence.pdf   stored  1",
         f"onespan  {ID}  documents.zip  wanted  0",
+    ]
+
+
+def test_whether_it_is_confirmed_stands_on_a_narrow_terminal(tmp_path: Path) -> None:
+    """Also where somebody gave it a reference: a claim must not look like the truth."""
+    site = Site(tmp_path).filled(callback("PACKAGE_COMPLETE"))
+    assert site.run("expect", "onespan", ID, "--reference", "order-17").code == 0
+    site.fold()
+    assert on_a_terminal(site, 80, "status").splitlines() == [
+        "SOURCE   ID                            STAGE      CONFIRMED  REFERENCE",
+        f"onespan  {ID}  completed  no         order-17",
     ]
 
 

@@ -77,6 +77,18 @@ def test_a_completion_that_nobody_told_is_found(tmp_path: Path, server: OneSpan)
         found.run(lambda: len(found.stored()) == 2)
 
 
+@pytest.mark.parametrize(("name", "missing"), [("PACKAGE_COMPLETE", 0), ("SIGNER_COMPLETE", 1)])
+def test_a_callback_that_nobody_folded_yet_has_told(tmp_path: Path, server: OneSpan, name: str, missing: int) -> None:
+    """The worker was away, and the door was not: only what no callback told was missed."""
+    moved(server)
+    with worker(tmp_path, server) as found:
+        hear(found, callback("PACKAGE_ACTIVATE"))
+        add(found.database, callback(name), callback("EMAIL_BOUNCE"))
+        findings = turn(found, SOURCE)
+        assert len(findings.missing) == missing
+        assert shown(found)["missed"] == bool(missing)
+
+
 def test_where_nothing_changed_nothing_is_said(tmp_path: Path, server: OneSpan) -> None:
     """Neither a question nor an event, for who is known to stand there; the list alone is asked."""
     moved(server, ago=30 * MINUTE)

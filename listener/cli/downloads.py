@@ -1,6 +1,7 @@
 """signlog downloads: list, retry, release."""
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -50,9 +51,16 @@ def list_(
         if json:
             output.json_value(rows)
             return
-        output.table(rows, _COLUMNS, "No such document. What completes at a provider is wanted from then on.")
+        shown = [{**row, "error": row["error"] or _doubt(row)} for row in rows]
+        output.table(shown, _COLUMNS, "No such document. What completes at a provider is wanted from then on.")
         if limit is None and len(rows) == _ON_A_SCREEN:
             output.note("There may be more; see them with --limit, or all of them with --json.")
+
+
+def _doubt(row: Mapping[str, Any]) -> str | None:
+    """What a person should know of a document that is there all the same."""
+    verdict = row["verdict"]
+    return verdict["text"] if verdict is not None and verdict["doubtful"] else None
 
 
 @app.command("retry", context_settings=options.ID_FRIENDLY)

@@ -43,6 +43,7 @@ def expect(
     options.no_option(source)
     with options.opened(config) as (found, database):
         from listener import decisions, provider, times
+        from listener.log.append import now
         from projections.facts import Expected
 
         if source not in found.sources:
@@ -55,8 +56,12 @@ def expect(
         position = decisions.expect(database, source, name, id, expected, options.operator(), reason or None)
         if json:
             output.json_value({"position": position})
-        else:
-            output.note(f"Noted at position {position}. Where it stands: signlog status {source} {shlex.quote(id)}")
+            return
+        output.note(f"Noted at position {position}. Where it stands: signlog status {source} {shlex.quote(id)}")
+        if until is not None and until < now():
+            output.note(
+                f"Its deadline, {times.written(until)}, has passed already; a time from now on has a plus: +14d."
+            )
 
 
 def _check(id: str, name: str, kind: str | None, kinds: Mapping[str, str]) -> None:

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 _COLUMNS = (
     "source",
     "id",
-    "reference",
     "stage",
+    "confirmed",
+    "reference",
     "status",
     "documents",
-    "confirmed",
     "expected",
     "reason",
     "recorded_at",

@@ -30,7 +30,7 @@ def lines(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], room: int |
 
 def cell(value: Any) -> str:
     """A value as people read it."""
-    if value is None:
+    if value is None or value == "":
         return NOTHING
     if isinstance(value, bool):
         return "yes" if value else "no"

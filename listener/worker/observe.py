@@ -1,6 +1,7 @@
 """Asking a provider's API where a subject stands, and keeping the answer as an event."""
 
 import contextlib
+from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -15,6 +16,7 @@ from listener.log.database import Database
 from listener.log.event import Draft, Event, written
 from listener.views import Views
 from projections import facts, timeline
+from projections.facts import Fact
 
 _OVERTAKEN: Final = 3  # answers of one question; a provider that calls back faster than it answers is asked later
 _PAGE: Final = 500
@@ -72,7 +74,7 @@ class Observer:
             head = reader.head(connection)
             if erased.when(connection, draft.source, subject) is not None:
                 raise errors.Superseded(f"{subject} was erased while it was asked for")
-            if _newest_callback(connection, draft.source, subject, looked, head):
+            if _newest_callback(connection, draft.source, subject, looked):
                 return None
             last = _last(connection, draft)
             if last is not None and last.position > called_back and _facts(last) == _facts(draft):
@@ -91,7 +93,7 @@ class Observer:
     def _called_back(self, source: str, subject: str, after: int) -> tuple[int, int]:
         with self._database.reading() as connection:
             head = reader.head(connection)
-            return _newest_callback(connection, source, subject, after, head), head
+            return _newest_callback(connection, source, subject, after), head
 
 
 def _draft(answer: Observation, source: str, provider: str) -> Draft:
@@ -112,17 +114,20 @@ def _folded_callbacks(source: str, subject: str) -> Any:
     return select(table.c.position).where(*of_it).order_by(table.c.position.desc()).limit(1)
 
 
-def _newest_callback(log: Connection, source: str, subject: str, after: int, until: int) -> int:
-    """The position of the newest callback of a subject in a stretch of the log, 0 without one."""
-    interpreter, newest = Interpreter(), 0
+def called_back(log: Connection, source: str, subject: str, after: int) -> Iterator[Fact]:
+    """What callbacks of a subject say behind a position of the log, whether anybody has folded them or not."""
+    interpreter, until = Interpreter(), reader.head(log)
     of_source = (_CALLED, schema.events.c.source == source)
     while events := reader.read(log, after, _PAGE, until, *of_source):
         for found in events:
             with contextlib.suppress(errors.Fault):  # of whom it speaks, nobody knows
-                if any(fact.subject == subject for fact in interpreter.facts(found)):
-                    newest = found.position
+                yield from (fact for fact in interpreter.facts(found) if fact.subject == subject)
         after = events[-1].position
-    return newest
+
+
+def _newest_callback(log: Connection, source: str, subject: str, after: int) -> int:
+    """The position of the newest callback of a subject behind a position of the log, 0 without one."""
+    return max((fact.position for fact in called_back(log, source, subject, after)), default=0)
 
 
 def _facts(answer: Event | Draft) -> tuple[Any, ...]:

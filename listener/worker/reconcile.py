@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import select
 
-from listener import erased, errors, rows
+from listener import erased, errors, rows, views
 from listener.agenda import COMMAND, WORKER, Agenda, Round
 from listener.api import Listed
 from listener.interpreter import Interpreter
@@ -17,7 +17,7 @@ from listener.log import schema
 from listener.log.append import now
 from listener.log.database import Database
 from listener.watched import QUIET
-from listener.worker import due, unsettled
+from listener.worker import due, observe, unsettled
 from listener.worker.due import Account
 from listener.worker.live import Live
 from listener.worker.observe import Heard, Observer
@@ -212,9 +212,19 @@ class _Turn:
             self._findings.asked += 1
             return
         self._findings.add(agrees=state is not None and state.standing.status == fact.status)
-        told = state is not None and course.told_by_callback(state.course)
-        if heard.news and fact.stage == facts.COMPLETED and not told:
+        if heard.news and fact.stage == facts.COMPLETED and not self._is_told(subject):
             self._findings.missing.append(Missed(self._source, subject, fact.status))
+
+    def _is_told(self, subject: str) -> bool:
+        """Whether a callback told of the completion, also one that nobody has folded yet."""
+        with self._live.views().reading() as connection:
+            folded = views.checkpoint(connection).position
+        state = self._states([subject]).get(subject)  # as far as that, or further
+        if state is not None and course.told_by_callback(state.course):
+            return True
+        with self._database.reading() as log:
+            behind = observe.called_back(log, self._source, subject, folded)
+            return any(map(course.tells_of_completion, behind))
 
     def _states(self, subjects: list[str]) -> Mapping[str, State]:
         with self._live.views().reading() as connection:
