@@ -1,8 +1,14 @@
-"""How a child process notices that the parent who supervises it is gone."""
+"""Parent and child: how a process of ours starts another, and how that notices when its parent is gone."""
 
 import os
+import sys
 import threading
 from collections.abc import Callable
+
+
+def command(module: str) -> tuple[str, ...]:
+    """What starts a module of ours: of this code, whatever is called like that in the working directory."""
+    return sys.executable, "-P", "-m", module
 
 
 def alive(fd: int, stop: Callable[[], None]) -> None:

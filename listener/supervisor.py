@@ -24,7 +24,7 @@ class Child:
 
     def __init__(self, name: str, arguments: Sequence[str], inherited: Sequence[int]) -> None:
         self.name = name
-        self._arguments = [sys.executable, "-m", "listener", *arguments]
+        self._arguments = [sys.executable, "-P", "-m", "listener", *arguments]
         self._inherited = inherited
         self._failures = 0
         self._start_at = 0.0

@@ -203,14 +203,14 @@ class Views:
         with self.writing() as connection:
             if not connection.dialect.has_table(connection, _checkpoint.name):
                 _create(connection, log_id, origin)
-                _index(connection)
 
     @contextlib.contextmanager
     def building(self, log_id: bytes, origin: str, other: "Views | None" = None) -> Iterator[Connection]:
         """Make the tables anew, and fill them in one transaction that cannot be undone: it has no journal.
 
-        The indexes come last, when all rows are there to be sorted at once. The file is whole and durable when the
-        block ends; before that it has another name. The tables of `other`, as it was at the first look, are `beside`.
+        The indexes grow with the tables: sorted at the end, they would take memory for every event, and as long. The
+        file is whole and durable when the block ends; before that it has another name. The tables of `other`, as it
+        was at the first look, are `beside`.
         """
         self.discard()
         engine = sqlite_engine(self.half, _BUILDING if other is None else {**_BUILDING, "locking_mode": "normal"})
@@ -221,7 +221,6 @@ class Views:
                 with connection.begin():
                     _create(connection, log_id, origin)
                     yield connection
-                    _index(connection)
         finally:
             engine.dispose()
         _make_durable(self.half)
@@ -269,13 +268,9 @@ def _attach(connection: Connection, other: Views) -> None:
 def _create(connection: Connection, log_id: bytes, origin: str) -> None:
     for table in _TABLES:
         connection.execute(CreateTable(table))
-    connection.execute(_checkpoint.insert().values((1, log_id, 0, b"", shape(), origin)))
-
-
-def _index(connection: Connection) -> None:
-    for table in _TABLES:
         for index in table.indexes:
             index.create(connection)
+    connection.execute(_checkpoint.insert().values((1, log_id, 0, b"", shape(), origin)))
 
 
 def _make_durable(path: Path) -> None:

@@ -195,14 +195,28 @@ RULES = [
     Rule(
         "what decrypts knows bytes, and neither who sent them nor where they go",
         ("listener/decryption/*",),
-        only("listener.api", "listener.confined", "listener.decryption", "listener.errors", "listener.zips"),
+        only(
+            "listener.api",
+            "listener.confined",
+            "listener.decryption",
+            "listener.errors",
+            "listener.parent",
+            "listener.zips",
+        ),
         "from listener.worker import filestore",
     ),
     Rule(
         "what checks signatures knows bytes and the words of the meaning, and neither who sent them nor where they go",
         ("listener/checking/*",),
         only(
-            *("listener.checking", "listener.confined", "listener.errors", "listener.files", "listener.zips"),
+            *(
+                "listener.checking",
+                "listener.confined",
+                "listener.errors",
+                "listener.files",
+                "listener.parent",
+                "listener.zips",
+            ),
             "projections.facts",
         ),
         "from listener.worker import filestore",

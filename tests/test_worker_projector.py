@@ -20,12 +20,13 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
-from listener import errors, fingerprint, rows, views
+from listener import acts, errors, fingerprint, rows, views
+from listener.acts import Act
 from listener.desk import health
 from listener.log import event, reader
 from listener.log.sqlite import Sqlite
 from listener.views import Checkpoint, Views
-from listener.worker import generations, intake
+from listener.worker import generations, intake, renewal
 from listener.worker.projector import Projector
 from projections import artifacts, course, packages, timeline
 from tests.rig import BOTH, SOURCE, Log, add, callback, history, in_force, tables, until
@@ -419,6 +420,23 @@ def test_what_comes_back_wants_only_what_somebody_approved(tmp_path: Path, code:
         assert wants(log) == {state}
         went = [known.path for known in log.events(event.DECISION)][2:]
         assert went == (["/held", "/live"] if state == "held" else ["/live"])
+
+
+@pytest.mark.parametrize(("reason", "state"), [(renewal.REASON, "held"), (None, "wanted")])
+def test_who_had_something_erased_approved_no_code(tmp_path: Path, reason: str | None, state: str) -> None:
+    """The views that were shown then are those of before; who applied a replay knew what the new code wants."""
+    with Log(tmp_path) as log:
+        add(log.database, in_force(BOTH[0], code="old"), callback("PACKAGE_COMPLETE"))
+        found = projector(log, code="old")
+        found.catch_up()
+        found.close()
+        shown = Act(acts.LIVE, generation=1, previous=1, reason=reason)
+        add(log.database, in_force(BOTH[0], code="new"), acts.decision(shown, "somebody", acts.LIVE_PATH))
+        found.views.discard()
+        again = projector(log, code="new")
+        again.catch_up()
+        again.close()
+        assert wants(log) == {state}
 
 
 def test_what_somebody_approved_once_is_approved_when_views_are_lost_again(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import importlib.util
 import signal
-import sys
 import tempfile
 import threading
 import time
@@ -12,7 +11,7 @@ from typing import IO, Final, NamedTuple
 
 import msgspec
 
-from listener import confined, errors
+from listener import confined, errors, parent
 from listener.checking.job import Job
 from listener.confined import Process
 from projections import facts
@@ -21,7 +20,7 @@ from projections.facts import Paper, Verdict
 SECONDS: Final = 120.0  # by the clock; the process itself may take half of it
 INSTALL: Final = "pyhanko is not installed; pip install 'signlog[pdf]'"
 _OFF: Final = "check_signatures = false"
-_COMMAND: Final = (sys.executable, "-m", "listener.checking")
+_COMMAND: Final = parent.command("listener.checking")
 _MOST_BYTES: Final = 8 * 1024**2  # of what is found: as many papers as there may be, with as many signatures
 _TRIES: Final = 2  # the machine may have been short of memory
 _paper = msgspec.json.Decoder(Paper).decode

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from listener import errors
+from listener import errors, parent
 from listener.cli import options, output
 from listener.cli.options import Json
 
@@ -110,7 +110,7 @@ def _serving(folder: Path, onespan: "OneSpan", evrotrust: "Evrotrust") -> Iterat
     config.write_text(_CONFIG.format(folder=folder, port=port, key=_KEY, **urls), encoding="utf-8")
     with open(folder / "signlog.log", "wb") as log:
         process = subprocess.Popen(  # noqa: S603  our own program
-            [sys.executable, "-m", "listener", "serve", "--config", str(config)], stderr=log, stdout=log
+            [*parent.command("listener"), "serve", "--config", str(config)], stderr=log, stdout=log
         )
         try:
             yield _Served(process, folder, f"http://127.0.0.1:{port}")

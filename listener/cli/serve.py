@@ -70,7 +70,7 @@ def _supervise(found: "Settings", config: Path | None) -> None:
 
     What is in force is declared last: a start that fails must not change what the running server wants.
     """
-    from listener import bootstrap
+    from listener import bootstrap, parent
 
     lock = bootstrap.only_server(found)  # held across the exec, until the supervisor ends
     sock = bootstrap.listen(found)
@@ -78,12 +78,12 @@ def _supervise(found: "Settings", config: Path | None) -> None:
     os.set_inheritable(lock, True)
     sock.set_inheritable(True)
     _welcome(found, sock, config)
-    arguments = ["-m", "listener.supervisor", "--socket-fd", str(sock.fileno())]
+    arguments = [*parent.command("listener.supervisor"), "--socket-fd", str(sock.fileno())]
     if config is not None:
         arguments += ["--", "--config", str(config)]
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606  our own program
+    os.execv(sys.executable, arguments)  # noqa: S606  our own program
 
 
 def _welcome(found: "Settings", sock: socket.socket, config: Path | None) -> None:
@@ -150,8 +150,10 @@ def _replaying(wanted: bool, config: Path | None) -> Iterator[None]:
     if not wanted:
         yield
         return
+    from listener import parent
+
     named = ["--config", str(config)] if config is not None else []
-    command = [sys.executable, "-m", "listener", "replay", "--yes", "--json", *named]
+    command = [*parent.command("listener"), "replay", "--yes", "--json", *named]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as replay:  # noqa: S603
         try:
             yield

@@ -1,17 +1,16 @@
 """The process that decrypts, seen by the worker that waits for it."""
 
 import contextlib
-import sys
 import tempfile
 from collections.abc import Iterator
 from typing import IO, Final
 
-from listener import confined, errors
+from listener import confined, errors, parent
 from listener.api import Access, Known, Material, Stream
 from listener.confined import Process
 from listener.decryption.job import Job
 
-_COMMAND: Final = (sys.executable, "-m", "listener.decryption")
+_COMMAND: Final = parent.command("listener.decryption")
 _AT_ONCE: Final = 256 * 1024
 
 

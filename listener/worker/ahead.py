@@ -15,7 +15,7 @@ from typing import IO, Final
 import msgspec
 from sqlalchemy import Connection, Engine
 
-from listener import errors
+from listener import errors, parent
 from listener.interpreter import Interpreter
 from listener.log import address, reader
 from listener.log.database import Database
@@ -74,7 +74,7 @@ def _here(log: Engine, until: int) -> Iterator[Piece]:
 
 
 def _there(log: str, until: int) -> Iterator[Piece]:
-    command = [sys.executable, "-m", "listener.worker.ahead", str(until)]
+    command = [*parent.command("listener.worker.ahead"), str(until)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE) as process:  # noqa: S603  ourselves
         assert process.stdout is not None  # noqa: S101  it was asked for
         assert process.stdin is not None  # noqa: S101  it was, too

@@ -11,7 +11,7 @@ from listener.acts import Act, Artifact
 from listener.log import event, reader
 from listener.log.database import Database
 from listener.views import Views
-from listener.worker import generations
+from listener.worker import generations, renewal
 from listener.worker.building import build
 from listener.worker.catching_up import fold_next
 from listener.worker.going_live import go_live
@@ -90,9 +90,13 @@ def _goes_on(database: Database, found: Views, fingerprint: str) -> bool:
 
 
 def _approved(log: Connection) -> str | None:
-    """The code that was in force when somebody last decided what is shown; before that, the first there was."""
-    decided = reader.acts(log, event.DECISION, acts.LIVE_PATH, last=1)
-    found = generations.in_force(log, decided[0].position) if decided else generations.first_in_force(log)
+    """The code that was in force when somebody last decided what is shown; before that, the first there was.
+
+    Whoever had something erased decided nothing about code: those views are shown ones without what was erased.
+    """
+    decided = reader.acts(log, event.DECISION, acts.LIVE_PATH)
+    positions = [found.position for found in decided if acts.read(found).reason != renewal.REASON]
+    found = generations.in_force(log, positions[0]) if positions else generations.first_in_force(log)
     return None if found is None else found.fingerprint
 
 

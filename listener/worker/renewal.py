@@ -20,6 +20,7 @@ from listener.worker.catching_up import fold_next
 from listener.worker.going_live import go_live
 from listener.worker.patience import until
 
+REASON: Final = "something was erased"
 _TRIES: Final = 5
 _LEFT_BEHIND: Final = (f"{generations.SCRATCH}*", ".restoring-*")  # by who was killed at a replay or a restore
 
@@ -87,7 +88,7 @@ class Renewal:
     ) -> bool:
         """Whether a copy is shown now; not if another generation was shown in the meantime."""
         new = Views(self._folder, live.generation + 1)  # where a plan would be: nobody plans meanwhile
-        went_live = Act(acts.LIVE, generation=new.generation, previous=live.generation, reason="something was erased")
+        went_live = Act(acts.LIVE, generation=new.generation, previous=live.generation, reason=REASON)
         try:
             leaving_out.copy(self._database, live, new, subjects, positions, self._fingerprint)
             go_live(self._database, new, self._catch_up, (), went_live, operator)
