@@ -102,7 +102,7 @@ def test_chores_go_over_the_whole_log(tmp_path: Path) -> None:
 def test_a_replay_that_makes_something_else_is_no_figure(tmp_path: Path) -> None:
     """A plan that differs from what the same code folded ends the bench: it measured something else."""
     found = prepared(tmp_path)
-    views = Views(found.folder, 2)
+    views = Views(found.folder, 3)
     with views.writing() as connection:
         one = connection.execute(packages.TABLE.select()).first()
         assert one is not None

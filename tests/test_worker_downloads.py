@@ -517,7 +517,7 @@ def second_generation(worker: Worker) -> None:
     with worker.projector.views.writing() as connection:
         connection.exec_driver_sql("UPDATE checkpoint SET shape = 'another'")
     worker.restart()
-    assert worker.projector.views.generation == 2
+    assert worker.projector.views.generation == 3
 
 
 @pytest.mark.parametrize("happens", [repeat_callbacks, lose_views, restart, second_generation])

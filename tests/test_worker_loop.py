@@ -129,7 +129,7 @@ def test_views_that_break_while_it_runs_are_folded_anew(
         harm(broken.path)  # type: ignore[operator]
         with running(worker) as thread:
             # One event more: it says that they went live.
-            until(lambda: worker.projector.views.generation == 2 and position(worker) == events + 1)
+            until(lambda: worker.projector.views.generation == 3 and position(worker) == events + 1)
             assert tables(worker.projector.views)[:-1] == before[:-1]
             add(worker.database, callback("PACKAGE_CREATE", "later"))
             until(lambda: position(worker) == events + 2)
@@ -147,7 +147,7 @@ def test_nothing_is_fetched_again_for_new_views(tmp_path: Path, monkeypatch: pyt
         asked = server.requests
         worker.projector.views.path.unlink()
         with running(worker):
-            until(lambda: worker.projector.views.generation == 2 and position(worker) == len(worker.events()))
+            until(lambda: worker.projector.views.generation == 3 and position(worker) == len(worker.events()))
             add(worker.database, callback("PACKAGE_COMPLETE"))
             until(lambda: position(worker) == len(worker.events()))
         assert server.requests == asked
