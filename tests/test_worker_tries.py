@@ -286,8 +286,8 @@ def test_what_kills_whoever_builds_views_anew_is_left_out_too(log: Log, lives: L
     reshaped(log)
     ends = lives.several(log, MOST_DEATHS + 2, deadly=[(5, "a")])
     assert ends == [KILLED] * (MOST_DEATHS + 1) + [0]
-    assert files(log) == ["signlog-views-1.db", "signlog-views-2.db"]
-    found = Views(log.settings.folder, 2)
+    assert files(log) == ["signlog-views-1.db", "signlog-views-3.db"]
+    found = Views(log.settings.folder, 3)
     with found.reading() as connection:
         [fault] = connection.execute(select(views.faults)).all()
         assert (fault.position, fault.subject, fault.attempts) == (5, "a", 3)
@@ -303,7 +303,7 @@ def test_deaths_leave_no_heap_of_views(log: Log, lives: Lives) -> None:
         assert lives.live(log, deadly=[(number, "ab"[number % 2 == 0])]) == KILLED
     assert len(files(log)) == 2
     assert lives.live(log) == 0
-    assert files(log) == ["signlog-views-1.db", "signlog-views-2.db"]
+    assert files(log) == ["signlog-views-1.db", "signlog-views-3.db"]
 
 
 def test_what_was_built_and_not_shown_is_gone_on_with(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -314,7 +314,7 @@ def test_what_was_built_and_not_shown_is_gone_on_with(log: Log, monkeypatch: pyt
 
     fold(log)
     reshaped(log)
-    for code, number in (("code", 2), ("code", 2), ("new", 3)):
+    for code, number in (("code", 3), ("code", 3), ("new", 4)):
         with monkeypatch.context() as patched:
             patched.setattr(rebuilding, "go_live", die)
             with pytest.raises(KeyboardInterrupt):
@@ -322,7 +322,7 @@ def test_what_was_built_and_not_shown_is_gone_on_with(log: Log, monkeypatch: pyt
         assert files(log)[-1] == f"signlog-views-{number}.db"
     fold(log, "new")
     with log.database.reading() as connection:
-        assert generations.live(connection) == 3
+        assert generations.live(connection) == 4
 
 
 # What is tried again with new code
