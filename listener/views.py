@@ -117,7 +117,7 @@ _TABLES: Final = (_checkpoint, segments, faults, parked, trying, heartbeat, *(kn
 _PRAGMAS: Final = {"journal_mode": "wal", "synchronous": 1, "journal_size_limit": 64 * 1024 * 1024}
 
 # Nobody looks at a generation while it is built, and half of one is of no use.
-_BUILDING: Final = {"journal_mode": "off", "synchronous": 0, "locking_mode": "exclusive", "cache_size": -65_536}
+_BUILDING: Final = {"journal_mode": "off", "synchronous": 0, "locking_mode": "exclusive", "cache_size": -16_384}
 
 FIRST: Final = "first"  # why a generation was made: the first one …
 PARTED: Final = "parted"  # … the log is not the one that the last generation was folded from …
@@ -226,6 +226,10 @@ class Views:
         _make_durable(self.half)
         self.half.rename(self.path)
         _make_durable(self.path.parent)
+
+    def settle(self) -> None:
+        """While it is built: let the disk have what was written. All at once at the end would make the door wait."""
+        _make_durable(self.half)
 
     @contextlib.contextmanager
     def beside(self, other: "Views") -> Iterator[Connection]:

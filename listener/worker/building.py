@@ -42,7 +42,8 @@ def build(
             faults.note(connection, fold, fingerprint)
             if piece.decides:
                 _obey(database, connection, fold, piece, fingerprint)
-            _make_room(connection, fold)
+            if _make_room(connection, fold):
+                generation.settle()
             last = piece.last
             told(piece.events)
         _save_all(connection, fold)
@@ -58,11 +59,13 @@ def _obey(database: Database, connection: Connection, fold: Fold, piece: Piece, 
         revisiting.obey(log, connection, fold, decided, fingerprint)
 
 
-def _make_room(connection: Connection, fold: Fold) -> None:
-    """Write down what no later fact touches, and everything once it is too much to be held."""
-    if max(map(len, fold.states)) > MOST_STATES:
-        _save_all(connection, fold)
-        fold.load = lambda projection, keys: rows.load(connection, projection, keys)
+def _make_room(connection: Connection, fold: Fold) -> bool:
+    """Write everything down once it is too much to be held; whether it was."""
+    if max(map(len, fold.states)) <= MOST_STATES:
+        return False
+    _save_all(connection, fold)
+    fold.load = lambda projection, keys: rows.load(connection, projection, keys)
+    return True
 
 
 def _save_all(connection: Connection, fold: Fold) -> None:
