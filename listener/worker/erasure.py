@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from listener import errors, provider
 from listener.concerning import Subject
-from listener.log import event, reader
+from listener.log import event
 from listener.log.database import Database
 from listener.log.event import Content
 from listener.only import OnlyOne
@@ -98,11 +98,11 @@ class Erasure:
     def _assert_worker_agrees(self) -> None:
         """What it folds while we copy must be what we would fold."""
         with self._database.reading() as log:
-            started_with = generations.in_force(log, reader.head(log))
-        if started_with is None or started_with.fingerprint != self._fingerprint:
-            raise errors.ErasureRefused(
-                "the running worker was started with other code; restart 'signlog serve', then type this again"
-            )
+            if generations.declared_by(log, self._fingerprint):
+                return
+        raise errors.ErasureRefused(
+            "the running worker was started with other code; restart 'signlog serve', then type this again"
+        )
 
     def _drop(self, source: str, subject: str) -> Iterator[int]:
         """Refused callbacks that speak of it. Who named an unknown source may have meant this one."""

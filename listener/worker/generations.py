@@ -37,6 +37,12 @@ def in_force(log: Connection, position: int) -> acts.InForce | None:
     return acts.newest_in_force(reader.acts(log, event.DECISION, acts.IN_FORCE_PATH, until=position, last=20))
 
 
+def declared_by(log: Connection, fingerprint: str) -> bool:
+    """Whether it was this code that declared last what is in force: then a worker that runs folds with it."""
+    found = in_force(log, reader.head(log))
+    return found is not None and found.fingerprint == fingerprint
+
+
 def first_in_force(log: Connection) -> acts.InForce | None:
     """The oldest declaration of the log."""
     return acts.newest_in_force(reversed(reader.acts(log, event.DECISION, acts.IN_FORCE_PATH)))

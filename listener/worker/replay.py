@@ -5,17 +5,15 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection
 
 from listener import acts, errors, views
 from listener.acts import Act, Artifact
-from listener.log import event, reader, schema
 from listener.log.database import Database
 from listener.only import OnlyOne
 from listener.views import Checkpoint, Views
-from listener.worker import generations
+from listener.worker import conditions, generations
 from listener.worker import plan as plans
 from listener.worker.building import build
 from listener.worker.catching_up import fold_next
@@ -25,8 +23,6 @@ from listener.worker.intake import catch_up
 from listener.worker.plan import Binding, Fault, Plan
 
 Progress = Callable[[int, int], None]  # so many more events folded, of how many in all
-
-AGAIN: Final = "'signlog replay --plan' shows what would happen now"
 
 
 class Replay:
@@ -141,25 +137,11 @@ class Replay:
             raise errors.ReplayRefused("nothing was folded yet; the worker does it: run 'signlog serve'")
         live = self._generation(number)
         try:
-            self._assert_comparable(live)
+            conditions.assert_comparable(self._database, live)
         except BaseException:
             live.close()
             raise
         return live
-
-    def _assert_comparable(self, generation: Views) -> None:
-        with generation.reading() as connection:
-            if views.made_of(connection) != views.shape():
-                raise errors.ReplayRefused(
-                    f"the tables of {generation.path} have another shape than this code's; "
-                    "the worker folds them anew when it starts: run 'signlog serve'"
-                )
-            checkpoint = views.checkpoint(connection)
-        with self._database.reading() as connection:
-            if not generations.bound(connection, checkpoint):
-                raise errors.ReplayRefused(
-                    f"{generation.path} was folded from another log; the worker folds it anew: run 'signlog serve'"
-                )
 
     def _generation(self, number: int) -> Views:
         return Views(self._folder, number)
@@ -185,77 +167,18 @@ class Replay:
                 raise errors.ReplayRefused("there is no plan to apply; make one: 'signlog replay --plan'")
             plan, new = found
             try:
-                self._assert_current(plan, digest, accept_faults)
-                self._assert_unspoilt(new)
-                self._assert_worker_agrees()
-                self._assert_no_more_faults(plan, new, accept_faults)
+                conditions.assert_current(self._database, plan, digest, self._fingerprint, accept_faults)
+                conditions.assert_unspoilt(new, self._fingerprint)
+                conditions.assert_worker_agrees(self._database, self._worker, self._fingerprint)
+                self._catch_up(new)  # before the append lock is held
+                if not accept_faults:
+                    conditions.assert_no_more_faults(plan, new)
                 with new.reading() as connection:
                     wanted = frozenset(plans.documents(connection, WANTED))
                 held = self._go_live(new, plan.binding.live, wanted, digest, operator)
             finally:
                 new.close()
         return held
-
-    def _assert_current(self, plan: Plan, digest: str, accept_faults: bool) -> None:
-        binding = plan.binding
-        if digest != plan.digest:
-            raise errors.ReplayRefused(f"the plan is not {digest} but {plan.digest}; {AGAIN}")
-        if binding.fingerprint != self._fingerprint:
-            raise errors.ReplayRefused(f"the code changed since that plan was made; {AGAIN}")
-        with self._database.reading() as connection:
-            self._assert_same_log(connection, binding)
-        if not accept_faults and any(fault.new for fault in plan.faults):
-            number = sum(fault.new for fault in plan.faults)
-            raise errors.ReplayRefused(f"new faults: {number}; mend the code, or type: {_accepting(digest)}")
-
-    def _assert_same_log(self, connection: Connection, binding: Binding) -> None:
-        leaf = reader.leaf(connection, binding.position)
-        same_leaf = binding.position == 0 or (leaf is not None and leaf.hex() == binding.leaf)
-        if (
-            generations.live(connection) != binding.live
-            or reader.log_id(connection).hex() != binding.log
-            or not same_leaf
-        ):
-            raise errors.ReplayRefused(f"log or live views are not those that were compared; {AGAIN}")
-        erased = schema.erasures.c
-        since = select(func.count()).where(erased.position <= binding.position, erased.decided > binding.position)
-        if connection.scalar(since):
-            raise errors.ReplayRefused(f"events were erased since that plan was made; {AGAIN}")
-
-    def _assert_unspoilt(self, new: Views) -> None:
-        """It may have been shown once, and taken back: whatever code was deployed then folded on in it."""
-        with new.reading() as connection:
-            folded_by = views.folded_by(connection)
-        if folded_by - {self._fingerprint}:
-            raise errors.ReplayRefused(f"other code has folded on in what was planned; {AGAIN}")
-
-    def _assert_worker_agrees(self) -> None:
-        """A worker that was started with other code would fold on with that."""
-        with self._database.reading() as connection:
-            started_with = generations.in_force(connection, reader.head(connection))
-        if started_with is not None and started_with.fingerprint == self._fingerprint:
-            return
-        try:
-            with self._worker:
-                return
-        except errors.ConfigurationError:
-            raise errors.ReplayRefused(
-                "the running worker was started with other code than this; "
-                "restart 'signlog serve', then type this again"
-            ) from None
-
-    def _assert_no_more_faults(self, plan: Plan, new: Views, accept_faults: bool) -> None:
-        """Catch up before the append lock is held, and look at what came of it."""
-        self._catch_up(new)
-        planned = {(fault.position, fault.subject) for fault in plan.faults}
-        with new.reading() as connection:
-            now = {(row.position, row.subject) for row in connection.execute(select(views.faults))}
-        if now - planned and not accept_faults:
-            position = min(position for position, _subject in now - planned)
-            raise errors.ReplayRefused(
-                f"an event that came since could not be taken in: {position}; {AGAIN}, or type: "
-                f"{_accepting(plan.digest)}"
-            )
 
     def _go_live(self, new: Views, live: int, wanted: Iterable[Artifact], digest: str | None, operator: str) -> int:
         went_live = Act(acts.LIVE, generation=new.generation, previous=live, digest=digest)
@@ -267,39 +190,17 @@ class Replay:
         Raises ReplayRefused if there is none, or if other code than this folded it: it would be spoilt at once.
         """
         with self._alone():
-            live, previous = self._previous()
+            live, previous = conditions.way_back(self._database)
             old = self._generation(previous)
             try:
-                self._assert_comparable(old)
-                self._assert_folded_by_us(old)
-                self._assert_worker_agrees()
+                conditions.assert_kept(old)
+                conditions.assert_comparable(self._database, old)
+                conditions.assert_folded_by(old, self._fingerprint)
+                conditions.assert_worker_agrees(self._database, self._worker, self._fingerprint)
                 self._go_live(old, live, (), None, operator)
             finally:
                 old.close()
         return previous
-
-    def _previous(self) -> tuple[int, int]:
-        with self._database.reading() as connection:
-            live = generations.live(connection)
-            decided = reader.acts(connection, event.DECISION, acts.LIVE_PATH, last=1)
-        act = acts.read(decided[0]) if decided else Act()
-        if live is None or act.generation != live or act.previous is None or act.digest is None:
-            raise errors.ReplayRefused("the live views did not come from a replay: there is nothing to go back to")
-        if not self._generation(act.previous).path.exists():
-            raise errors.ReplayRefused(
-                f"generation {act.previous} is not there any more (purged?); deploy the code of then, and plan a replay"
-            )
-        return live, act.previous
-
-    def _assert_folded_by_us(self, old: Views) -> None:
-        """The mended code may have folded the last of it, before its replay was applied: any part of it will do."""
-        with old.reading() as connection:
-            folded_by = views.folded_by(connection)
-        if folded_by and self._fingerprint not in folded_by:
-            raise errors.ReplayRefused(
-                f"generation {old.generation} was folded by other code than this; deploy that first, "
-                "then type: signlog replay --rollback"
-            )
 
     def purge(self) -> list[int]:
         """Remove every generation but the live one, and with them plans and the way back; their numbers."""
@@ -319,10 +220,6 @@ class Replay:
 def _position(generation: Views) -> int:
     with generation.reading() as connection:
         return views.checkpoint(connection).position
-
-
-def _accepting(digest: str) -> str:
-    return f"signlog replay --apply {digest} --accept-faults"
 
 
 def _may_be_of(fault: Fault, source: str, subject: str) -> bool:
