@@ -18,7 +18,7 @@ from listener import errors, parent
 
 HOPELESS: Final = 3  # the exit status that says: trying again changes nothing; why stands on standard error
 MOST_SAID: Final = 1000  # characters of it
-_NICER: Final = 10  # than the door and the worker, who share the machine with it
+NICER: Final = 10  # than the door and the worker, who share the machine with it
 _LOOK_SECONDS: Final = 0.2  # how often whoever waits may say that it is enough
 
 _Job = TypeVar("_Job", bound=msgspec.Struct)
@@ -30,7 +30,7 @@ Process = subprocess.Popen[bytes]
 
 def run(kind: type[_Job], do: Callable[[_Job], None], limits: Mapping[int, int]) -> int:
     """Do the job that stands on standard input, within limits of `resource`; the exit status."""
-    os.nice(_NICER)
+    os.nice(NICER)
     for limit, value in {**limits, resource.RLIMIT_CORE: 0}.items():  # a core would hold keys and documents
         _limit(limit, value)
     job = msgspec.json.decode(sys.stdin.buffer.readline(), type=kind)

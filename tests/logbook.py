@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psycopg
 
+from listener.confined import NICER
 from listener.log import reader
 from listener.log.append import append
 from listener.log.database import Database
@@ -83,6 +84,11 @@ def until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < give_up_at, "it did not happen"
         time.sleep(0.005)
+
+
+def nicer() -> int:
+    """The niceness of a process that gives way to us; nobody is nicer than 19, and we may be just that."""
+    return min(19, os.getpriority(os.PRIO_PROCESS, 0) + NICER)
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
