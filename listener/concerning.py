@@ -7,7 +7,7 @@ from typing import Final
 
 from sqlalchemy import Connection, select, tuple_, union
 
-from listener import acts, errors, skipped, views
+from listener import acts, bookkeeping, errors, skipped
 from listener.acts import InForce
 from listener.interpreter import Interpreter
 from listener.log import event, reader
@@ -21,7 +21,7 @@ _AT_ONCE: Final = 500
 
 def positions(log: Connection, generation: Connection, subjects: Sequence[Subject], until: int) -> list[int]:
     """Of all their events, as far as they were folded: also what waits behind a fault, or was left out."""
-    tables = (timeline.TABLE.c, views.parked.c, views.faults.c)
+    tables = (timeline.TABLE.c, bookkeeping.parked.c, bookkeeping.faults.c)
     each = [
         select(of.position).where(tuple_(of.source, of.subject).in_(subjects), of.position <= until) for of in tables
     ]

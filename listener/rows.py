@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Table
 
 from listener import errors
 from listener.log.database import marks
-from listener.views import Projection
+from listener.projection import Projection
 from projections.facts import Key
 
 _Row = TypeVar("_Row")

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import select
 
-from listener import times, views
+from listener import bookkeeping, times
 from listener.views import Views
 from listener.worker.fold import Subject
 from projections import artifacts, packages, timeline
@@ -33,7 +33,7 @@ def said(generation: Views, until: int) -> Said:
         told: dict[Subject, set[Any]] = {}
         for row in connection.execute(select(timeline.TABLE).where(timeline.TABLE.c.position <= until)):
             told.setdefault((row.source, row.subject), set()).add(tuple(row))
-        faults = {(row.position, row.source, row.subject) for row in connection.execute(select(views.faults))}
+        faults = {(row.position, row.source, row.subject) for row in connection.execute(select(bookkeeping.faults))}
     return Said(fields, documents, told, faults)
 
 

@@ -7,12 +7,13 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
-from listener import api, bootstrap, errors, fingerprint, views
+from listener import api, bookkeeping, bootstrap, errors, fingerprint
 from listener.api import Access
+from listener.bookkeeping import Checkpoint
 from listener.checking.inspector import Inspector
 from listener.log import reader
 from listener.log.event import Draft, Event
-from listener.views import Checkpoint, Views
+from listener.views import Views
 from listener.worker import due, generations
 from listener.worker import plan as plans
 from listener.worker.claims import Claims
@@ -159,7 +160,7 @@ class Ledger:
     def checkpoint(self, generation: int) -> Checkpoint:
         """How far it is."""
         with self.file(generation) as found, found.reading() as connection:
-            return views.checkpoint(connection)
+            return bookkeeping.checkpoint(connection)
 
     def said(self, generation: int) -> differing.Said:
         """All that it says."""

@@ -11,6 +11,7 @@ import msgspec
 
 from listener import acts, bootstrap
 from listener.acts import Act, Artifact, InForce, SourceInForce
+from listener.bookkeeping import FIRST
 from listener.demo import onespan, play
 from listener.demo.onespan import OneSpan
 from listener.demo.packages import Package
@@ -18,9 +19,10 @@ from listener.log import event, reader
 from listener.log.append import append
 from listener.log.database import Database
 from listener.log.event import Draft, Event
+from listener.projection import PROJECTIONS
 from listener.quarantine import Quarantine
 from listener.settings import Settings, Source
-from listener.views import FIRST, PROJECTIONS, Views
+from listener.views import Views
 from listener.worker import generations
 from listener.worker.downloads import Downloads
 from listener.worker.projector import Projector

@@ -8,7 +8,7 @@ from typing import Any
 from listener import errors
 from listener.interpreter import Interpreter
 from listener.log.event import Event
-from listener.views import PROJECTIONS
+from listener.projection import PROJECTIONS
 from projections.facts import Fact, Key
 from tests.codes import wearing
 

@@ -24,7 +24,7 @@ from typing import Final, Self
 from sqlalchemy import select
 from structlog.testing import capture_logs
 
-from listener import acts, views
+from listener import acts, bookkeeping, views
 from listener.demo import faults, onespan, papers
 from listener.demo.onespan import OneSpan
 from listener.demo.packages import Package
@@ -272,7 +272,7 @@ class Survival:
         """Whether the live views have folded everything."""
         self.promises.read()
         with self.live().reading() as connection:
-            return views.checkpoint(connection).position == len(self.promises.events)
+            return bookkeeping.checkpoint(connection).position == len(self.promises.events)
 
     def live(self) -> views.Views:
         """The only generation that there was."""
@@ -284,7 +284,7 @@ class Survival:
         with capture_logs():
             fresh.catch_up()
         with self.live().reading() as connection:
-            codes = connection.scalars(select(views.segments.c.fingerprint)).all()
+            codes = connection.scalars(select(bookkeeping.segments.c.fingerprint)).all()
         assert len(codes) == 1, "the code was changed while this ran"
         assert tables(self.live()) == tables(fresh.views), "live views are not a fold of the log"
         fresh.close()

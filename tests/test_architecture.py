@@ -273,7 +273,7 @@ RULES = [
             "listener.fingerprint",
             "listener.interpreter",
             "listener.log",
-            "listener.views",
+            "listener.projection",
             "listener.worker.anew",
             "projections",
         ),

@@ -8,12 +8,13 @@ import pytest
 
 from listener import bootstrap
 from listener.acts import Act
+from listener.bookkeeping import beat
 from listener.demo.onespan import OneSpan
 from listener.demo.packages import Package
 from listener.log import event, reader
 from listener.log.append import now
 from listener.log.event import Draft, seal
-from listener.views import Views, beat
+from listener.views import Views
 from listener.worker.projector import Projector
 from projections import facts
 from projections.facts import Paper, Signature, Verdict

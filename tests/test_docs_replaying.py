@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
-from listener import bootstrap, errors, views
+from listener import bookkeeping, bootstrap, errors
 from listener.desk.reading import reading
 from listener.log import reader
 from listener.settings import Settings
@@ -87,7 +87,7 @@ class Shell:
             return True
         try:
             with bootstrap.log(found) as database, reading(database, found.folder) as at:
-                return views.checkpoint(at.views).position == reader.head(at.log)
+                return bookkeeping.checkpoint(at.views).position == reader.head(at.log)
         except errors.ViewsError:  # the worker has only begun
             return False
 

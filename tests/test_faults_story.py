@@ -11,9 +11,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from listener import acts, decisions, views
+from listener import acts, bookkeeping, decisions
 from listener.acts import Act
-from listener.views import PROJECTIONS, Views
+from listener.projection import PROJECTIONS
+from listener.views import Views
 from listener.worker import ahead, building, faults, intake, revisiting
 from listener.worker.building import build
 from listener.worker.projector import Projector
@@ -150,7 +151,7 @@ class Story:
 
     def faulty(self) -> list[int]:
         with self.projector.views.reading() as connection:
-            return sorted(connection.scalars(select(views.faults.c.position)))
+            return sorted(connection.scalars(select(bookkeeping.faults.c.position)))
 
     def skippable(self) -> list[int]:
         """What other code would take in may be skipped too; a replay with that code then takes it in."""
@@ -212,14 +213,14 @@ def told(acts: list[Any]) -> Iterator[Story]:
 def replayed(story: Story, number: int) -> Views:
     """What a replay with the newest code makes of the log."""
     found = Views(story.log.settings.folder, number)
-    build(story.log.database, found, views.REPLAYED, "x", len(story.log.events()), lambda _events: None)
+    build(story.log.database, found, bookkeeping.REPLAYED, "x", len(story.log.events()), lambda _events: None)
     return found
 
 
 def of(found: Views, subject: str) -> list[list[str]]:
     """The rows of one subject in all tables."""
     with found.reading() as connection:
-        queries = [select(known.TABLE) for known in PROJECTIONS] + [select(views.parked)]
+        queries = [select(known.TABLE) for known in PROJECTIONS] + [select(bookkeeping.parked)]
         columns = [query.selected_columns for query in queries]
         named = [
             query.where((column.id if "id" in column else column.subject) == subject)
@@ -252,9 +253,9 @@ def check(acts: list[Any], size: int) -> None:
             for subject in ("a", "b", UNREADABLE):
                 expected = Expected(story, subject)
                 taken = connection.scalars(select(timeline.TABLE.c.position).filter_by(subject=subject)).all()
-                waiting = connection.scalars(select(views.parked.c.position).filter_by(subject=subject)).all()
+                waiting = connection.scalars(select(bookkeeping.parked.c.position).filter_by(subject=subject)).all()
                 of_whom = None if subject == UNREADABLE else subject
-                known = connection.scalars(select(views.faults.c.position).filter_by(subject=of_whom)).all()
+                known = connection.scalars(select(bookkeeping.faults.c.position).filter_by(subject=of_whom)).all()
                 assert sorted(set(taken)) == expected.taken
                 assert sorted(waiting) == expected.waiting
                 assert set(known) == (expected.faults or {expected.fault} - {None})

@@ -14,7 +14,8 @@ from sqlalchemy import select
 
 from listener.interpreter import Interpreter
 from listener.log import reader
-from listener.views import PROJECTIONS, Views
+from listener.projection import PROJECTIONS
+from listener.views import Views
 from listener.worker import difference
 from listener.worker.fold import Fold
 from projections import artifacts, packages

@@ -16,7 +16,8 @@ from hypothesis import given
 from listener import rows
 from listener.interpreter import Interpreter
 from listener.log.event import Draft
-from listener.views import PROJECTIONS, Views
+from listener.projection import PROJECTIONS
+from listener.views import Views
 from listener.worker import generations, intake
 from listener.worker.fold import Fold
 from projections import packages

@@ -8,11 +8,12 @@ import pytest
 import sqlalchemy
 from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 
-from listener import errors, rows, views
+from listener import bookkeeping, errors, rows
 from listener.interpreter import Interpreter
 from listener.log import reader
 from listener.log.sqlite import sqlite_engine
-from listener.views import PROJECTIONS, Views
+from listener.projection import PROJECTIONS
+from listener.views import Views
 from listener.worker.fold import Fold
 from projections import packages
 from tests.rig import Log, add, history
@@ -24,7 +25,7 @@ LOG_ID = bytes(16)
 def made(tmp_path: Path) -> Iterator[Views]:
     """An empty generation."""
     found = Views(tmp_path, 1)
-    found.create(LOG_ID, views.FIRST)
+    found.create(LOG_ID, bookkeeping.FIRST)
     yield found
     found.close()
 
@@ -32,18 +33,18 @@ def made(tmp_path: Path) -> Iterator[Views]:
 def test_an_empty_generation_stands_before_the_first_event(made: Views) -> None:
     """It knows its log, its shape and why it was made, and no beat yet."""
     with made.reading() as connection:
-        assert views.checkpoint(connection) == (LOG_ID, 0, b"", views.shape(), views.FIRST)
-        assert views.made_of(connection) == views.shape()
-        assert connection.scalar(sqlalchemy.select(views.heartbeat.c.at)) is None
+        assert bookkeeping.checkpoint(connection) == (LOG_ID, 0, b"", bookkeeping.shape(), bookkeeping.FIRST)
+        assert bookkeeping.made_of(connection) == bookkeeping.shape()
+        assert connection.scalar(sqlalchemy.select(bookkeeping.heartbeat.c.at)) is None
 
 
 def test_making_it_again_changes_nothing(made: Views) -> None:
     """The first one made it; a second comes to the same file, and its log is not asked for."""
     with made.writing() as connection:
-        views.move(connection, 5, b"leaf")
-    made.create(bytes(range(16)), views.PARTED)
+        bookkeeping.move(connection, 5, b"leaf")
+    made.create(bytes(range(16)), bookkeeping.PARTED)
     with made.reading() as connection:
-        assert views.checkpoint(connection)[:3] == (LOG_ID, 5, b"leaf")
+        assert bookkeeping.checkpoint(connection)[:3] == (LOG_ID, 5, b"leaf")
 
 
 def test_views_that_are_not_there_say_so(tmp_path: Path) -> None:
@@ -58,30 +59,30 @@ def test_views_that_are_not_there_say_so(tmp_path: Path) -> None:
 def beat_and_move(made: Views, position: int) -> None:
     """Two writes in one transaction."""
     with made.writing() as connection:
-        views.beat(connection, 1)
-        views.move(connection, position, b"other")
+        bookkeeping.beat(connection, 1)
+        bookkeeping.move(connection, position, b"other")
 
 
 def test_the_checkpoint_only_moves_forward(made: Views) -> None:
     """Neither back nor on the spot; what was written beside it goes with it."""
     with made.writing() as connection:
-        views.move(connection, 5, b"leaf")
+        bookkeeping.move(connection, 5, b"leaf")
     for position in (4, 5, 0, -1):
         with pytest.raises(errors.ViewsError, match="forward"):
             beat_and_move(made, position)
     with made.reading() as connection:
-        assert views.checkpoint(connection).position == 5
-        assert connection.scalar(sqlalchemy.select(views.heartbeat.c.at)) is None
+        assert bookkeeping.checkpoint(connection).position == 5
+        assert connection.scalar(sqlalchemy.select(bookkeeping.heartbeat.c.at)) is None
 
 
 def test_a_beat_replaces_the_last_and_moves_nothing(made: Views) -> None:
     """One row, whatever the clock does."""
     for at in (7, 9, 8):
         with made.writing() as connection:
-            views.beat(connection, at)
+            bookkeeping.beat(connection, at)
     with made.reading() as connection:
-        assert connection.scalars(sqlalchemy.select(views.heartbeat.c.at)).all() == [8]
-        assert views.checkpoint(connection).position == 0
+        assert connection.scalars(sqlalchemy.select(bookkeeping.heartbeat.c.at)).all() == [8]
+        assert bookkeeping.checkpoint(connection).position == 0
 
 
 def test_every_state_comes_back_as_it_was_saved(made: Views, tmp_path: Path) -> None:
@@ -114,9 +115,9 @@ def test_a_state_that_cannot_be_read_is_a_matter_of_the_views(made: Views) -> No
 def move_and_note(made: Views, faults: int) -> None:
     """A step, with the same fault so many times."""
     with made.writing() as connection:
-        views.move(connection, 5, b"leaf")
+        bookkeeping.move(connection, 5, b"leaf")
         for _ in range(faults):
-            connection.execute(views.faults.insert().values((1, "onespan", "a", "x", 1, "code")))
+            connection.execute(bookkeeping.faults.insert().values((1, "onespan", "a", "x", 1, "code")))
 
 
 def test_a_write_that_fails_leaves_nothing(made: Views) -> None:
@@ -125,61 +126,64 @@ def test_a_write_that_fails_leaves_nothing(made: Views) -> None:
         with contextlib.suppress(IntegrityError):
             move_and_note(made, faults)
         with made.reading() as connection:
-            assert views.checkpoint(connection).position == position
-            assert len(connection.execute(views.faults.select()).all()) == (position > 0)
+            assert bookkeeping.checkpoint(connection).position == position
+            assert len(connection.execute(bookkeeping.faults.select()).all()) == (position > 0)
 
 
 def test_one_event_may_be_a_fault_of_several_subjects(made: Views) -> None:
     """A decision names many; also an event of nobody stands beside them."""
     with made.writing() as connection:
         for subject in ("a", "b", None):
-            connection.execute(views.faults.insert().values((1, "onespan", subject, "x", 1, "code")))
-        connection.execute(views.parked.insert().values(("onespan", "c", 2)))
+            connection.execute(bookkeeping.faults.insert().values((1, "onespan", subject, "x", 1, "code")))
+        connection.execute(bookkeeping.parked.insert().values(("onespan", "c", 2)))
     with made.reading() as connection:
-        stopped = sorted(tuple(row) for row in connection.execute(views.STOPPED))
+        stopped = sorted(tuple(row) for row in connection.execute(bookkeeping.STOPPED))
     assert stopped == [("onespan", "a"), ("onespan", "b"), ("onespan", "c")]
 
 
 def test_discarding_leaves_no_file(made: Views, tmp_path: Path) -> None:
     """Nor what SQLite keeps beside it; and it can be made again, from the first event."""
     with made.writing() as connection:
-        views.move(connection, 5, b"leaf")
+        bookkeeping.move(connection, 5, b"leaf")
     assert {path.name for path in tmp_path.iterdir()} >= {"signlog-views-1.db", "signlog-views-1.db-wal"}
     made.close()
     made.discard()
     assert list(tmp_path.iterdir()) == []
-    made.create(LOG_ID, views.FIRST)
+    made.create(LOG_ID, bookkeeping.FIRST)
     with made.reading() as connection:
-        assert views.checkpoint(connection).position == 0
+        assert bookkeeping.checkpoint(connection).position == 0
 
 
 def test_a_write_ahead_log_that_lost_its_file_is_no_harm(made: Views) -> None:
     """Who removes only the file removes the views: the rest is not replayed into the next one."""
     with made.writing() as connection:
-        views.move(connection, 5, b"leaf")
+        bookkeeping.move(connection, 5, b"leaf")
     wal = made.path.with_name(made.path.name + "-wal")
     kept = wal.read_bytes()
     made.close()
     made.path.unlink()
     wal.write_bytes(kept)
-    made.create(LOG_ID, views.FIRST)
+    made.create(LOG_ID, bookkeeping.FIRST)
     with made.reading() as connection:
-        assert views.checkpoint(connection).position == 0
+        assert bookkeeping.checkpoint(connection).position == 0
 
 
 def test_the_shape_is_the_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same each time; another column, or another index, is another shape."""
-    before = views.shape()
-    assert views.shape() == before
+    before = bookkeeping.shape()
+    assert bookkeeping.shape() == before
     shapes = {before}
     other = sqlalchemy.Table(
-        "parked", sqlalchemy.MetaData(), *(column._copy() for column in views.parked.columns), sqlalchemy.Column("more")
+        "parked",
+        sqlalchemy.MetaData(),
+        *(column._copy() for column in bookkeeping.parked.columns),
+        sqlalchemy.Column("more"),
     )
     for table in (other, sqlalchemy.Table("parked", sqlalchemy.MetaData(), sqlalchemy.Column("source"))):
-        monkeypatch.setattr(views, "_TABLES", (*views._TABLES[:-1], table))
-        shapes.add(views.shape())
+        monkeypatch.setattr(bookkeeping, "_TABLES", (*bookkeeping._TABLES[:-1], table))
+        shapes.add(bookkeeping.shape())
         sqlalchemy.Index("by_source", table.c.source)
-        shapes.add(views.shape())
+        shapes.add(bookkeeping.shape())
     assert len(shapes) == 5
 
 
@@ -190,9 +194,9 @@ def test_a_damaged_file_is_told_as_such(tmp_path: Path, content: bytes) -> None:
     found.path.write_bytes(content)
     for use in (found.reading, found.writing):
         with pytest.raises(errors.ViewsError, match=r"signlog-views-1\.db is damaged"), use() as connection:
-            views.checkpoint(connection)
+            bookkeeping.checkpoint(connection)
     with pytest.raises(errors.ViewsError, match="damaged"):
-        found.create(LOG_ID, views.FIRST)
+        found.create(LOG_ID, bookkeeping.FIRST)
     found.close()
 
 

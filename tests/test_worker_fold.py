@@ -12,7 +12,7 @@ from listener import rows
 from listener.interpreter import Interpreter
 from listener.log import reader
 from listener.log.event import Event, seal
-from listener.views import PROJECTIONS, Projection
+from listener.projection import PROJECTIONS, Projection
 from listener.worker.fold import Fold, Subject
 from projections import artifacts, course, packages, timeline
 from projections.facts import Fact, Key

@@ -9,8 +9,9 @@ from sqlalchemy import event as happening
 
 from listener import acts
 from listener.acts import Act
+from listener.bookkeeping import REPLAYED
 from listener.log import event
-from listener.views import REPLAYED, Views
+from listener.views import Views
 from listener.worker.building import build
 from listener.worker.catching_up import fold_next
 from listener.worker.going_live import go_live

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy
 
-from listener import bootstrap, errors, views
+from listener import bookkeeping, bootstrap, errors
 from listener.demo.onespan import OneSpan
 from listener.only import OnlyOne
 from listener.worker import loop
@@ -60,7 +60,7 @@ def position(worker: Worker) -> int:
     """How far the live views are."""
     try:
         with worker.projector.views.reading() as connection:
-            return views.checkpoint(connection).position
+            return bookkeeping.checkpoint(connection).position
     except errors.ViewsError:
         return -1
 
@@ -68,7 +68,7 @@ def position(worker: Worker) -> int:
 def beat(worker: Worker) -> int | None:
     """When the worker said that it lives."""
     with worker.projector.views.reading() as connection:
-        return connection.scalar(sqlalchemy.select(views.heartbeat.c.at))
+        return connection.scalar(sqlalchemy.select(bookkeeping.heartbeat.c.at))
 
 
 def test_what_comes_in_is_folded_and_fetched(tmp_path: Path) -> None:

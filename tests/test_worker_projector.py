@@ -20,12 +20,13 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
-from listener import acts, errors, fingerprint, rows, views
+from listener import acts, bookkeeping, errors, fingerprint, rows
 from listener.acts import Act
+from listener.bookkeeping import Checkpoint
 from listener.desk import health
 from listener.log import event, reader
 from listener.log.sqlite import Sqlite
-from listener.views import Checkpoint, Views
+from listener.views import Views
 from listener.worker import generations, intake, renewal
 from listener.worker.projector import Projector
 from projections import artifacts, course, packages, timeline
@@ -59,7 +60,7 @@ def fresh(log: Log, tmp_path: Path) -> list[list[str]]:
 def checkpoint(found: Views) -> Checkpoint:
     """Where a generation stands."""
     with found.reading() as connection:
-        return views.checkpoint(connection)
+        return bookkeeping.checkpoint(connection)
 
 
 def live(log: Log) -> int | None:
@@ -235,13 +236,13 @@ def race(data: str, folder: str, head: int) -> None:
     """For another process: fold up to a position that is not there yet, and print where the checkpoint was moved."""
     course.MOST_STEPS, intake.BATCH = 5, 3  # type: ignore[misc]
     moved: list[int] = []
-    real = views.move
+    real = bookkeeping.move
 
     def move(connection: Any, position: int, leaf: bytes) -> None:
         real(connection, position, leaf)
         moved.append(position)
 
-    views.move = move
+    bookkeeping.move = move
     found = Projector(Sqlite(Path(data)), Path(folder), "code")
     until(lambda: found.catch_up() is not None and checkpoint(found.views).position == head, pause=0)
     print(json.dumps(moved))
@@ -326,7 +327,7 @@ def test_views_of_another_log_are_set_aside(tmp_path: Path, how: str) -> None:
         found = projector(log)
         found.catch_up()
         assert (live(log), found.views.generation) == (3, 3)
-        assert checkpoint(found.views).origin == views.PARTED
+        assert checkpoint(found.views).origin == bookkeeping.PARTED
         assert "parted" in " ".join(alarms(log))
         assert shown(found) == fresh(log, tmp_path)
         assert tables(old) == before
@@ -347,7 +348,7 @@ def test_views_of_this_log_stay(tmp_path: Path, grown: bool) -> None:
         found = projector(log)
         found.catch_up()
         assert checkpoint(found.views)[1] == len(log.events())
-        assert checkpoint(found.views).origin == views.FIRST
+        assert checkpoint(found.views).origin == bookkeeping.FIRST
         assert live(log) == 1
         assert "parted" not in " ".join(alarms(log))
         found.close()
@@ -356,10 +357,10 @@ def test_views_of_this_log_stay(tmp_path: Path, grown: bool) -> None:
 def test_an_empty_view_of_another_log_has_parted_too(tmp_path: Path) -> None:
     """Nothing was folded yet, and still it is not this log's."""
     with Log(tmp_path) as log:
-        Views(log.settings.folder, 1).create(b"another log's id", views.FIRST)
+        Views(log.settings.folder, 1).create(b"another log's id", bookkeeping.FIRST)
         found = projector(log)
         found.catch_up()
-        assert (found.views.generation, checkpoint(found.views).origin) == (3, views.PARTED)
+        assert (found.views.generation, checkpoint(found.views).origin) == (3, bookkeeping.PARTED)
         found.close()
 
 
@@ -394,7 +395,7 @@ def test_lost_views_come_back(tmp_path: Path, beside: bool) -> None:
         with capture_logs() as said:
             again = projector(log)
         assert "views_rebuilding" in [line["event"] for line in said]
-        assert (live(log), checkpoint(again.views).origin) == (3, views.LOST)
+        assert (live(log), checkpoint(again.views).origin) == (3, bookkeeping.LOST)
         assert shown(again)[:-1] == before[:-1]
 
 
@@ -505,7 +506,7 @@ def test_a_state_that_this_code_cannot_read_is_mended(tmp_path: Path) -> None:
         with pytest.raises(errors.ViewsError) as caught:
             found.catch_up()
         found.mend(caught.value)
-        assert (found.views.generation, checkpoint(found.views).origin) == (3, views.DAMAGED)
+        assert (found.views.generation, checkpoint(found.views).origin) == (3, bookkeeping.DAMAGED)
         assert shown(found) == fresh(log, tmp_path)
 
 
@@ -535,7 +536,7 @@ def test_views_of_another_shape_are_set_aside(tmp_path: Path, reshape: Callable[
             reshape(connection)
         found.close()
         again = projector(log)
-        assert (again.views.generation, checkpoint(again.views).origin, live(log)) == (3, views.RESHAPED, 3)
+        assert (again.views.generation, checkpoint(again.views).origin, live(log)) == (3, bookkeeping.RESHAPED, 3)
         assert shown(again)[:-1] == before[:-1]
         assert found.views.path.exists()
         assert "parted" not in " ".join(alarms(log))
@@ -547,13 +548,13 @@ def test_a_stale_file_in_the_place_of_the_next_generation_is_no_harm(tmp_path: P
     with Log(tmp_path) as log:
         stale = Views(log.settings.folder, 2)
         with log.database.reading() as connection:
-            stale.create(reader.log_id(connection), views.FIRST)
+            stale.create(reader.log_id(connection), bookkeeping.FIRST)
         with stale.writing() as connection:
             rows.save(connection, packages, {(SOURCE, "never was"): packages.State()})
         stale.close()
         found = projector(log)
         assert "never was" not in str(shown(found))
-        assert checkpoint(found.views).origin == views.PARTED
+        assert checkpoint(found.views).origin == bookkeeping.PARTED
 
 
 def test_code_that_changed_begins_a_new_segment(tmp_path: Path) -> None:
@@ -564,7 +565,7 @@ def test_code_that_changed_begins_a_new_segment(tmp_path: Path) -> None:
             found = projector(log, code=code)
             found.catch_up()
             with found.views.reading() as connection:
-                segments = [tuple(row)[1:] for row in connection.execute(views.segments.select())]
+                segments = [tuple(row)[1:] for row in connection.execute(bookkeeping.segments.select())]
             found.close()
         assert segments == [(0, "a"), (3, "b"), (5, "a")]
         assert live(log) == 1
@@ -581,8 +582,8 @@ def test_a_fault_stays_over_restarts(tmp_path: Path) -> None:
             found.close()
         found = projector(log)
         with found.views.reading() as connection:
-            [fault] = connection.execute(views.faults.select()).all()
-            waiting = connection.execute(views.parked.select()).all()
+            [fault] = connection.execute(bookkeeping.faults.select()).all()
+            waiting = connection.execute(bookkeeping.parked.select()).all()
             known = set(connection.scalars(sqlalchemy.select(packages.TABLE.c.id)))
             seen = connection.scalars(sqlalchemy.select(timeline.TABLE.c.position).filter_by(subject="a")).all()
         assert (fault.subject, "5 changes" in fault.error) == ("a", True)
@@ -604,15 +605,15 @@ def test_a_bug_for_many_subjects_stops_each_of_them(tmp_path: Path, monkeypatch:
         add(log.database, callback("PACKAGE_COMPLETE", "flooded"), callback("PACKAGE_COMPLETE"))
         found.catch_up()
         with found.views.reading() as connection:
-            assert len(connection.execute(views.faults.select()).all()) == 2
-            assert len(connection.execute(views.parked.select()).all()) == 2
+            assert len(connection.execute(bookkeeping.faults.select()).all()) == 2
+            assert len(connection.execute(bookkeeping.parked.select()).all()) == 2
         found.close()
 
 
 def test_a_beat_is_no_progress_and_progress_no_beat(told: Log, tmp_path: Path) -> None:
     """A projector that lives and folds nothing beats; one that folds has not thereby shown that the worker lives."""
     found = projector(told, tmp_path / "views")
-    heartbeat = sqlalchemy.select(views.heartbeat.c.at)
+    heartbeat = sqlalchemy.select(bookkeeping.heartbeat.c.at)
     found.catch_up()
     with found.views.reading() as connection:
         assert connection.scalar(heartbeat) is None
@@ -620,7 +621,7 @@ def test_a_beat_is_no_progress_and_progress_no_beat(told: Log, tmp_path: Path) -
     found.beat()
     with found.views.reading() as connection:
         assert connection.scalar(heartbeat) is not None
-        assert views.checkpoint(connection) == before
+        assert bookkeeping.checkpoint(connection) == before
     found.close()
 
 

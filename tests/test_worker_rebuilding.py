@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from listener import errors, views
+from listener import bookkeeping, errors
 from listener.views import Views
 from listener.worker.projector import Projector
 from tests.rig import Log
@@ -63,7 +63,7 @@ def test_damage_that_only_others_see_is_mended(tmp_path: Path) -> None:
         worker.mend(caught.value)
         worker.beat()
         with live(log).reading() as connection:
-            assert views.checkpoint(connection).position > 0
+            assert bookkeeping.checkpoint(connection).position > 0
         assert not list(log.settings.folder.glob("*.damaged"))
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from listener import acts, decisions, errors, views
+from listener import acts, bookkeeping, decisions, errors
 from listener.acts import InForce, SourceInForce
 from listener.demo.onespan import OneSpan
 from listener.log import event, reader
@@ -570,7 +570,7 @@ def test_a_wish_that_has_not_heard_what_is_held_is_not_granted(tmp_path: Path) -
         while not worker.idle():
             pass
         with flipped.reading() as connection:
-            assert views.checkpoint(connection).position < log_head(worker)
+            assert bookkeeping.checkpoint(connection).position < log_head(worker)
             assert set(connection.scalars(select(artifacts.TABLE.c.state))) == {"wanted"}
         assert worker.outcomes() == []
         worker.turn()
@@ -670,7 +670,7 @@ def raced(tmp_path: Path, kind: type[Racing], order: Sequence[str]) -> tuple[boo
         [decided] = [found for found in log.events(event.DECISION) if found.path == acts.LIVE_PATH]
         before = [found for found in log.events(event.DECISION) if found.path == acts.HELD_PATH]
         with live(log).reading() as connection:
-            whole = views.checkpoint(connection).position == decided.position - 1 - len(before)
+            whole = bookkeeping.checkpoint(connection).position == decided.position - 1 - len(before)
         worker.catch_up()
         assert worker.views.generation == 2
         worker.close()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from listener import acts, decisions, views
+from listener import acts, bookkeeping, decisions
 from listener.acts import Act
 from listener.log import event, reader
 from listener.log.event import Content, Draft
@@ -45,7 +45,7 @@ def shown(log: Log) -> list[list[str]]:
 def replayed(log: Log, number: int = 7) -> list[list[str]]:
     """What a replay makes of the whole log."""
     found = Views(log.settings.folder, number)
-    build(log.database, found, views.REPLAYED, "code", len(log.events()), lambda _events: None)
+    build(log.database, found, bookkeeping.REPLAYED, "code", len(log.events()), lambda _events: None)
     return tables(found)
 
 
@@ -59,13 +59,13 @@ def told(log: Log, subject: str) -> list[int]:
 def faulty(log: Log) -> list[tuple[int, str | None, int]]:
     """Position, subject and attempts of each fault."""
     with live(log).reading() as connection:
-        return [(row.position, row.subject, row.attempts) for row in connection.execute(select(views.faults))]
+        return [(row.position, row.subject, row.attempts) for row in connection.execute(select(bookkeeping.faults))]
 
 
 def waiting(log: Log) -> list[tuple[str, int]]:
     """Subject and position of whatever waits."""
     with live(log).reading() as connection:
-        return sorted((row.subject, row.position) for row in connection.execute(select(views.parked)))
+        return sorted((row.subject, row.position) for row in connection.execute(select(bookkeeping.parked)))
 
 
 def skip(log: Log, *positions: int) -> int:
@@ -352,8 +352,8 @@ def test_source_and_subject_name_one_subject(log: Log) -> None:
         skip(log, 3)
         fold(log)
         with live(log).reading() as connection:
-            left = [(row.source, row.position) for row in connection.execute(select(views.faults))]
-            behind = [(row.source, row.position) for row in connection.execute(select(views.parked))]
+            left = [(row.source, row.position) for row in connection.execute(select(bookkeeping.faults))]
+            behind = [(row.source, row.position) for row in connection.execute(select(bookkeeping.parked))]
         assert (left, behind) == ([("other_source", 8)], [("other_source", 10)])
         assert told(log, "a") == [5, 7, 9]
 
@@ -399,4 +399,4 @@ def test_a_decision_that_nobody_obeyed_yet_is_obeyed_by_both(log: Log) -> None:
         assert [(fault.position, fault.new) for fault in plan.faults] == [(3, False)]
         Replay(log.database, folder, "new", OnlyOne(folder), OnlyOne(folder, "replay")).apply(plan.digest, "somebody")
     with Views(folder, 2).reading() as connection:
-        assert connection.execute(select(views.faults)).all() == []
+        assert connection.execute(select(bookkeeping.faults)).all() == []

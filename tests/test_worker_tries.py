@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
-from listener import decisions, views
+from listener import bookkeeping, decisions
 from listener.only import OnlyOne
 from listener.views import Views
 from listener.worker import generations, intake, rebuilding
@@ -75,14 +75,14 @@ def live(log: Log) -> Views:
 def faulty(log: Log) -> list[tuple[int, str | None, int, str]]:
     """Position, subject, attempts and the code that tried last."""
     with live(log).reading() as connection:
-        rows = connection.execute(select(views.faults).order_by(views.faults.c.position)).all()
+        rows = connection.execute(select(bookkeeping.faults).order_by(bookkeeping.faults.c.position)).all()
     return [(row.position, row.subject, row.attempts, row.tried_with) for row in rows]
 
 
 def waiting(log: Log) -> list[tuple[str, int]]:
     """Subject and position of whatever waits."""
     with live(log).reading() as connection:
-        return sorted((row.subject, row.position) for row in connection.execute(select(views.parked)))
+        return sorted((row.subject, row.position) for row in connection.execute(select(bookkeeping.parked)))
 
 
 def told(log: Log, subject: str) -> list[int]:
@@ -95,7 +95,7 @@ def told(log: Log, subject: str) -> list[int]:
 def position(log: Log) -> int:
     """How far the views are."""
     with live(log).reading() as connection:
-        return views.checkpoint(connection).position
+        return bookkeeping.checkpoint(connection).position
 
 
 def fold(log: Log, code: str = "code") -> list[dict[str, Any]]:
@@ -119,7 +119,7 @@ def test_what_kills_three_times_is_left_out_and_its_subject_waits(log: Log, live
     assert (told(log, "a"), waiting(log)) == ([3], [("a", 7), ("a", 9), ("a", 11)])
     assert (told(log, "b"), position(log)) == ([2, 4, 6, 8, 10], 11)
     with live(log).reading() as connection:
-        assert connection.scalar(select(views.faults.c.error)) == "the worker died 3 times while taking it in"
+        assert connection.scalar(select(bookkeeping.faults.c.error)) == "the worker died 3 times while taking it in"
 
 
 def test_what_kills_before_anybody_knows_of_whom_it_speaks_stops_nobody(log: Log, lives: Lives) -> None:
@@ -258,7 +258,7 @@ def test_one_who_looks_at_the_mark_of_one_who_lives_leaves_nothing_out(log: Log)
     first.fold_some()
     add(log.database, callback("PACKAGE_CREATE", "c"), callback("PACKAGE_CREATE", "d"))
     with first.views.writing() as connection:
-        connection.execute(views.trying.update().values(after=11, until=13))
+        connection.execute(bookkeeping.trying.update().values(after=11, until=13))
     second = Projector(log.database, log.settings.folder, "code")
     assert [second.fold_some(), first.fold_some(), second.fold_some()] == [1, 1, 0]
     assert (faulty(log), position(log)) == ([], 13)
@@ -289,9 +289,9 @@ def test_what_kills_whoever_builds_views_anew_is_left_out_too(log: Log, lives: L
     assert files(log) == ["signlog-views-1.db", "signlog-views-3.db"]
     found = Views(log.settings.folder, 3)
     with found.reading() as connection:
-        [fault] = connection.execute(select(views.faults)).all()
+        [fault] = connection.execute(select(bookkeeping.faults)).all()
         assert (fault.position, fault.subject, fault.attempts) == (5, "a", 3)
-        assert views.checkpoint(connection).position >= 11
+        assert bookkeeping.checkpoint(connection).position >= 11
     found.close()
 
 
@@ -331,7 +331,7 @@ def test_what_was_built_and_not_shown_is_gone_on_with(log: Log, monkeypatch: pyt
 def segments(log: Log) -> list[tuple[int, str]]:
     """From which position which code folded."""
     with live(log).reading() as connection:
-        rows = connection.execute(select(views.segments).order_by(views.segments.c.number))
+        rows = connection.execute(select(bookkeeping.segments).order_by(bookkeeping.segments.c.number))
         return [(row.after, row.fingerprint) for row in rows]
 
 

@@ -170,10 +170,10 @@ def _finished(served: _Served) -> list[dict[str, Any]]:
 
 def _settled(database: "Database", folder: Path) -> list[dict[str, Any]] | None:
     """All subjects, or None while there is something to fold or to fetch."""
+    from listener.bookkeeping import checkpoint
     from listener.desk import status as desk
     from listener.desk.reading import reading
     from listener.log import reader
-    from listener.views import checkpoint
 
     try:
         with reading(database, folder) as at:

@@ -7,7 +7,7 @@ from typing import Final
 
 from sqlalchemy import Connection, exists, func, select
 
-from listener import __version__, acts, errors, fingerprint, times, views
+from listener import __version__, acts, bookkeeping, errors, fingerprint, times
 from listener.desk import pages, status
 from listener.desk.pages import LOOK_AT, Line, Page
 from listener.desk.past import Moment, Past
@@ -26,7 +26,7 @@ def moment(at: Reading, known: str | None = None, so: str | None = None) -> Mome
     No further than the views have folded: they say which events speak of whom. Raises ConfigurationError for what is
     neither a number nor a time.
     """
-    position = views.checkpoint(at.views).position
+    position = bookkeeping.checkpoint(at.views).position
     if known is not None:
         asked = int(known) if known.isdecimal() else clock.reached(at.log, times.read(known))
         position = min(position, asked)

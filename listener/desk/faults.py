@@ -5,12 +5,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, func, select, tuple_
 
-from listener import errors, fingerprint, views
+from listener import bookkeeping, errors, fingerprint
 from listener.desk.pages import Line
 from listener.desk.reading import Reading
 
-_faults = views.faults.c
-_parked = views.parked.c
+_faults = bookkeeping.faults.c
+_parked = bookkeeping.parked.c
 _AT_ONCE = 200  # keys in one query
 _LAST = 2**63 - 1  # no event stands behind it, and no database takes a larger number
 
@@ -38,7 +38,7 @@ def named(at: Reading, positions: Sequence[int]) -> list[Line]:
 
 def _shown(at: Reading, which: ColumnElement[bool]) -> list[Line]:
     """`waiting` counts the facts behind a fault, `this_code` says that it was last tried with the code as it is now."""
-    rows = at.views.execute(select(views.faults).where(which).order_by(_faults.position, _faults.subject)).all()
+    rows = at.views.execute(select(bookkeeping.faults).where(which).order_by(_faults.position, _faults.subject)).all()
     waiting = _waiting(at, rows)
     return [
         {

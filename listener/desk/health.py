@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, func, select
 
-from listener import api, errors, fingerprint, times, views
+from listener import api, bookkeeping, errors, fingerprint, times
 from listener.agenda import Agenda, State
 from listener.concerning import Subject
 from listener.desk import signatures, status
@@ -117,10 +117,10 @@ def _signing(database: Database, settings: Settings, alarms: list[str]) -> None:
 
 
 def _views(at: Reading, settings: Settings, alarms: list[str]) -> dict[str, Any]:
-    checkpoint, head = views.checkpoint(at.views), reader.head(at.log)
+    checkpoint, head = bookkeeping.checkpoint(at.views), reader.head(at.log)
     waiting = reader.read(at.log, checkpoint.position, 1)
     lag = max(0, now() - waiting[0].recorded_at) if waiting else 0
-    beat = at.views.scalar(select(views.heartbeat.c.at))
+    beat = at.views.scalar(select(bookkeeping.heartbeat.c.at))
     counts, faults, contradicted, pending = _counts(at), _positions(at), _contradicted(at), _mixed(at)
     late, missed, doubtful = status.overdue(at), _missed(at), signatures.doubtful(at)
     alarms += _progress(beat, lag, checkpoint.origin)
@@ -157,7 +157,8 @@ def _counts(at: Reading) -> dict[str, int]:
 
 def _positions(at: Reading) -> list[int]:
     """Of the events that could not be taken in."""
-    return list(at.views.scalars(select(views.faults.c.position).distinct().order_by(views.faults.c.position)))
+    position = bookkeeping.faults.c.position
+    return list(at.views.scalars(select(position).distinct().order_by(position)))
 
 
 def _contradicted(at: Reading) -> list[Subject]:
@@ -217,11 +218,11 @@ def _progress(beat: int | None, lag: int, origin: str) -> list[str]:
         alarms.append("the worker does not run; start it: 'signlog serve', or 'signlog serve --worker'")
     elif lag > LATE_AFTER:
         alarms.append(f"the views are {lag // _SECOND} s behind the log")
-    if origin == views.PARTED:
+    if origin == bookkeeping.PARTED:
         alarms.append(
             "log and views had parted (a restored backup?): the views were folded anew; compare with a backup"
         )
-    if origin == views.DAMAGED:
+    if origin == bookkeeping.DAMAGED:
         alarms.append("the views were damaged and were folded anew; look at the disk below them")
     return alarms
 
@@ -279,7 +280,7 @@ def _lacking(source: str, name: str, settings: Settings) -> str | None:
 
 def _mixed(at: Reading) -> bool:
     """Whether other code than today's folded a part of the live generation."""
-    return bool(views.folded_by(at.views) - {fingerprint.fingerprint()})
+    return bool(bookkeeping.folded_by(at.views) - {fingerprint.fingerprint()})
 
 
 def _source(log: Connection, name: str, settings: Settings) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import select, tuple_
 
-from listener import errors, views
+from listener import bookkeeping, errors
 from listener.desk.reading import Reading, reading
 from listener.interpreter import Interpreter
 from listener.log import event, reader, schema
@@ -37,7 +37,7 @@ def first_said(database: Database, folder: Path, facts: Sequence[Fact]) -> dict[
     wanted = {said(fact) for fact in facts}
     try:
         with reading(database, folder) as at:
-            found, after = _folded(at, wanted), views.checkpoint(at.views).position
+            found, after = _folded(at, wanted), bookkeeping.checkpoint(at.views).position
     except errors.ViewsError:
         found, after = {}, 0
     interpreter = Interpreter()

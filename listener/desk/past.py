@@ -16,7 +16,7 @@ from listener.desk.reading import Reading
 from listener.interpreter import Interpreter
 from listener.log import clock, event, reader
 from listener.log.event import Event
-from listener.views import PROJECTIONS
+from listener.projection import PROJECTIONS
 from listener.worker.anew import Anew
 from projections import artifacts, packages, timeline
 

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Select, func, select, text
 
-from listener import errors, skipped, views
+from listener import bookkeeping, errors, skipped
 from listener.desk import events
 from listener.desk.events import Filter
 from listener.desk.pages import LOOK_AT, Line
@@ -26,8 +26,8 @@ _BY_PEOPLE: Final = (event.IMPORT, event.DECISION)  # kinds of which there are f
 _ACTS: Final = text("kind <> 'callback'")  # word for word the condition of that index
 _events: Final = schema.events.c
 _timeline: Final = timeline.TABLE.c
-_faults: Final = views.faults.c
-_parked: Final = views.parked.c
+_faults: Final = bookkeeping.faults.c
+_parked: Final = bookkeeping.parked.c
 
 
 class Span(NamedTuple):
@@ -132,7 +132,7 @@ def _read(log: Connection, positions: Sequence[int]) -> Iterator[Event]:
 
 def _candidates(log: Connection, at: Reading | None, wanted: Filter, span: Span) -> Found:
     if at is not None:
-        span, is_folded = span.until(views.checkpoint(at.views).position)
+        span, is_folded = span.until(bookkeeping.checkpoint(at.views).position)
         if is_folded:
             return _of_subject(at, wanted.subject, span) if wanted.subject is not None else _named(at, wanted, span)
     if wanted.kind in _BY_PEOPLE:

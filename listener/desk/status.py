@@ -8,7 +8,7 @@ from urllib.parse import quote
 import msgspec
 from sqlalchemy import select
 
-from listener import acts, times, views
+from listener import acts, bookkeeping, times
 from listener.concerning import Subject
 from listener.desk import downloads
 from listener.desk.pages import Line, Moved, Page, every
@@ -80,7 +80,7 @@ def _expecting(at: Reading, sources: Iterable[str]) -> set[str]:
 
     The log is asked, as far as the views know it: its index answers at once, however many subjects there are.
     """
-    until = views.checkpoint(at.views).position
+    until = bookkeeping.checkpoint(at.views).position
     return {
         source
         for source in sources

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 
 from sqlalchemy import Connection, select, tuple_
 
-from listener import concerning, skipped, views
+from listener import bookkeeping, concerning, skipped
 from listener.concerning import Subject
 from listener.interpreter import Interpreter
 from listener.log.event import Event
 from listener.worker.fold import Faulty, Fold
 
-_faults = views.faults.c
+_faults = bookkeeping.faults.c
 
 
 class Anew:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, func, select
 
-from listener import acts, concerning, erased, errors, holds, times, views
+from listener import acts, bookkeeping, concerning, erased, errors, holds, times
 from listener.acts import Act
 from listener.concerning import Subject
 from listener.log import erase, event, reader, schema
@@ -82,7 +82,7 @@ def _speaking_of(database: Database, live: Views | None, subject: Subject) -> tu
     found, known = list[int](), 0
     if live is not None:
         with live.reading() as generation, database.reading() as log:
-            known = views.checkpoint(generation).position
+            known = bookkeeping.checkpoint(generation).position
             found = concerning.positions(log, generation, [subject], known)
     with database.reading() as log:
         found = [each.position for each in reader.at(log, found) if not _is_kept(each)]

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from listener import errors, views
+from listener import bookkeeping, errors
 from listener.log.database import Database
 from listener.views import Views
 from listener.worker import generations, intake
@@ -23,7 +23,7 @@ def fold_next(
     `only_live` Superseded if another is shown.
     """
     with generation.reading() as connection:
-        before = views.checkpoint(connection)
+        before = bookkeeping.checkpoint(connection)
     with database.reading() as log:
         if only_live and generations.live(log) != generation.generation:
             raise errors.Superseded(f"{generation.path} is not shown any more")

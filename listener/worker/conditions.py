@@ -5,7 +5,7 @@ from typing import Final
 
 from sqlalchemy import Connection, func, select
 
-from listener import acts, errors, views
+from listener import acts, bookkeeping, errors
 from listener.acts import Act
 from listener.log import event, reader, schema
 from listener.log.database import Database
@@ -20,12 +20,12 @@ AGAIN: Final = "'signlog replay --plan' shows what would happen now"
 def assert_comparable(database: Database, generation: Views) -> None:
     """Raise ReplayRefused unless its tables are those of this code, and it was folded from this log."""
     with generation.reading() as connection:
-        if views.made_of(connection) != views.shape():
+        if bookkeeping.made_of(connection) != bookkeeping.shape():
             raise errors.ReplayRefused(
                 f"the tables of {generation.path} have another shape than this code's; "
                 "the worker folds them anew when it starts: run 'signlog serve'"
             )
-        checkpoint = views.checkpoint(connection)
+        checkpoint = bookkeeping.checkpoint(connection)
     with database.reading() as log:
         if not generations.bound(log, checkpoint):
             raise errors.ReplayRefused(
@@ -60,7 +60,7 @@ def _assert_same_log(log: Connection, binding: Binding) -> None:
 def assert_unspoilt(new: Views, fingerprint: str) -> None:
     """Raise ReplayRefused if it was shown once and taken back, and whatever code was deployed then folded on in it."""
     with new.reading() as connection:
-        folded_by = views.folded_by(connection)
+        folded_by = bookkeeping.folded_by(connection)
     if folded_by - {fingerprint}:
         raise errors.ReplayRefused(f"other code has folded on in what was planned; {AGAIN}")
 
@@ -83,7 +83,7 @@ def assert_no_more_faults(plan: Plan, new: Views) -> None:
     """Raise ReplayRefused if what came since the plan could not be taken in."""
     planned: Set[tuple[int, str | None]] = {(fault.position, fault.subject) for fault in plan.faults}
     with new.reading() as connection:
-        now = {(row.position, row.subject) for row in connection.execute(select(views.faults))}
+        now = {(row.position, row.subject) for row in connection.execute(select(bookkeeping.faults))}
     if now - planned:
         position = min(position for position, _subject in now - planned)
         raise errors.ReplayRefused(
@@ -113,7 +113,7 @@ def assert_kept(old: Views) -> None:
 def assert_folded_by(old: Views, fingerprint: str) -> None:
     """Raise ReplayRefused unless this code folded a part of it; mended code may have folded the last one."""
     with old.reading() as connection:
-        folded_by = views.folded_by(connection)
+        folded_by = bookkeeping.folded_by(connection)
     if folded_by and fingerprint not in folded_by:
         raise errors.ReplayRefused(
             f"generation {old.generation} was folded by other code than this; deploy that first, "

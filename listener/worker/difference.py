@@ -23,7 +23,8 @@ from sqlalchemy import (
 )
 
 from listener import errors, times
-from listener.views import PROJECTIONS, beside
+from listener.projection import PROJECTIONS
+from listener.views import beside
 from projections import artifacts, packages, timeline
 
 ADDED: Final = "added"

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, tuple_
 
-from listener import rows, views
+from listener import bookkeeping, rows
 from listener.acts import Artifact
 from listener.api import Access, Api, Known, Lister, Recipe
 from listener.checking.inspector import Inspector
@@ -43,7 +43,7 @@ def due(live: Views, source: str, account: Account) -> Mapping[str, Sequence[Wis
     """By subject, those that have waited longest first."""
     wishes: dict[str, list[Wish]] = defaultdict(list)
     with live.reading() as connection:
-        folded = views.checkpoint(connection).position
+        folded = bookkeeping.checkpoint(connection).position
         found = connection.execute(_query(source, account, now())).all()
         subjects = rows.load(connection, packages, sorted({(source, row.subject) for row in found}))
     for row in found:
@@ -67,7 +67,7 @@ def _query(source: str, account: Account, at: int) -> Select[Any]:
     Behind a fault nothing is due: what we did last may wait there, and would be done again and again.
     """
     failed = and_(_TABLE.c.state == artifacts.FAILED, or_(_TABLE.c.next_at.is_(None), _TABLE.c.next_at <= at))
-    free = tuple_(_TABLE.c.source, _TABLE.c.subject).not_in(views.STOPPED)
+    free = tuple_(_TABLE.c.source, _TABLE.c.subject).not_in(bookkeeping.STOPPED)
     found = select(_TABLE).where(_TABLE.c.source == source, or_(_TABLE.c.state == artifacts.WANTED, failed), free)
     found = found.where(*(_at_hand(name, recipe, account.access) for name, recipe in account.recipes.items()))
     return found.order_by(func.coalesce(_TABLE.c.next_at, _TABLE.c.wanted_at)).limit(_ROWS)

@@ -5,11 +5,11 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, and_, select
 
-from listener import views
+from listener import bookkeeping
 from listener.worker.fold import Faulty, Fold, Subject
 
-_faults: Final = views.faults
-_parked: Final = views.parked
+_faults: Final = bookkeeping.faults
+_parked: Final = bookkeeping.parked
 _AT_ONCE: Final = 500  # positions in one query
 _FAULTY: Final = select(*(_faults.c[name] for name in Faulty._fields))
 _IN_ORDER: Final = (_faults.c.position, _faults.c.source, _faults.c.subject)
@@ -17,7 +17,7 @@ _IN_ORDER: Final = (_faults.c.position, _faults.c.source, _faults.c.subject)
 
 def stopped(generation: Connection) -> list[Subject]:
     """The subjects whose later facts wait behind a fault."""
-    return [(source, subject) for source, subject in generation.execute(views.STOPPED)]
+    return [(source, subject) for source, subject in generation.execute(bookkeeping.STOPPED)]
 
 
 def note(generation: Connection, fold: Fold, fingerprint: str) -> Sequence[Faulty]:

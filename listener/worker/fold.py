@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from listener import errors
 from listener.interpreter import Interpreter
 from listener.log.event import Readable
-from listener.views import PROJECTIONS, Projection
+from listener.projection import PROJECTIONS, Projection
 from projections.facts import Fact, Key
 
 Subject = tuple[str, str]

@@ -6,8 +6,9 @@ from typing import Final
 from sqlalchemy import Connection, select
 
 from listener import acts
+from listener.bookkeeping import Checkpoint
 from listener.log import event, reader, schema
-from listener.views import Checkpoint, Views
+from listener.views import Views
 
 SCRATCH: Final = "replay-"  # how folders begin in which a generation is built that nobody will be shown
 

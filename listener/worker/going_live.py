@@ -5,7 +5,7 @@ from typing import Final
 
 from sqlalchemy import Connection, select
 
-from listener import acts, errors, rows, views
+from listener import acts, bookkeeping, errors, rows
 from listener.acts import Act, Artifact
 from listener.log import reader
 from listener.log.append import append
@@ -49,7 +49,7 @@ def go_live(
 def at_head(log: Connection, generation: Views) -> bool:
     """Whether it has folded all of this log."""
     with generation.reading() as reading:
-        checkpoint = views.checkpoint(reading)
+        checkpoint = bookkeeping.checkpoint(reading)
     return checkpoint.position == reader.head(log) and generations.bound(log, checkpoint)
 
 
@@ -64,7 +64,7 @@ class _Held:
         self._wanted = frozenset(wanted)
         self._operator = operator
         with generation.reading() as connection:
-            self._seen = views.checkpoint(connection).position
+            self._seen = bookkeeping.checkpoint(connection).position
             self._decide(_open(connection, self._wanted))
 
     def look_again(self) -> None:

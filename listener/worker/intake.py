@@ -5,11 +5,13 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from listener import erased, rows, views
+from listener import bookkeeping, erased, rows
+from listener.bookkeeping import Checkpoint
 from listener.interpreter import Interpreter
 from listener.log import reader
 from listener.log.event import Content
-from listener.views import Checkpoint, Views
+from listener.projection import PROJECTIONS
+from listener.views import Views
 from listener.worker import faults, generations, revisiting
 from listener.worker.fold import Faulty, Fold, Subject
 
@@ -27,7 +29,7 @@ def go_on(generation: Views, before: Checkpoint, take: Take) -> Sequence[Faulty]
     """Take in what comes behind a checkpoint; what could not be taken in."""
     with generation.writing() as connection:
         # Another projector may have folded these since: its checkpoint tells, and this transaction shuts it out.
-        return take(connection) if views.checkpoint(connection) == before else ()
+        return take(connection) if bookkeeping.checkpoint(connection) == before else ()
 
 
 def take_in(log: Connection, generation: Connection, events: Sequence[Content], fingerprint: str) -> Sequence[Faulty]:
@@ -59,7 +61,7 @@ def try_again(log: Connection, generation: Connection, fault: Faulty, fingerprin
     fold = _fold(generation)
     found = revisiting.revisit(log, generation, fold, fault, fingerprint)
     save(generation, fold)
-    _continue(generation, views.checkpoint(generation).position, fingerprint)
+    _continue(generation, bookkeeping.checkpoint(generation).position, fingerprint)
     return found
 
 
@@ -69,13 +71,13 @@ def _fold(generation: Connection) -> Fold:
 
 def catch_up(log: Connection, generation: Connection, fingerprint: str, until: int) -> None:
     """Take in everything up to a position, in one transaction: for what is not much."""
-    while events := following(log, views.checkpoint(generation), until):
+    while events := following(log, bookkeeping.checkpoint(generation), until):
         take_in(log, generation, events, fingerprint)
 
 
 def save(generation: Connection, fold: Fold) -> None:
     """Write down every state that changed."""
-    for projection, changed in zip(views.PROJECTIONS, fold.changed, strict=True):
+    for projection, changed in zip(PROJECTIONS, fold.changed, strict=True):
         rows.save(generation, projection, changed)
 
 
@@ -84,10 +86,10 @@ def arrive(log: Connection, generation: Connection, after: int, position: int, f
     _continue(generation, after, fingerprint)
     leaf = reader.leaf(log, position)
     assert leaf is not None  # noqa: S101  it was read in the same transaction
-    views.move(generation, position, leaf)
+    bookkeeping.move(generation, position, leaf)
 
 
 def _continue(generation: Connection, after: int, fingerprint: str) -> None:
     """Say which code folds from here on. Code that changed without a replay makes the generation a mixed one."""
-    if generation.scalar(views.NEWEST_CODE) != fingerprint:
-        generation.execute(views.segments.insert().values(after=after, fingerprint=fingerprint))
+    if generation.scalar(bookkeeping.NEWEST_CODE) != fingerprint:
+        generation.execute(bookkeeping.segments.insert().values(after=after, fingerprint=fingerprint))

@@ -9,7 +9,7 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, Table, func, select, tuple_
 
-from listener import views
+from listener import bookkeeping, projection, views
 from listener.concerning import Subject
 from listener.log.database import Database
 from listener.views import Views
@@ -18,12 +18,12 @@ from listener.worker.anew import Anew
 from projections import packages, timeline
 
 _TABLES: Final = (
-    views.segments,
-    views.heartbeat,
-    views.faults,
-    views.parked,
-    views.trying,
-    *(projection.TABLE for projection in views.PROJECTIONS),
+    bookkeeping.segments,
+    bookkeeping.heartbeat,
+    bookkeeping.faults,
+    bookkeeping.parked,
+    bookkeeping.trying,
+    *(projection.TABLE for projection in projection.PROJECTIONS),
 )
 
 
@@ -42,21 +42,21 @@ def copy(
     """
     with old.reading() as shown:
         gone = sorted({*subjects, *_told_of(shown, positions)})
-        before = views.checkpoint(shown)
+        before = bookkeeping.checkpoint(shown)
     with new.building(before.log_id, before.origin, old) as connection:
-        before = views.checkpoint(connection, views.beside)
+        before = bookkeeping.checkpoint(connection, views.beside)
         for table in _TABLES:
             kept = select(views.beside(table)).where(*_kept(views.beside(table), gone, positions))
             connection.execute(table.insert().from_select(table.c.keys(), kept))
         for subject in gone:
             _fold(database, old, connection, subject, before.position, fingerprint)
         if before.position:
-            views.move(connection, before.position, before.leaf)
+            bookkeeping.move(connection, before.position, before.leaf)
 
 
 def _told_of(shown: Connection, positions: Collection[int]) -> Iterator[Subject]:
     """Whom events speak of, as the views know it."""
-    for of in (timeline.TABLE.c, views.parked.c, views.faults.c):
+    for of in (timeline.TABLE.c, bookkeeping.parked.c, bookkeeping.faults.c):
         about = (of.position.in_(positions), of.subject.is_not(None))
         yield from ((source, subject) for source, subject in shown.execute(select(of.source, of.subject).where(*about)))
 
@@ -66,7 +66,7 @@ def _kept(table: Table, gone: Collection[Subject], positions: Collection[int]) -
     if "source" in table.c:
         subject = table.c.id if table.name == packages.TABLE.name else table.c.subject
         yield tuple_(table.c.source, func.coalesce(subject, "")).not_in(gone)
-    if table.name == views.faults.name:
+    if table.name == bookkeeping.faults.name:
         yield table.c.position.not_in(positions)
 
 

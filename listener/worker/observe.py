@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from sqlalchemy import Connection, select
 
-from listener import erased, errors, views
+from listener import bookkeeping, erased, errors
 from listener.api import NOTHING, Api, Known, Observation
 from listener.interpreter import Interpreter
 from listener.log import event, reader, schema
@@ -85,7 +85,7 @@ class Observer:
     def _last_callback(self, live: Views, source: str, subject: str) -> tuple[int, int]:
         """The position of the newest callback of a subject, and how far the log was looked at for it."""
         with live.reading() as connection:
-            folded = views.checkpoint(connection).position
+            folded = bookkeeping.checkpoint(connection).position
             known = connection.scalar(_folded_callbacks(source, subject)) or 0
         newest, looked = self._called_back(source, subject, folded)
         return newest or known, looked

@@ -8,10 +8,11 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Column, Connection, Integer, LargeBinary, MetaData, Table, Text, select
 
-from listener import acts, views
+from listener import acts, bookkeeping, views
 from listener.acts import Artifact
+from listener.bookkeeping import Checkpoint
 from listener.log import event, reader
-from listener.views import Checkpoint, Views
+from listener.views import Views
 from listener.worker.difference import (
     ADDED,
     CHANGED,
@@ -176,7 +177,7 @@ class Draft:
 
 def bind(log: Connection, checkpoint: Checkpoint, live: int, both: Connection, fingerprint: str) -> Binding:
     """What a plan at the checkpoint of the live generation, which lies beside, is about."""
-    table = views.beside(views.segments)
+    table = views.beside(bookkeeping.segments)
     segments = tuple((row.after, row.fingerprint) for row in both.execute(select(table).order_by(table.c.number)))
     return Binding(
         checkpoint.log_id.hex(),
@@ -196,10 +197,10 @@ def _in_force(log: Connection, position: int) -> str:
 
 def faults(both: Connection) -> tuple[tuple[Fault, ...], bool]:
     """The new generation's faults, and whether the live one, which lies beside, has any that are gone."""
-    known = {(row.position, row.source, row.subject) for row in both.execute(select(views.beside(views.faults)))}
+    known = {(row.position, row.source, row.subject) for row in both.execute(select(views.beside(bookkeeping.faults)))}
     found = [
         Fault(row.position, row.source, row.subject, row.error, (row.position, row.source, row.subject) not in known)
-        for row in both.execute(select(views.faults))
+        for row in both.execute(select(bookkeeping.faults))
     ]
     mended = known - {(fault.position, fault.source, fault.subject) for fault in found}
     return tuple(sorted(found, key=lambda fault: (fault.position, fault.subject or ""))), bool(mended)

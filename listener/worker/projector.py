@@ -5,7 +5,7 @@ from pathlib import Path
 import structlog
 from sqlalchemy import Connection
 
-from listener import errors, views
+from listener import bookkeeping, errors
 from listener.log import reader
 from listener.log.append import now
 from listener.log.database import Database
@@ -39,13 +39,13 @@ class Projector:
         """Show that the worker lives. Raises ViewsError if others found the views damaged, where we have not."""
         self.views.assert_sound()
         with self.views.writing() as connection:
-            views.beat(connection, now())
+            bookkeeping.beat(connection, now())
 
     @property
     def mixed(self) -> bool:
         """Whether other code than ours folded a part of what is shown."""
         with self.views.reading() as connection:
-            return bool(views.folded_by(connection) - {self._fingerprint})
+            return bool(bookkeeping.folded_by(connection) - {self._fingerprint})
 
     def close(self) -> None:
         """Let go of the views."""
@@ -59,7 +59,7 @@ class Projector:
         except errors.Superseded:  # somebody applied a replay, or took one back
             return self._switch()
         except errors.Parted:
-            self._rebuild(views.PARTED)
+            self._rebuild(bookkeeping.PARTED)
             return 1
         for fault in faults:
             _log.error("fault", **fault._asdict())
@@ -73,7 +73,7 @@ class Projector:
     def mend(self, error: errors.ViewsError) -> None:
         """Throw views away that cannot be read, and build them anew: they are no more than an opinion."""
         damaged = self.views
-        if self._rebuild(views.DAMAGED):
+        if self._rebuild(bookkeeping.DAMAGED):
             damaged.discard()
             _log.error("views_damaged", generation=damaged.generation, error=str(error))
 
@@ -102,16 +102,16 @@ class Projector:
         """The first generation. Shown only when it is there: what is shown and is not there was lost."""
         first = Views(self._folder, 1)
         if not first.path.exists():  # else somebody was killed here, or another log's views lie there
-            first.create(reader.log_id(connection), views.FIRST)
+            first.create(reader.log_id(connection), bookkeeping.FIRST)
             first.close()
         return generations.flip(connection, 1)
 
     def _unfit(self) -> str | None:
         """Why the live generation cannot be gone on with, if so."""
         if not self.views.path.exists():
-            return views.LOST
+            return bookkeeping.LOST
         with self.views.reading() as connection:
-            return None if views.made_of(connection) == views.shape() else views.RESHAPED
+            return None if bookkeeping.made_of(connection) == bookkeeping.shape() else bookkeeping.RESHAPED
 
     def _rebuild(self, origin: str) -> bool:
         """Build another generation from the first event on, then show it. The one that was shown stays as it is.

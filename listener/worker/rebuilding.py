@@ -6,7 +6,7 @@ from typing import Final
 import structlog
 from sqlalchemy import Connection, select
 
-from listener import acts, errors, views
+from listener import acts, bookkeeping, errors
 from listener.acts import Act, Artifact
 from listener.log import event, reader
 from listener.log.database import Database
@@ -80,13 +80,14 @@ def _goes_on(database: Database, found: Views, fingerprint: str) -> bool:
     """Whether it was folded from this log, with this code, and nobody planned it."""
     try:
         with found.reading() as connection:
-            if views.made_of(connection) != views.shape():
+            if bookkeeping.made_of(connection) != bookkeeping.shape():
                 return False
-            checkpoint, codes = views.checkpoint(connection), views.folded_by(connection)
+            checkpoint, codes = bookkeeping.checkpoint(connection), bookkeeping.folded_by(connection)
     except errors.ViewsError:
         return False
     with database.reading() as log:
-        return checkpoint.origin in views.UNPLANNED and codes <= {fingerprint} and generations.bound(log, checkpoint)
+        unplanned = checkpoint.origin in bookkeeping.UNPLANNED
+        return unplanned and codes <= {fingerprint} and generations.bound(log, checkpoint)
 
 
 def _approved(log: Connection) -> str | None:

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import select
 
-from listener import erased, errors, rows, views
+from listener import bookkeeping, erased, errors, rows
 from listener.agenda import COMMAND, WORKER, Agenda, Round
 from listener.api import Listed
 from listener.interpreter import Interpreter
@@ -218,7 +218,7 @@ class _Turn:
     def _is_told(self, subject: str) -> bool:
         """Whether a callback told of the completion, also one that nobody has folded yet."""
         with self._live.views().reading() as connection:
-            folded = views.checkpoint(connection).position
+            folded = bookkeeping.checkpoint(connection).position
         state = self._states([subject]).get(subject)  # as far as that, or further
         if state is not None and course.told_by_callback(state.course):
             return True

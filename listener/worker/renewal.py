@@ -9,7 +9,7 @@ from typing import Final
 
 from sqlalchemy import select
 
-from listener import acts, errors, views
+from listener import acts, bookkeeping, errors
 from listener.acts import Act
 from listener.concerning import Subject
 from listener.log.append import now
@@ -51,7 +51,8 @@ class Renewal:
 
     def _assert_fit(self, live: Views) -> None:
         with live.reading() as shown, self._database.reading() as log:
-            if views.made_of(shown) == views.shape() and generations.bound(log, views.checkpoint(shown)):
+            shape, checkpoint = bookkeeping.made_of(shown), bookkeeping.checkpoint(shown)
+            if shape == bookkeeping.shape() and generations.bound(log, checkpoint):
                 return
         raise errors.ErasureRefused(
             f"{live.path} was made by other code or from another log, and will be made anew: run 'signlog serve', "
@@ -112,5 +113,5 @@ class Renewal:
             if live is None:
                 return True
             with live.reading() as shown:
-                beat = shown.scalar(select(views.heartbeat.c.at))
+                beat = shown.scalar(select(bookkeeping.heartbeat.c.at))
         return beat is not None and beat > since

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from listener import acts, errors, views
+from listener import acts, bookkeeping, errors, views
 from listener.acts import Act, Artifact
+from listener.bookkeeping import Checkpoint
 from listener.log.database import Database
 from listener.only import OnlyOne
-from listener.views import Checkpoint, Views
+from listener.views import Views
 from listener.worker import conditions, generations
 from listener.worker import plan as plans
 from listener.worker.building import build
@@ -80,9 +81,9 @@ class Replay:
             goal = _position(live)
             new = Views(Path(scratch), live.generation + 1)
             tell = self._told(goal, told)
-            build(self._database, new, views.REPLAYED, self._fingerprint, goal, tell, (source, id))
+            build(self._database, new, bookkeeping.REPLAYED, self._fingerprint, goal, tell, (source, id))
             with contextlib.closing(new), new.beside(live) as both:
-                self._bound(both, views.checkpoint(both, views.beside), live.generation)
+                self._bound(both, bookkeeping.checkpoint(both, views.beside), live.generation)
                 found = difference(both, source, id)
                 faults = [fault for fault in plans.faults(both)[0] if _may_be_of(fault, source, id)]
         if found is None and not faults:
@@ -92,10 +93,10 @@ class Replay:
     def _planned(self, live: Views, new: Views, told: Progress) -> Plan:
         goal = _position(live)
         self._assert_room()
-        build(self._database, new, views.REPLAYED, self._fingerprint, goal, self._told(goal, told))
+        build(self._database, new, bookkeeping.REPLAYED, self._fingerprint, goal, self._told(goal, told))
         with new.beside(live) as both:
             # From its first look on the live generation stands still for us, and for nobody else.
-            checkpoint = views.checkpoint(both, views.beside)
+            checkpoint = bookkeeping.checkpoint(both, views.beside)
             binding = self._bound(both, checkpoint, live.generation)
             draft = plans.Draft(both)
             for found in differences(both):
@@ -219,7 +220,7 @@ class Replay:
 
 def _position(generation: Views) -> int:
     with generation.reading() as connection:
-        return views.checkpoint(connection).position
+        return bookkeeping.checkpoint(connection).position
 
 
 def _may_be_of(fault: Fault, source: str, subject: str) -> bool:

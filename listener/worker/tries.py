@@ -9,10 +9,11 @@ import structlog
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import OperationalError
 
-from listener import errors, views
+from listener import bookkeeping, errors
+from listener.bookkeeping import Checkpoint
 from listener.interpreter import Interpreter
 from listener.log.event import Content
-from listener.views import Checkpoint, Views
+from listener.views import Views
 from listener.worker import faults, generations, intake
 from listener.worker.fold import Faulty, Subject
 
@@ -49,8 +50,8 @@ class Tries:
     def _left_behind(self) -> Mark:
         """The events of which the life before may have died: its mark stands where the checkpoint is."""
         with self.generation.reading() as connection:
-            position = views.checkpoint(connection).position
-            row = connection.execute(select(*(views.trying.c[name] for name in Mark._fields))).one_or_none()
+            position = bookkeeping.checkpoint(connection).position
+            row = connection.execute(select(*(bookkeeping.trying.c[name] for name in Mark._fields))).one_or_none()
         found = self._mark(position, position) if row is None else Mark(*row)
         if not found.after <= position < found.until:
             return self._mark(position, position)
@@ -130,13 +131,13 @@ class Tries:
             yield
         except _ENDED:
             with contextlib.suppress(*_ENDED), self.generation.writing() as connection:
-                connection.execute(views.trying.delete())
+                connection.execute(bookkeeping.trying.delete())
             raise
 
     def _write(self, mark: Mark) -> None:
         with self.generation.writing() as connection:
-            if connection.execute(views.trying.update().values(mark._asdict())).rowcount == 0:
-                connection.execute(views.trying.insert().values(id=1, **mark._asdict()))
+            if connection.execute(bookkeeping.trying.update().values(mark._asdict())).rowcount == 0:
+                connection.execute(bookkeeping.trying.insert().values(id=1, **mark._asdict()))
 
 
 def _subjects(log: Connection, event: Content) -> Sequence[Subject]:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from sqlalchemy import select
 
-from listener import views
+from listener import bookkeeping
 from listener.agenda import Agenda
 from listener.log import reader
 from listener.log.database import Database
@@ -49,7 +49,7 @@ def _moved(live: Views, after: int) -> tuple[Sequence[Any], int, int]:
     """Rows that last moved in the next stretch of the log, where that ends, and how far the views are."""
     c = _TABLE.c
     with live.reading() as connection:
-        folded = views.checkpoint(connection).position
+        folded = bookkeeping.checkpoint(connection).position
         until = min(after + _STRETCH, folded)
         wanted = select(c.source, c.id, c.stage, c.confirmed, c.last_position, c.recorded_at, c.expected)
         return connection.execute(wanted.where(c.last_position.between(after + 1, until))).all(), until, folded

@@ -1,0 +1,137 @@
+"""What a generation of the views knows of itself: how far it has folded, with which code, what it could not take in."""
+
+import hashlib
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from sqlalchemy import Boolean, Column, Connection, Integer, LargeBinary, MetaData, Table, Text, select
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from listener import errors
+from listener.projection import PROJECTIONS
+
+_metadata = MetaData()
+
+_checkpoint = Table(
+    "checkpoint",
+    _metadata,
+    Column("id", Integer, primary_key=True),
+    Column("log_id", LargeBinary, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("leaf", LargeBinary, nullable=False),
+    Column("shape", Text, nullable=False),
+    Column("origin", Text, nullable=False),
+)
+segments = Table(
+    "segments",
+    _metadata,
+    Column("number", Integer, primary_key=True),
+    Column("after", Integer, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+)
+faults = Table(
+    "faults",
+    _metadata,
+    Column("position", Integer, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("subject", Text, primary_key=True, nullable=True),  # null: nobody can tell of whom the event speaks
+    Column("error", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("tried_with", Text, nullable=False),  # the fingerprint of the code
+)
+parked = Table(
+    "parked",
+    _metadata,
+    Column("source", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("position", Integer, primary_key=True),
+)
+# What was about to be taken in, if the worker died of it.
+trying = Table(
+    "trying",
+    _metadata,
+    Column("id", Integer, primary_key=True),
+    Column("after", Integer, nullable=False),
+    Column("until", Integer, nullable=False),
+    Column("deaths", Integer, nullable=False),
+    Column("interpreted", Boolean, nullable=False),
+    Column("tried_with", Text, nullable=False),
+)
+heartbeat = Table(
+    "heartbeat",
+    _metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Integer, nullable=False),
+)
+NEWEST_CODE: Final = select(segments.c.fingerprint).order_by(segments.c.number.desc()).limit(1)
+# Subjects with a fault: whatever comes after it waits.
+STOPPED: Final = select(parked.c.source, parked.c.subject).union(
+    select(faults.c.source, faults.c.subject).where(faults.c.subject.is_not(None))
+)
+_TABLES: Final = (_checkpoint, segments, faults, parked, trying, heartbeat, *(known.TABLE for known in PROJECTIONS))
+
+FIRST: Final = "first"  # why a generation was made: the first one …
+PARTED: Final = "parted"  # … the log is not the one that the last generation was folded from …
+RESHAPED: Final = "reshaped"  # … the tables have another shape now …
+DAMAGED: Final = "damaged"  # … the last generation could not be read any more …
+LOST: Final = "lost"  # … or was not there …
+REPLAYED: Final = "replayed"  # … or somebody asked for it
+UNPLANNED: Final = (PARTED, RESHAPED, DAMAGED, LOST)
+
+
+class Checkpoint(NamedTuple):
+    """How far a generation has folded, of which log, and the proof: the leaf there (empty before the first event)."""
+
+    log_id: bytes
+    position: int
+    leaf: bytes
+    shape: str
+    origin: str
+
+
+def shape() -> str:
+    """A digest of what the tables look like: code with another one cannot go on in this generation."""
+    texts = [str(CreateTable(table)) for table in _TABLES]
+    texts += [
+        str(CreateIndex(index)) for table in _TABLES for index in sorted(table.indexes, key=lambda i: str(i.name))
+    ]
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()
+
+
+def create(connection: Connection, log_id: bytes, origin: str) -> None:
+    """Make the tables of an empty generation, unless they are there."""
+    if connection.dialect.has_table(connection, _checkpoint.name):
+        return
+    for table in _TABLES:
+        connection.execute(CreateTable(table))
+        for index in table.indexes:
+            index.create(connection)
+    connection.execute(_checkpoint.insert().values((1, log_id, 0, b"", shape(), origin)))
+
+
+def checkpoint(connection: Connection, of: Callable[[Table], Table] = lambda table: table) -> Checkpoint:
+    """Where the generation stands, or with `beside` the one that lies beside."""
+    return Checkpoint(*connection.execute(select(of(_checkpoint))).one()[1:])
+
+
+def made_of(connection: Connection) -> str | None:
+    """The shape that the generation was made with; to be read even if all the rest is different now."""
+    return connection.scalar(select(_checkpoint.c.shape))
+
+
+def move(connection: Connection, position: int, leaf: bytes) -> None:
+    """Move the checkpoint, in the transaction of the rows it accounts for; never backwards."""
+    moved = _checkpoint.update().where(_checkpoint.c.position < position).values(position=position, leaf=leaf)
+    if connection.execute(moved).rowcount != 1:
+        raise errors.ViewsError(f"the checkpoint would not move forward to {position}")
+
+
+def folded_by(connection: Connection) -> set[str]:
+    """The fingerprints of all code that folded a part of the generation."""
+    return set(connection.scalars(select(segments.c.fingerprint)))
+
+
+def beat(connection: Connection, at: int) -> None:
+    """Say that the worker lives, whether there is anything to fold or not."""
+    if connection.execute(heartbeat.update().values(at=at)).rowcount == 0:
+        connection.execute(heartbeat.insert().values(id=1, at=at))

@@ -1,0 +1,34 @@
+"""What folds: a pure function, and the table that it fills."""
+
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
+
+from sqlalchemy import Table
+
+from projections import artifacts, packages, timeline
+from projections.facts import Fact, Key
+
+
+class Projection(Protocol):
+    """A module of `projections/`: a table, and a pure fold that fills it."""
+
+    TABLE: Table
+    ONCE: bool  # no later fact touches a row that is there
+
+    def keys(self, fact: Fact) -> Sequence[Key]:
+        """Every row that the fact touches."""
+
+    def initial(self, key: Key, /) -> Any:
+        """The state before the first fact."""
+
+    def apply(self, state: Any, key: Key, fact: Fact) -> Any:
+        """The state after one more fact."""
+
+    def row(self, key: Key, state: Any) -> tuple[Any, ...]:
+        """The state as a row."""
+
+    def load(self, row: Sequence[Any]) -> Any:
+        """The state that a row was made of."""
+
+
+PROJECTIONS: Final[tuple[Projection, ...]] = (packages, timeline, artifacts)
