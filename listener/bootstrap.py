@@ -4,16 +4,16 @@ import contextlib
 import os
 import secrets
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 from starlette.types import ASGIApp
 
-from listener import __version__, acts, api, bootstrap_log, errors, files, fingerprint, provider
+from listener import __version__, acts, api, bootstrap_log, errors, files, fingerprint, provider, sources
 from listener.acts import InForce, SourceInForce
-from listener.api import Access, Recipe, Registry
+from listener.api import Registry
 from listener.log import event, reader
 from listener.log.append import append
 from listener.log.database import Database
@@ -21,7 +21,7 @@ from listener.log.migrate import migrate
 from listener.log.sqlite import refuse_network
 from listener.only import OnlyOne
 from listener.quarantine import Quarantine
-from listener.settings import Settings, Source
+from listener.settings import Settings
 
 if TYPE_CHECKING:
     from listener.backup import Backup
@@ -39,27 +39,9 @@ _REGULARS: Final = 5000  # events to look back for clients that called before
 
 def check(settings: Settings) -> None:
     """What can be wrong without touching the log: the artifacts, the access to APIs, the folders."""
-    for name, source in settings.sources.items():
-        access_to(name, source)
-        wanted_artifacts(name, source)
+    sources.check(settings.sources)
     _make("data", settings.folder)
     _make("documents", settings.documents_folder)
-
-
-def check_private_keys(settings: Settings) -> None:
-    """Read the keys that stored documents are opened with. Raises ConfigurationError. Not for the door's process."""
-    for name, source in settings.sources.items():
-        access = access_to(name, source)
-        if access is not None:
-            _check_recipes(name, access, api.named(source.provider).RECIPES.values())
-
-
-def _check_recipes(name: str, access: Access, recipes: Iterable[Recipe]) -> None:
-    for recipe in recipes:
-        try:
-            recipe.check(access)
-        except errors.ConfigurationError as error:
-            raise errors.ConfigurationError(f"sources.{name}.{recipe.needs}: {error}") from None
 
 
 def _make(key: str, folder: Path) -> None:
@@ -116,29 +98,11 @@ def declare(database: Database, settings: Settings) -> None:
 
 
 def _declaration(settings: Settings) -> InForce:
-    sources = {
-        name: SourceInForce(source.provider, wanted_artifacts(name, source))
+    declared = {
+        name: SourceInForce(source.provider, sources.wanted_artifacts(name, source))
         for name, source in settings.sources.items()
     }
-    return InForce(acts.IN_FORCE, __version__, fingerprint.fingerprint(), fingerprint.code(), sources)
-
-
-def wanted_artifacts(name: str, source: Source) -> tuple[str, ...]:
-    """What to fetch for a source, and what that is made of. Raises ConfigurationError for what there is not."""
-    known = api.named(source.provider)
-    if source.artifacts is None:
-        return known.DEFAULT_ARTIFACTS
-    wanted = []
-    for artifact in source.artifacts:
-        if artifact not in known.ARTIFACTS:
-            raise errors.ConfigurationError(
-                f"sources.{name}.artifacts: {source.provider} has no {artifact!r}; "
-                f"write some of: {', '.join(known.ARTIFACTS)}"
-            )
-        if artifact in known.RECIPES:
-            wanted.append(known.RECIPES[artifact].of)
-        wanted.append(artifact)
-    return tuple(dict.fromkeys(wanted))
+    return InForce(acts.IN_FORCE, __version__, fingerprint.fingerprint(), fingerprint.code(), declared)
 
 
 def secret(settings: Settings) -> bytes:
@@ -177,10 +141,9 @@ def gates(settings: Settings) -> "dict[str, Gate]":
     """For each source, who may come in."""
     from listener.door.gate import Gate
 
-    key, sources = secret(settings), settings.sources
+    key, every = secret(settings), settings.sources
     return {
-        name: Gate(name, source, provider.named(source.provider), key, sources.values())
-        for name, source in sources.items()
+        name: Gate(name, source, provider.named(source.provider), key, every.values()) for name, source in every.items()
     }
 
 
@@ -291,7 +254,7 @@ def registry(settings: Settings, name: str) -> Iterator[Registry]:
     speaker = api.named(source.provider)
     if not speaker.EVENTS:
         raise errors.NotFoundError(f"{source.provider} registers nothing: each request of yours names the address")
-    access = access_to(name, source)
+    access = sources.access_to(name, source)
     if access is None:
         raise errors.ConfigurationError(f"sources.{name}.api_key: required to ask {source.provider}; or set a client")
     found = cast(Registry, speaker.connect(access))
@@ -299,19 +262,3 @@ def registry(settings: Settings, name: str) -> Iterator[Registry]:
         yield found
     finally:
         found.close()
-
-
-def access_to(name: str, source: Source) -> Access | None:
-    """How to reach a source's API, None where there is none. Raises ConfigurationError for half of it."""
-    speaker, access = api.named(source.provider), source.access
-    lacking = speaker.missing(access)
-    if lacking == "api_key":
-        return None
-    if lacking is not None:
-        raise errors.ConfigurationError(f"sources.{name}.{lacking}: required beside what is set for access to the API")
-    if not access.url:
-        raise errors.ConfigurationError(
-            f"sources.{name}.api_url: required for access to the API; write one of: {', '.join(speaker.URLS)}; "
-            "or the address that you sign in at, such as 'https://apps.esignlive.eu'"
-        )
-    return access

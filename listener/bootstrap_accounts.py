@@ -2,7 +2,7 @@
 
 from typing import cast
 
-from listener import api, bootstrap
+from listener import api, sources
 from listener.api import Lister
 from listener.checking import roots
 from listener.checking.inspector import Inspector
@@ -14,7 +14,7 @@ def accounts(settings: Settings) -> dict[str, Account]:
     """The sources whose provider's API we have access to."""
     found = {}
     for name, source in settings.sources.items():
-        access = bootstrap.access_to(name, source)
+        access = sources.access_to(name, source)
         if access is not None:
             speaker = api.named(source.provider)
             inspector = _inspector(name, source, settings.check_signatures)

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from listener import __version__, acts, bootstrap, errors, fingerprint
+from listener import __version__, acts, bootstrap, errors, fingerprint, sources
 from listener.api import Access
 from listener.log import event, reader
 from listener.only import OnlyOne
@@ -105,7 +105,7 @@ def test_an_artifact_that_the_provider_does_not_have(tmp_path: Path) -> None:
     with pytest.raises(errors.ConfigurationError, match=told):
         bootstrap.prepare(configured(tmp_path, onespan=wrong))
     assert not (tmp_path / "data").exists()
-    assert bootstrap.wanted_artifacts("onespan", Source("onespan", artifacts=())) == ()
+    assert sources.wanted_artifacts("onespan", Source("onespan", artifacts=())) == ()
 
 
 def test_access_to_an_api_is_whole_or_not_there(tmp_path: Path) -> None:
@@ -115,8 +115,8 @@ def test_access_to_an_api_is_whole_or_not_there(tmp_path: Path) -> None:
         bootstrap.prepare(configured(tmp_path, onespan=half))
     assert not (tmp_path / "data").exists()
     whole = Source("onespan", path_secret="abcdefghijkl", api_key="k", api_url="https://x")
-    assert bootstrap.access_to("onespan", whole) == Access("https://x", "k")
-    assert bootstrap.access_to("onespan", OPEN) is None
+    assert sources.access_to("onespan", whole) == Access("https://x", "k")
+    assert sources.access_to("onespan", OPEN) is None
 
 
 @pytest.mark.parametrize("lacking", ["client_id", "client_secret", "api_auth"])
@@ -124,11 +124,11 @@ def test_access_with_a_client_is_whole_or_not_there(lacking: str) -> None:
     """An id, a secret, and what they are good for: the account decides that, and nobody can guess it."""
     client = {"client_id": "c", "client_secret": "s", "api_auth": "oauth2"}
     whole = Source("onespan", path_secret="abcdefghijkl", api_url="eu", **client)  # type: ignore[arg-type]
-    found = bootstrap.access_to("onespan", whole)
+    found = sources.access_to("onespan", whole)
     assert found == Access("https://apps.esignlive.eu", None, "c", "s", auth="oauth2")
     half = msgspec.structs.replace(whole, **{lacking: None})
     with pytest.raises(errors.ConfigurationError, match=rf"^sources.onespan.{lacking}: required beside what is set"):
-        bootstrap.access_to("onespan", half)
+        sources.access_to("onespan", half)
 
 
 def evrotrust(tmp_path: Path, **changes: Any) -> Settings:
@@ -143,18 +143,18 @@ def test_a_key_without_the_number_beside_it_is_half_an_access(tmp_path: Path) ->
         errors.ConfigurationError, match=r"^sources.evrotrust.vendor_number: required beside what is set"
     ):
         bootstrap.check(evrotrust(tmp_path, vendor_number=None))
-    access = bootstrap.access_to("evrotrust", evrotrust(tmp_path).sources["evrotrust"])
+    access = sources.access_to("evrotrust", evrotrust(tmp_path).sources["evrotrust"])
     assert access == Access("https://v.evrotrust.com/vendor", "k", vendor_number="v")
 
 
 def test_private_keys_are_read_before_anything_starts(tmp_path: Path) -> None:
     """The sentence names the setting and the entry, and not what stands there: it might be the key."""
     key = str(evro.key_file(tmp_path))
-    bootstrap.check_private_keys(evrotrust(tmp_path, private_keys=(key,)))
-    bootstrap.check_private_keys(evrotrust(tmp_path))
+    sources.check_private_keys(evrotrust(tmp_path, private_keys=(key,)).sources)
+    sources.check_private_keys(evrotrust(tmp_path).sources)
     told = "sources.evrotrust.private_keys: entry 2 cannot be read: No such file or directory; write a path"
     with pytest.raises(errors.ConfigurationError, match=f"^{told}$"):
-        bootstrap.check_private_keys(evrotrust(tmp_path, private_keys=(key, "s3cret")))
+        sources.check_private_keys(evrotrust(tmp_path, private_keys=(key, "s3cret")).sources)
 
 
 def test_what_a_document_is_made_of_is_wanted_before_it(tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_what_a_document_is_made_of_is_wanted_before_it(tmp_path: Path) -> None:
         ((), ()),
     ):
         source = evrotrust(tmp_path, artifacts=artifacts).sources["evrotrust"]
-        assert bootstrap.wanted_artifacts("evrotrust", source) == wanted
+        assert sources.wanted_artifacts("evrotrust", source) == wanted
 
 
 def test_the_secret_is_made_once_and_for_us_alone(tmp_path: Path) -> None:

@@ -41,13 +41,13 @@ def serve(
     if door and worker:
         raise typer.BadParameter("--door and --worker are two processes; leave both out to run both")
     with options.told():
-        from listener import bootstrap, logs, settings
+        from listener import bootstrap, logs, settings, sources
 
         found = settings.load(config)
         logs.configure()
         bootstrap.check(found)
         if not door:
-            bootstrap.check_private_keys(found)
+            sources.check_private_keys(found.sources)
             _check_roots(found)
         if door:
             _door(found, config, socket_fd, parent_fd)
