@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -141,11 +141,14 @@ def assert_whole(copy: Copy) -> None:
 
 
 def copy_documents(wanted: Iterable[Document], source: Path, target: Path) -> int:
-    """Copy these documents, each of which must be what was stored; how many. What is there already stays."""
+    """Copy these documents, each of which must be what was stored; how many. What is there already is read."""
     copied = 0
     for document in wanted:
         path = documents.place(target, document)
-        if not path.exists():
+        if path.exists():
+            for _ in _checked(document, path):
+                pass
+        else:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
             _copy_document(document, documents.place(source, document), path)
         copied += 1
@@ -153,16 +156,23 @@ def copy_documents(wanted: Iterable[Document], source: Path, target: Path) -> in
 
 
 def _copy_document(document: Document, source: Path, target: Path) -> None:
-    found, size = hashlib.sha256(), 0
-    with files.opened(source) as file, tempfile.NamedTemporaryFile(dir=target.parent, prefix=".copy-") as draft:
-        for chunk in files.chunks(file):
-            found.update(chunk)
-            size += len(chunk)
+    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".copy-") as draft:
+        for chunk in _checked(document, source):
             draft.write(chunk)
-        if (found.hexdigest(), size) != (document.sha256, document.size):
-            raise errors.CopyRefused(f"{source} is not what was stored; see 'signlog verify --documents'")
         os.fchmod(draft.fileno(), 0o440)
         draft.flush()
         os.fsync(draft.fileno())
         os.link(draft.name, target)
     files.sync_folder(target.parent)
+
+
+def _checked(document: Document, path: Path) -> Iterator[bytes]:
+    """What a file holds. Raises CopyRefused at its end if that is not what was stored."""
+    found, size = hashlib.sha256(), 0
+    with files.opened(path) as file:
+        for chunk in files.chunks(file):
+            found.update(chunk)
+            size += len(chunk)
+            yield chunk
+    if (found.hexdigest(), size) != (document.sha256, document.size):
+        raise errors.CopyRefused(f"{path} is not what was stored; see 'signlog verify --documents', or move it away")

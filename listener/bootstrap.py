@@ -209,8 +209,9 @@ def signer(settings: Settings, database: Database) -> "Iterator[Signer]":
     from listener.signing.keyfile import KeyFile
     from listener.signing.signer import Signer
 
+    keyfile, rotation = KeyFile(settings.key_file), OnlyOne(settings.key_file.parent, "rotation")
     with tree(settings) as found:
-        yield Signer(database, found, KeyFile(settings.key_file), settings.copy_file, settings.origin)
+        yield Signer(database, found, keyfile, rotation, settings.copy_file, settings.origin)
 
 
 def backup(settings: Settings, database: Database, found: "Tree") -> "Backup":

@@ -282,7 +282,7 @@ RULES = [
     Rule(
         "who signs knows the log and what was decided; the worker, the desk and the commands know who signs",
         ("listener/signing/*",),
-        only("listener.acts", "listener.errors", "listener.files", "listener.log", "listener.signing"),
+        only("listener.acts", "listener.errors", "listener.files", "listener.log", "listener.only", "listener.signing"),
         "from listener.worker import loop",
     ),
     Rule(

@@ -145,6 +145,16 @@ def test_another_key_is_noted_unless_both_signed(tmp_path: Path) -> None:
         assert (report.ok, notes(report)) == (True, [(findings.KEYS, head.size)])
 
 
+def test_heads_that_are_all_gone_are_missed(tmp_path: Path) -> None:
+    """Their numbers tell nothing then, but who names a key signs with it; nobody says so while one head is left."""
+    with Sealed(tmp_path) as sealed:
+        for kept, noted in ((1, []), (0, [(findings.KEYS, 2)])):
+            with sealed.unguarded() as connection:
+                connection.exec_driver_sql("DELETE FROM heads WHERE number > ?", (kept,))
+            report = sealed.verify(outside=False)
+            assert (report.ok, report.heads, notes(report)) == (True, kept, noted)
+
+
 def test_a_head_with_the_key_of_before(tmp_path: Path) -> None:
     """Once another one is named, the old one signs for nothing by itself: somebody kept a copy of it."""
     with Sealed(tmp_path) as sealed, bootstrap.signer(sealed.settings, sealed.database) as signer:

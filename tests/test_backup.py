@@ -354,7 +354,7 @@ def test_room_is_left_for_the_door(tmp_path: Path) -> None:
 
 
 def test_documents_are_restored(tmp_path: Path) -> None:
-    """From the folder beside the backup; each is compared with the log. What lies in its place already stays."""
+    """From the folder beside the backup; each is compared with the log."""
     with Sealed(tmp_path) as sealed:
         back_up(sealed, documents=True)
         restored = restore(sealed)
@@ -366,6 +366,23 @@ def test_documents_are_restored(tmp_path: Path) -> None:
         spoil(tmp_path / "backups/log.db.documents" / PATH)
         with pytest.raises(errors.CopyRefused, match="is not what was stored"):
             restore(sealed)
+
+
+def test_a_document_that_lies_in_its_place_already_is_read(tmp_path: Path) -> None:
+    """It stays if it is what was stored; else nothing is restored over it, and nothing claims that it is there."""
+    with Sealed(tmp_path) as sealed:
+        back_up(sealed, documents=True)
+        path = tmp_path / "new/documents" / PATH
+        path.parent.mkdir(parents=True)
+        path.write_bytes(DOCUMENT)
+        spoil(path)
+        spoiled = path.read_bytes()
+        with pytest.raises(errors.CopyRefused, match=rf"{path} is not what was stored.* or move it away"):
+            restore(sealed)
+        assert path.read_bytes() == spoiled
+        path.unlink()
+        path.write_bytes(DOCUMENT)
+        assert restore(sealed).documents == 1
 
 
 def test_a_backup_of_an_older_version_is_upgraded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

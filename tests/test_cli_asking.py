@@ -146,7 +146,8 @@ def test_explain_what_is_not_there(site: Site) -> None:
     """Exit 1: the fields that there are, or whom nobody knows."""
     done = site.run("explain", "onespan", ID, "stages", "--json")
     assert (done.code, done.out) == (1, "")
-    assert "it has: source, id, provider, status, stage, " in done.err
+    assert "no field 'stages'; near it: stage" in done.err
+    assert "it has: source, id, provider, status, stage, " in site.run("explain", "onespan", ID, "colour").err
     assert site.run("explain", "onespan", "nobody", "stage").code == 1
 
 

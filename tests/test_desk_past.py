@@ -254,10 +254,17 @@ def test_a_field_that_nothing_has_set(tmp_path: Path) -> None:
 
 
 def test_a_field_that_there_is_not(tmp_path: Path) -> None:
-    """The sentence names those that there are."""
+    """The sentence names what was perhaps meant, or else those that every subject has."""
     site = Site(tmp_path).filled(callback("SIGNER_COMPLETE", sessionUser="s"))
-    with pytest.raises(errors.NotFoundError, match=r"no field 'stages'; it has: .*stage, .*signers\.s\.completed"):
+    with pytest.raises(errors.NotFoundError, match=r"no field 'stages'; near it: stage"):
         explained(site, "stages")
+    with pytest.raises(errors.NotFoundError, match=r"near it: signers\.s\.completed"):
+        explained(site, "signers.s.complete")
+    with pytest.raises(
+        errors.NotFoundError, match=r"no field 'colour'; it has: source, .*; and of its signers, "
+    ) as raised:
+        explained(site, "colour")
+    assert "signers.s.completed" not in str(raised.value)
     with pytest.raises(errors.NotFoundError):
         explained(site, "signers")
     assert explained(site, "stage", subject="nobody") is None

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import sqlite3
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from listener.log.heads import Head
 from listener.log.merkle import Frontier
 from listener.log.note import Note, PublicKey
 from listener.log.tree import Tree
+from listener.only import OnlyOne
 from listener.signing import decided
 from listener.signing.keyfile import KeyFile
 from listener.signing.signer import EVERY_EVENTS, EVERY_SECONDS, Signer
@@ -33,7 +35,8 @@ def signing(folder: Path, origin: str | None = None, copy: str | None = COPY) ->
     (folder / COPY).parent.mkdir(exist_ok=True)
     with opened(folder / "data") as database:
         tree, key = Tree(folder / "data"), KeyFile(folder / "data/checkpoint.key")
-        yield database, Signer(database, tree, key, None if copy is None else folder / copy, origin)
+        rotation = OnlyOne(folder / "data", "rotation")
+        yield database, Signer(database, tree, key, rotation, None if copy is None else folder / copy, origin)
         tree.close()
 
 
@@ -236,6 +239,17 @@ def test_a_log_with_another_history_is_not_signed(tmp_path: Path) -> None:
             signer.rotate("somebody", "a try")
 
 
+def test_a_tree_that_lies_is_worked_out_again_each_time(tmp_path: Path) -> None:
+    """It is a copy; that it was wrong once, and then right, is no reason to believe it later."""
+    with signing(tmp_path) as (database, signer):
+        add(database, b"one", b"two", b"three")
+        signer.sign()
+        for _ in range(2):
+            with contextlib.closing(sqlite3.connect(signer.tree.path, isolation_level=None)) as tree:
+                tree.execute("UPDATE nodes SET hash = zeroblob(32) WHERE ordinal IN (3, 7)")
+            assert signer.unmet() == []
+
+
 def test_the_head_in_the_database_is_enough(tmp_path: Path) -> None:
     """Without one outside, what the log's own database keeps of heads is compared as well."""
     with signing(tmp_path, copy=None) as (database, signer):
@@ -435,6 +449,17 @@ def test_a_change_of_keys_that_broke_off_is_completed(tmp_path: Path, monkeypatc
         assert not (tmp_path / "data/checkpoint.key.next").exists()
         add(database, b"one")
         assert true(database, signer.sign()).signers([old, new]) == [new]
+
+
+def test_one_change_of_keys_at_a_time(tmp_path: Path) -> None:
+    """The second would remove the next key of the first, which the log may name by then."""
+    with signing(tmp_path) as (database, signer):
+        signer.sign()
+        with OnlyOne(tmp_path / "data", "rotation"), pytest.raises(errors.ConfigurationError, match="rotation already"):
+            signer.rotate("somebody", "a new year")
+        assert len(keys(database)) == 1
+        signer.rotate("somebody", "a new year")
+        assert len(keys(database)) == 2
 
 
 def test_a_key_that_was_only_begun_is_not_used(tmp_path: Path) -> None:

@@ -70,9 +70,18 @@ class Heads:
             self._check(self._claim, frontier)
 
     def rest(self, frontier: Frontier) -> None:
-        """Check what was signed over more than there is."""
+        """Check what was signed over more than there is, and whether there is what should be."""
         while self._claim is not None:
             self._check(self._claim, frontier)
+        self._note_unused()
+
+    def _note_unused(self) -> None:
+        """Whoever names a key signs with it at once."""
+        if self._known.keys and self._known.keys[-1].position > self._vouched:
+            said = (
+                f"no head is signed with the key that event {self._known.keys[-1].position} names: were heads removed?"
+            )
+            self._found.note(findings.KEYS, self._known.keys[-1].position, said)
 
     def _step(self) -> None:
         self._claim = next(self._claims, None)

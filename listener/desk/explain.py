@@ -1,6 +1,7 @@
 """Which event made a field of a subject what it is."""
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from listener import errors, times
@@ -15,7 +16,7 @@ _LISTS: Final = {"signers": "id", "documents": "id", "artifacts": "name"}  # and
 def explain(at: Reading, source: str, subject: str, field: str, when: Moment) -> Line | None:
     """The field as it stood, and the event from which on it was so; None if nothing was known of the subject.
 
-    Raises NotFoundError for a field that the subject does not have, with those that it has.
+    Raises NotFoundError for a field that the subject does not have, with those that were perhaps meant.
     """
     folding = Past(at, [(source, subject)], when)
     value, by, told, fields = None, None, None, dict[str, Any]()
@@ -27,8 +28,17 @@ def explain(at: Reading, source: str, subject: str, field: str, when: Moment) ->
     if not fields:
         return None
     if field not in fields:
-        raise errors.NotFoundError(f"{subject} in {source} has no field {field!r}; it has: {', '.join(fields)}")
+        raise errors.NotFoundError(f"{subject} in {source} has no field {field!r}; {_instead(field, fields)}")
     return {"field": field, "value": value, **_event(by, told)}
+
+
+def _instead(field: str, fields: Iterable[str]) -> str:
+    near = difflib.get_close_matches(field, fields)
+    if near:
+        return f"near it: {', '.join(near)}"
+    plain = [name for name in fields if "." not in name]
+    lists = ", ".join(_LISTS)
+    return f"it has: {', '.join(plain)}; and of its {lists} what 'signlog status SOURCE ID --json' shows"
 
 
 def _event(by: Event | None, told: tuple[str, str] | None) -> Line:

@@ -13,6 +13,7 @@ from listener.log.database import Database
 from listener.log.heads import Epoch, Head
 from listener.log.note import SigningKey, TreeHead
 from listener.log.tree import Tree
+from listener.only import OnlyOne
 from listener.signing import decided, witness
 from listener.signing.keyfile import KeyFile
 from listener.signing.witness import Unmet
@@ -28,11 +29,18 @@ class Signer:
     """The tree, the key, and where heads go: into the log's database, and as a copy outside it."""
 
     def __init__(
-        self, database: Database, tree: Tree, keyfile: KeyFile, copy: Path | None = None, origin: str | None = None
+        self,
+        database: Database,
+        tree: Tree,
+        keyfile: KeyFile,
+        rotation: OnlyOne,
+        copy: Path | None = None,
+        origin: str | None = None,
     ) -> None:
         self.tree = tree
         self._database = database
         self._keyfile = keyfile
+        self._rotation = rotation
         self._copy = copy
         self._origin = origin
         self._doubted = False
@@ -92,13 +100,17 @@ class Signer:
         return newest
 
     def rotate(self, operator: str, reason: str) -> Head:
-        """Make another key, name it in the log, and sign a head with both, if the one before is still here."""
+        """Make another key, name it in the log, and sign a head with both, if the one before is still here.
+
+        Raises ConfigurationError while somebody else does: the log would name the keys of both, and one would be gone.
+        """
         _refuse(self.unmet())
-        key = self._keyfile.stage()
-        with self._database.writing() as log:
-            public = SigningKey(self._name(heads.epochs(log)[-1]), key).public
-            append(log, [decided.new_key(public, operator, reason)])
-        return self.sign()
+        with self._rotation:
+            key = self._keyfile.stage()
+            with self._database.writing() as log:
+                public = SigningKey(self._name(heads.epochs(log)[-1]), key).public
+                append(log, [decided.new_key(public, operator, reason)])
+            return self.sign()
 
     def unmet(self) -> list[Unmet]:
         """The heads that the log does not live up to.
@@ -108,10 +120,10 @@ class Signer:
         self.tree.catch_up(self._database)
         found = self._unmet()
         if not self._doubted and any(one.differs for one in found):
-            self._doubted = True
             self.tree.discard()
             self.tree.catch_up(self._database)
             found = self._unmet()
+        self._doubted = bool(found)
         return found
 
     def _unmet(self) -> list[Unmet]:
