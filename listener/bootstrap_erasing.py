@@ -4,9 +4,8 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from listener import bootstrap, fingerprint
+from listener import bootstrap, bootstrap_log, fingerprint
 from listener.log.database import Database
-from listener.only import OnlyOne
 from listener.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ def erasure(settings: Settings, database: Database) -> "Iterator[Erasure]":
     from listener.worker.renewal import Renewal
 
     ours = fingerprint.fingerprint()
-    locks = Locks(OnlyOne(settings.folder), OnlyOne(settings.folder, "replay"))
+    locks = Locks(*(bootstrap_log.lease(settings, database, part) for part in ("worker", "replay")))
     renewal = Renewal(database, settings.folder, ours, settings.disk_reserve)
     store = FileStore(settings.documents_folder, settings.disk_reserve)
     providers = {name: source.provider for name, source in settings.sources.items()}

@@ -6,19 +6,24 @@ makes it fail in all others: so whoever was frozen, and thaws, writes nothing.
 
 import contextlib
 import threading
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 import structlog
-from sqlalchemy import Connection, select, text
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, literal_column, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from listener import errors
 from listener.lease import Lease
 from listener.log import schema
-from listener.log.postgres import Postgres
+from listener.log.append import now
+from listener.log.database import Database, is_postgres
+
+if TYPE_CHECKING:
+    from listener.log.postgres import Postgres
 
 _log = structlog.get_logger()
 
+WORKER: Final = "worker"  # the lease of the one that leads; each has another one, of its own name
 TERM_MS: Final = 6000  # from the last heartbeat on
 BEAT_SECONDS: Final = 1.5
 _IDLE_MS: Final = 4000  # a holder that freezes amid a transaction is cut off before its lease ends
@@ -50,7 +55,7 @@ class DatabaseLease(Lease):
 
     shared: ClassVar[bool] = True
 
-    def __init__(self, database: Postgres, name: str, holder: str) -> None:
+    def __init__(self, database: "Postgres", name: str, holder: str) -> None:
         self._database = database
         self._ours: dict[str, Any] = {"name": name, "holder": holder, "fence": 0}
         self._held = threading.Event()
@@ -125,8 +130,32 @@ class Held(NamedTuple):
 
 def every(connection: Connection) -> list[Held]:
     """The leases that are held now, by name; none where the log is a file."""
-    if connection.dialect.name != "postgresql":
+    if not is_postgres(connection):
         return []
     leases = schema.leases.c
-    alive = select(leases.name, leases.holder).where(leases.holder.is_not(None), text(f"until > {CLOCK}"))
-    return [Held(*row) for row in connection.execute(alive.order_by(leases.name))]
+    return [Held(*row) for row in connection.execute(heard_of(0, leases.name, leases.holder).order_by(leases.name))]
+
+
+def named(holder: str) -> str:
+    """The lease by which others see that a worker lives."""
+    return f"{WORKER} {holder}"
+
+
+def living(database: Database) -> list[str]:
+    """The names of the workers that live, or were heard of in the last hour: they may only be frozen."""
+    with database.reading() as connection:
+        return list(connection.scalars(heard_of(3600, schema.leases.c.holder)))
+
+
+def heard_of(seconds: int, *columns: ColumnElement[Any]) -> Select[Any]:
+    """Of the leases whose holder was heard of, or has been gone for no longer than so many seconds. On PostgreSQL."""
+    leases, clock = schema.leases.c, literal_column(CLOCK, BigInteger)
+    return select(*columns).where(leases.holder.is_not(None), leases.until + seconds * 1_000_000 > clock)
+
+
+def clock(connection: Connection) -> int:
+    """Microseconds UTC by the clock that all holders share: the server's; where the log is a file, our own."""
+    if not is_postgres(connection):
+        return now()
+    found: int = connection.scalar(select(literal_column(CLOCK, BigInteger))) or 0
+    return found

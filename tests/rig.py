@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import msgspec
 
-from listener import acts, bootstrap
+from listener import acts, bootstrap, bootstrap_working
 from listener.acts import Act, Artifact, InForce, SourceInForce
 from listener.bookkeeping import FIRST
 from listener.demo import onespan, play
@@ -147,8 +147,9 @@ class Worker(Log):
 
     def start(self) -> None:
         """As a worker starts."""
-        parts = bootstrap.worker(self.settings, self.database)
-        self.projector, self.downloads = self.running.enter_context(parts)
+        self.parts = self.running.enter_context(bootstrap_working.worker(self.settings, self.database))
+        assert self.parts.lease.take()
+        self.downloads, self.projector = self.parts.downloads, bootstrap_working.projector(self.settings, self.parts)
 
     def stop(self) -> None:
         """As a worker ends."""

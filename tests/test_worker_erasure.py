@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy import text
 
-from listener import acts, bootstrap, bootstrap_erasing, decisions, errors, fingerprint, holds
+from listener import acts, bootstrap, bootstrap_erasing, bootstrap_working, decisions, errors, fingerprint, holds
 from listener.acts import Artifact
 from listener.desk import status
 from listener.log import erase as erased_log
@@ -166,7 +166,7 @@ def test_documents_go_where_it_is_asked_for(tmp_path: Path) -> None:
     """Those of the package, and their folder; without that they stay."""
     site = site_of(tmp_path)
     folder = site.data / "documents" / "onespan"
-    with site.opened() as database, bootstrap.worker(site.settings, database) as (projector, downloads):
+    with site.opened() as database, bootstrap_working.leading(site.settings, database) as (projector, downloads):
         projector.close()
         downloads.close()
         store = downloads._store

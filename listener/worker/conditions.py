@@ -7,9 +7,9 @@ from sqlalchemy import Connection, func, select
 
 from listener import acts, bookkeeping, errors
 from listener.acts import Act
+from listener.lease import Lease
 from listener.log import event, reader, schema
 from listener.log.database import Database
-from listener.only import OnlyOne
 from listener.views import Views
 from listener.worker import generations
 from listener.worker.plan import Binding, Plan
@@ -65,7 +65,7 @@ def assert_unspoilt(new: Views, fingerprint: str) -> None:
         raise errors.ReplayRefused(f"other code has folded on in what was planned; {AGAIN}")
 
 
-def assert_worker_agrees(database: Database, worker: OnlyOne, fingerprint: str) -> None:
+def assert_worker_agrees(database: Database, worker: Lease, fingerprint: str) -> None:
     """Raise ReplayRefused while a worker runs that was started with other code: it would fold on with that."""
     with database.reading() as log:
         if generations.declared_by(log, fingerprint):

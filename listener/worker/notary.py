@@ -40,7 +40,8 @@ class Notary:
     def close(self) -> None:
         """Sign what nobody has signed yet, and end, if that takes no time."""
         self._stopping.set()
-        self._thread.join(PATIENCE)
+        if self._thread.ident is not None:  # it began
+            self._thread.join(PATIENCE)
 
     def tick(self) -> None:
         """Do what is due. What is wrong is said once, and kept for `signlog health` until it is over."""
@@ -52,6 +53,8 @@ class Notary:
             if self._signer.grow(GROW_SECONDS) and (self._trouble is not None or self._signer.due()):
                 self._signer.sign()
                 self._tell(None)
+        except errors.LeaseLost:  # another worker signs; ours is about to stand by
+            self._retry_at = time.monotonic() + RETRY_SECONDS
         except Exception as error:  # whatever it is, it is said and tried again: the thread must live
             self._retry_at = time.monotonic() + RETRY_SECONDS
             self._tell(str(getattr(error, "orig", None) or error))

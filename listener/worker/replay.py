@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 from listener import acts, bookkeeping, errors, views
 from listener.acts import Act, Artifact
 from listener.bookkeeping import Checkpoint
+from listener.lease import Lease
 from listener.log.database import Database
-from listener.only import OnlyOne
 from listener.views import Views
 from listener.worker import conditions, generations
 from listener.worker import plan as plans
@@ -37,8 +37,8 @@ class Replay:
         database: Database,
         folder: Path,
         fingerprint: str,
-        worker: OnlyOne,
-        only_one: OnlyOne,
+        worker: Lease,
+        only_one: Lease,
         disk_reserve: int = 0,
     ) -> None:
         self._database = database
