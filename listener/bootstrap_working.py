@@ -8,6 +8,7 @@ from listener import bootstrap, bootstrap_accounts, bootstrap_log, errors, finge
 from listener.fenced import Fenced
 from listener.lease import Lease
 from listener.leases import DatabaseLease
+from listener.log.bell import Bell
 from listener.log.database import Database
 from listener.log.postgres import Postgres
 from listener.only import OnlyOne
@@ -26,6 +27,7 @@ class Worker(NamedTuple):
     live: Live
     lease: Lease
     database: Database
+    bell: Bell | None = None
 
 
 @contextlib.contextmanager
@@ -52,7 +54,8 @@ def _one_of_several(settings: Settings, database: Postgres, live: Live, stack: c
     lease = DatabaseLease(database, leases.WORKER, holder)
     stack.callback(lease.let_go)
     fenced = stack.enter_context(contextlib.closing(Fenced(database.address, lease)))
-    return Worker(_downloads(settings, database, claims, store), live, lease, fenced)
+    bell = stack.enter_context(Bell(database))
+    return Worker(_downloads(settings, database, claims, store), live, lease, fenced, bell)
 
 
 def _downloads(settings: Settings, database: Database, claims: Claims, store: FileStore) -> Downloads:

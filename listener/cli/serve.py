@@ -1,6 +1,7 @@
 """signlog serve."""
 
 import contextlib
+import functools
 import os
 import socket
 import subprocess
@@ -137,7 +138,9 @@ def _worker(found: "Settings", config: Path | None, parent_fd: int | None) -> No
         bootstrap.log(found) as database,
         bootstrap_working.worker(found, database) as worker,
     ):
-        loop.run(worker.lease, lambda: _leading(found, worker, config), worker.downloads, worker.live, stop)
+        loop.run(
+            worker.lease, lambda: _leading(found, worker, config), worker.downloads, worker.live, stop, worker.bell
+        )
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from sqlalchemy.exc import InternalError, OperationalError
 
 from listener import errors
 from listener.lease import Lease
+from listener.log.bell import Bell
 from listener.worker.downloads import Downloads
 from listener.worker.live import Live
 from listener.worker.projector import Projector
@@ -19,6 +20,7 @@ from listener.worker.projector import Projector
 _log = structlog.get_logger()
 
 TICK_SECONDS: Final = 0.05
+RING_SECONDS: Final = 0.25  # as long as nobody rings
 BEAT_SECONDS: Final = 2.0
 DUE_SECONDS: Final = 0.25
 STAND_BY_SECONDS: Final = 0.5
@@ -29,13 +31,18 @@ MENDED_SECONDS: Final = 1.0  # whatever damaged the views may do it again
 Lead = Callable[[], AbstractContextManager[Projector]]  # what one does for all, while the block runs
 
 
-def run(lease: Lease, lead: Lead, downloads: Downloads, live: Live, stop: threading.Event) -> None:
-    """Until `stop` is set. What is under way ends at its next chunk."""
+def run(
+    lease: Lease, lead: Lead, downloads: Downloads, live: Live, stop: threading.Event, bell: Bell | None = None
+) -> None:
+    """Until `stop` is set. What is under way ends at its next chunk.
+
+    With a `bell` it looks less often whether there is anything to fold, and at once when that rings.
+    """
     try:
         while not stop.is_set():
             try:
                 if lease.take():
-                    _lead(lease, lead, downloads, stop)
+                    _lead(lease, lead, downloads, stop, bell)
                 else:
                     _stand_by(downloads, live, stop)
             except errors.LeaseLost as error:
@@ -49,7 +56,7 @@ def run(lease: Lease, lead: Lead, downloads: Downloads, live: Live, stop: thread
         downloads.close()
 
 
-def _lead(lease: Lease, lead: Lead, downloads: Downloads, stop: threading.Event) -> None:
+def _lead(lease: Lease, lead: Lead, downloads: Downloads, stop: threading.Event, bell: Bell | None) -> None:
     beat, fetch = Every(BEAT_SECONDS), Every(DUE_SECONDS)
     with lead() as projector:
         while not stop.is_set():
@@ -60,9 +67,17 @@ def _lead(lease: Lease, lead: Lead, downloads: Downloads, stop: threading.Event)
             except errors.ViewsError as error:
                 projector.mend(error)
                 stop.wait(MENDED_SECONDS)
-            else:
-                stop.wait(0 if folded else TICK_SECONDS)
+                continue
+            if not folded:
+                _wait(stop, bell)
         downloads.close()  # what comes of the last ones is still signed for
+
+
+def _wait(stop: threading.Event, bell: Bell | None) -> None:
+    if bell is None:
+        stop.wait(TICK_SECONDS)
+    else:
+        bell.wait(RING_SECONDS)
 
 
 def _stand_by(downloads: Downloads, live: Live, stop: threading.Event) -> None:
