@@ -1,31 +1,18 @@
 """The log for whoever holds a lease: what is written through it is written while the lease is held, or not at all."""
 
-import contextlib
-from collections.abc import Iterator
-
-from sqlalchemy import Connection
+from sqlalchemy import Connection, event
 
 from listener.lease import Lease
-from listener.log.postgres import Postgres
+from listener.log.postgres import MAY_WRITE, Postgres
 
 
 class Fenced(Postgres):
-    """Connections of its own. Every write transaction begins with the proof."""
+    """Connections of its own. Each transaction on them that may write begins with the proof, or raises LeaseLost."""
 
     def __init__(self, url: str, lease: Lease) -> None:
         super().__init__(url)
-        self._lease = lease
 
-    @contextlib.contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """As any other, under the append lock. Raises LeaseLost if another process holds the lease now."""
-        with super().writing() as connection:
-            self._lease.assert_held(connection)
-            yield connection
-
-    @contextlib.contextmanager
-    def beside(self) -> Iterator[Connection]:
-        """As any other that appends nothing. Raises LeaseLost, too."""
-        with super().beside() as connection:
-            self._lease.assert_held(connection)
-            yield connection
+        @event.listens_for(self.engine, "begin")
+        def prove(connection: Connection) -> None:
+            if MAY_WRITE in connection.get_execution_options().get("begin", ""):
+                lease.assert_held(connection)

@@ -136,6 +136,21 @@ def every(connection: Connection) -> list[Held]:
     return [Held(*row) for row in connection.execute(heard_of(0, leases.name, leases.holder).order_by(leases.name))]
 
 
+class Workers(NamedTuple):
+    """The worker that leads, and those that stand by; by the names of their processes."""
+
+    leads: str | None
+    stand_by: list[str]
+
+
+def workers(connection: Connection) -> Workers:
+    """Who works on the log, as far as leases tell: nobody, where it is a file."""
+    held = {each.name: each.holder for each in every(connection)}
+    leads = held.get(WORKER)
+    there = [holder for name, holder in held.items() if name == named(holder)]
+    return Workers(leads, [holder for holder in there if holder != leads])
+
+
 def named(holder: str) -> str:
     """The lease by which others see that a worker lives."""
     return f"{WORKER} {holder}"

@@ -1,5 +1,6 @@
 """What only one may do is done by one, whoever dies, freezes or thaws, and whatever the clocks say."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -69,6 +70,15 @@ def test_one_has_it(on_postgres: Path) -> None:
         assert holders(database) == {}
 
 
+def test_who_leads_and_who_stands_by(on_postgres: Path) -> None:
+    """Each worker that lives is named once; commands are none."""
+    with there(on_postgres) as database, contextlib.ExitStack() as held:
+        for name, holder in ((leases.WORKER, "a"), ("worker a", "a"), ("worker b", "b"), ("replay", "c")):
+            held.enter_context(lease(database, holder, name))
+        with database.reading() as connection:
+            assert leases.workers(connection) == ("a", ["b"])
+
+
 def test_a_command_is_told_who_has_it(on_postgres: Path) -> None:
     """As a block it is refused; when the other one is done, it is not."""
     with there(on_postgres) as database:
@@ -126,6 +136,8 @@ def test_what_was_lost_cannot_be_proved(on_postgres: Path) -> None:
                 with pytest.raises(errors.LeaseLost):
                     add(ours, b"late")
                 with pytest.raises(errors.LeaseLost), ours.beside():
+                    pytest.fail("it was begun")
+                with ours.reading():  # whoever only reads need prove nothing
                     pass
                 assert not first.held
                 add(his, b"second")

@@ -1,7 +1,6 @@
 """signlog serve."""
 
 import contextlib
-import functools
 import os
 import socket
 import subprocess

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, func, select
 
-from listener import api, bookkeeping, errors, fingerprint, times
+from listener import api, bookkeeping, errors, fingerprint, leases, times
 from listener.agenda import Agenda, State
 from listener.concerning import Subject
 from listener.desk import signatures, status
@@ -48,6 +48,8 @@ def health(database: Database, settings: Settings, quarantine: Quarantine) -> di
     except errors.ViewsError as error:
         alarms.append(str(error))
         found = _without_views(database, settings)
+    with database.reading() as connection:
+        workers = leases.workers(connection)._asdict()
     rows, genuine = quarantine.count()
     if genuine:
         alarms.append(
@@ -56,7 +58,7 @@ def health(database: Database, settings: Settings, quarantine: Quarantine) -> di
         )
     for name, source in found["sources"].items():
         source["reconciled"] = times.written(rounds[name])
-    return {**found, "quarantined": rows, "alarms": alarms, "notes": database.notes()}
+    return {**found, "workers": workers, "quarantined": rows, "alarms": alarms, "notes": database.notes()}
 
 
 def _rounds(settings: Settings, alarms: list[str]) -> dict[str, int | None]:

@@ -20,9 +20,9 @@ _READER_IDLE_MS: Final = 600_000  # a reader keeps what was erased from being re
 
 # One message to the server each, and several statements: the lock must be ours before the next one takes its snapshot.
 # No state of a session, so that each transaction may have another server behind a pooler.
+MAY_WRITE: Final = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"  # what is proved is seen as it is by then
 _BESIDE: Final = (
-    "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; "
-    f"SET LOCAL lock_timeout = {LOCK_MS}; SET LOCAL idle_in_transaction_session_timeout = {_IDLE_MS}"
+    f"{MAY_WRITE}; SET LOCAL lock_timeout = {LOCK_MS}; SET LOCAL idle_in_transaction_session_timeout = {_IDLE_MS}"
 )
 WRITE: Final = f"{_BESIDE}; SELECT pg_advisory_xact_lock({LOCK})"
 _READ: Final = (
