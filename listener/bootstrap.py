@@ -174,6 +174,7 @@ def door(settings: Settings, database: Database) -> ASGIApp:
 def worker(settings: Settings, database: Database) -> Iterator[tuple["Projector", "Downloads"]]:
     """What the worker runs, while it holds the lock that makes it the only one on this folder."""
     from listener import bootstrap_accounts
+    from listener.shelf import shelf
     from listener.worker.claims import Claims
     from listener.worker.downloads import Downloads
     from listener.worker.filestore import FileStore
@@ -186,7 +187,7 @@ def worker(settings: Settings, database: Database) -> Iterator[tuple["Projector"
         store = FileStore(settings.documents_folder, settings.disk_reserve)
         store.prepare()
         yield (
-            Projector(database, settings.folder, fingerprint.fingerprint()),
+            Projector(database, shelf(database), fingerprint.fingerprint()),
             Downloads(database, claims, store, bootstrap_accounts.accounts(settings)),
         )
 
@@ -239,10 +240,11 @@ def restore(settings: Settings) -> "Iterator[Restore]":
 
 def replay(settings: Settings, database: Database) -> "Replay":
     """What plans, applies and takes back a replay, with the code as it is."""
+    from listener.shelf import shelf
     from listener.worker.replay import Replay
 
     worker, only_one = OnlyOne(settings.folder), OnlyOne(settings.folder, "replay")
-    return Replay(database, settings.folder, fingerprint.fingerprint(), worker, only_one, settings.disk_reserve)
+    return Replay(database, shelf(database), fingerprint.fingerprint(), worker, only_one, settings.disk_reserve)
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from listener.log.sqlite import Sqlite
+from listener.views_file import FileShelf
 from listener.worker import intake
 from listener.worker.projector import Projector
 from tests.broken import handlers
@@ -24,7 +25,7 @@ def live(folder: str, code: str, batch: int, bugs: Mapping[str, Sequence[Any]]) 
         name: [tuple(each) if isinstance(each, list) else each for each in found] for name, found in bugs.items()
     }
     with handlers(**known):
-        projector = Projector(Sqlite(Path(folder)), Path(folder), code)
+        projector = Projector(Sqlite(Path(folder)), FileShelf(Path(folder)), code)
         projector.catch_up()
         projector.close()
 

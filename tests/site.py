@@ -18,6 +18,7 @@ from listener.log.append import append
 from listener.log.database import Database
 from listener.log.event import Draft
 from listener.quarantine import Quarantine, Refused
+from listener.shelf import shelf
 from listener.worker.projector import Projector
 from projections import facts
 from tests import forks
@@ -74,7 +75,7 @@ class Site:
     def fold(self) -> None:
         """Do what the worker does with events, once."""
         with bootstrap.log(self.settings) as database:
-            projector = Projector(database, self.data, fingerprint.fingerprint())
+            projector = Projector(database, shelf(database), fingerprint.fingerprint())
             projector.catch_up()
             projector.beat()
             projector.close()
@@ -106,7 +107,7 @@ class Site:
     @contextlib.contextmanager
     def looked_at(self) -> Iterator[Reading]:
         """Log and views, as the desk reads them."""
-        with self.opened() as database, reading(database, self.data) as at:
+        with self.opened() as database, reading(database) as at:
             yield at
 
     def run(self, *arguments: str, env: Mapping[str, str] | None = None, given: bytes = b"") -> Done:

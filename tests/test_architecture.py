@@ -387,8 +387,14 @@ RULES = [
     Rule(
         "views are opened where the live generation is known",
         (*EVERYWHERE, "!listener/desk/reading.py", *(f"!listener/worker/{name}.py" for name in OPENING)),
-        never_calls("Views"),
-        "found = Views(folder, 1)",
+        never_calls("generation"),
+        "found = shelf.generation(1)",
+    ),
+    Rule(
+        "where views lie is told by the log's database, and nobody else need know",
+        (*EVERYWHERE, "!listener/shelf.py", "!listener/views_*.py"),
+        never("listener.views_file", "listener.views_schema"),
+        "from listener.views_file import FileShelf",
     ),
     # It belongs to the event loop that it is made in.
     Rule(

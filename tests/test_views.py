@@ -13,7 +13,7 @@ from listener.interpreter import Interpreter
 from listener.log import reader
 from listener.log.sqlite import sqlite_engine
 from listener.projection import PROJECTIONS
-from listener.views import Views
+from listener.views_file import FileViews
 from listener.worker.fold import Fold
 from projections import packages
 from tests.rig import Log, add, history
@@ -22,15 +22,15 @@ LOG_ID = bytes(16)
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Iterator[Views]:
+def made(tmp_path: Path) -> Iterator[FileViews]:
     """An empty generation."""
-    found = Views(tmp_path, 1)
+    found = FileViews(tmp_path, 1)
     found.create(LOG_ID, bookkeeping.FIRST)
     yield found
     found.close()
 
 
-def test_an_empty_generation_stands_before_the_first_event(made: Views) -> None:
+def test_an_empty_generation_stands_before_the_first_event(made: FileViews) -> None:
     """It knows its log, its shape and why it was made, and no beat yet."""
     with made.reading() as connection:
         assert bookkeeping.checkpoint(connection) == (LOG_ID, 0, b"", bookkeeping.shape(), bookkeeping.FIRST)
@@ -38,7 +38,7 @@ def test_an_empty_generation_stands_before_the_first_event(made: Views) -> None:
         assert connection.scalar(sqlalchemy.select(bookkeeping.heartbeat.c.at)) is None
 
 
-def test_making_it_again_changes_nothing(made: Views) -> None:
+def test_making_it_again_changes_nothing(made: FileViews) -> None:
     """The first one made it; a second comes to the same file, and its log is not asked for."""
     with made.writing() as connection:
         bookkeeping.move(connection, 5, b"leaf")
@@ -49,21 +49,21 @@ def test_making_it_again_changes_nothing(made: Views) -> None:
 
 def test_views_that_are_not_there_say_so(tmp_path: Path) -> None:
     """Reading makes no file, and names what to do; nor does discarding what is not there."""
-    missing = Views(tmp_path, 3)
+    missing = FileViews(tmp_path, 3)
     with pytest.raises(errors.ViewsError, match="signlog serve"), missing.reading():
         pass
     missing.discard()
     assert list(tmp_path.iterdir()) == []
 
 
-def beat_and_move(made: Views, position: int) -> None:
+def beat_and_move(made: FileViews, position: int) -> None:
     """Two writes in one transaction."""
     with made.writing() as connection:
         bookkeeping.beat(connection, 1)
         bookkeeping.move(connection, position, b"other")
 
 
-def test_the_checkpoint_only_moves_forward(made: Views) -> None:
+def test_the_checkpoint_only_moves_forward(made: FileViews) -> None:
     """Neither back nor on the spot; what was written beside it goes with it."""
     with made.writing() as connection:
         bookkeeping.move(connection, 5, b"leaf")
@@ -75,7 +75,7 @@ def test_the_checkpoint_only_moves_forward(made: Views) -> None:
         assert connection.scalar(sqlalchemy.select(bookkeeping.heartbeat.c.at)) is None
 
 
-def test_a_beat_replaces_the_last_and_moves_nothing(made: Views) -> None:
+def test_a_beat_replaces_the_last_and_moves_nothing(made: FileViews) -> None:
     """One row, whatever the clock does."""
     for at in (7, 9, 8):
         with made.writing() as connection:
@@ -85,7 +85,7 @@ def test_a_beat_replaces_the_last_and_moves_nothing(made: Views) -> None:
         assert bookkeeping.checkpoint(connection).position == 0
 
 
-def test_every_state_comes_back_as_it_was_saved(made: Views, tmp_path: Path) -> None:
+def test_every_state_comes_back_as_it_was_saved(made: FileViews, tmp_path: Path) -> None:
     """Of each projection, over a history that has everything; more keys than one query takes."""
     with Log(tmp_path) as log:
         add(log.database, *history())
@@ -103,7 +103,7 @@ def test_every_state_comes_back_as_it_was_saved(made: Views, tmp_path: Path) -> 
             assert rows.load(connection, projection, []) == {}
 
 
-def test_a_state_that_cannot_be_read_is_a_matter_of_the_views(made: Views) -> None:
+def test_a_state_that_cannot_be_read_is_a_matter_of_the_views(made: FileViews) -> None:
     """Other code wrote it, or the disk did."""
     with made.writing() as connection:
         rows.save(connection, packages, {("onespan", "a"): packages.State()})
@@ -112,7 +112,7 @@ def test_a_state_that_cannot_be_read_is_a_matter_of_the_views(made: Views) -> No
         rows.load(connection, packages, [("onespan", "a")])
 
 
-def move_and_note(made: Views, faults: int) -> None:
+def move_and_note(made: FileViews, faults: int) -> None:
     """A step, with the same fault so many times."""
     with made.writing() as connection:
         bookkeeping.move(connection, 5, b"leaf")
@@ -120,7 +120,7 @@ def move_and_note(made: Views, faults: int) -> None:
             connection.execute(bookkeeping.faults.insert().values((1, "onespan", "a", "x", 1, "code")))
 
 
-def test_a_write_that_fails_leaves_nothing(made: Views) -> None:
+def test_a_write_that_fails_leaves_nothing(made: FileViews) -> None:
     """Rows, faults and the checkpoint move together or not at all."""
     for faults, position in ((2, 0), (1, 5)):
         with contextlib.suppress(IntegrityError):
@@ -130,7 +130,7 @@ def test_a_write_that_fails_leaves_nothing(made: Views) -> None:
             assert len(connection.execute(bookkeeping.faults.select()).all()) == (position > 0)
 
 
-def test_one_event_may_be_a_fault_of_several_subjects(made: Views) -> None:
+def test_one_event_may_be_a_fault_of_several_subjects(made: FileViews) -> None:
     """A decision names many; also an event of nobody stands beside them."""
     with made.writing() as connection:
         for subject in ("a", "b", None):
@@ -141,7 +141,7 @@ def test_one_event_may_be_a_fault_of_several_subjects(made: Views) -> None:
     assert stopped == [("onespan", "a"), ("onespan", "b"), ("onespan", "c")]
 
 
-def test_discarding_leaves_no_file(made: Views, tmp_path: Path) -> None:
+def test_discarding_leaves_no_file(made: FileViews, tmp_path: Path) -> None:
     """Nor what SQLite keeps beside it; and it can be made again, from the first event."""
     with made.writing() as connection:
         bookkeeping.move(connection, 5, b"leaf")
@@ -154,7 +154,7 @@ def test_discarding_leaves_no_file(made: Views, tmp_path: Path) -> None:
         assert bookkeeping.checkpoint(connection).position == 0
 
 
-def test_a_write_ahead_log_that_lost_its_file_is_no_harm(made: Views) -> None:
+def test_a_write_ahead_log_that_lost_its_file_is_no_harm(made: FileViews) -> None:
     """Who removes only the file removes the views: the rest is not replayed into the next one."""
     with made.writing() as connection:
         bookkeeping.move(connection, 5, b"leaf")
@@ -190,7 +190,7 @@ def test_the_shape_is_the_tables(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("content", [b"garbage" * 1000, b"\0" * 4096, b"SQLite format 3\0" + b"\xff" * 4096])
 def test_a_damaged_file_is_told_as_such(tmp_path: Path, content: bytes) -> None:
     """Whoever reads or writes hears of damage, in words that name the file."""
-    found = Views(tmp_path, 1)
+    found = FileViews(tmp_path, 1)
     found.path.write_bytes(content)
     for use in (found.reading, found.writing):
         with pytest.raises(errors.ViewsError, match=r"signlog-views-1\.db is damaged"), use() as connection:
@@ -200,7 +200,7 @@ def test_a_damaged_file_is_told_as_such(tmp_path: Path, content: bytes) -> None:
     found.close()
 
 
-def test_damage_amid_the_file_is_told_as_such(made: Views) -> None:
+def test_damage_amid_the_file_is_told_as_such(made: FileViews) -> None:
     """Pages that SQLite cannot make sense of."""
     with made.writing() as connection:
         large = packages.State(provider="x" * 1000)
@@ -212,7 +212,7 @@ def test_damage_amid_the_file_is_told_as_such(made: Views) -> None:
         connection.execute(packages.TABLE.select()).all()
 
 
-def test_not_every_error_is_damage(made: Views) -> None:
+def test_not_every_error_is_damage(made: FileViews) -> None:
     """A wrong statement, or a lock that is not given, says nothing against the file."""
     with pytest.raises(OperationalError), made.reading() as connection:
         connection.exec_driver_sql("SELECT * FROM nothing")
@@ -220,7 +220,7 @@ def test_not_every_error_is_damage(made: Views) -> None:
         connection.exec_driver_sql("not even SQL")
 
 
-def test_an_error_of_the_log_is_not_blamed_on_the_views(made: Views) -> None:
+def test_an_error_of_the_log_is_not_blamed_on_the_views(made: FileViews) -> None:
     """Two databases are read side by side: only this file's damage is the views'."""
     path = made.path.with_name("signlog.db")
     path.write_bytes(b"garbage" * 1000)

@@ -27,10 +27,11 @@ from listener.desk import health
 from listener.log import event, reader
 from listener.log.sqlite import Sqlite
 from listener.views import Views
+from listener.views_file import FileShelf
 from listener.worker import generations, intake, renewal
 from listener.worker.projector import Projector
 from projections import artifacts, course, packages, timeline
-from tests.rig import BOTH, SOURCE, Log, add, callback, history, in_force, tables, until
+from tests.rig import BOTH, SOURCE, Log, add, callback, history, in_file, in_force, tables, until
 from tests.rig import fresh as beginning
 
 ROOT = Path(__file__).parents[1]
@@ -38,9 +39,7 @@ ROOT = Path(__file__).parents[1]
 
 def projector(log: Log, folder: Path | None = None, code: str = fingerprint.fingerprint()) -> Projector:
     """What keeps the views of this log, in its own folder or in another one."""
-    return (
-        Projector(log.database, log.settings.folder, code) if folder is None else beginning(log.database, folder, code)
-    )
+    return Projector(log.database, log.shelf, code) if folder is None else beginning(log.database, folder, code)
 
 
 def shown(found: Projector) -> list[list[str]]:
@@ -201,7 +200,7 @@ def killed(data: str, folder: str, batch: int, step: Sequence[str], times: int) 
     """For another process: fold, and be killed when this step comes for the nth time."""
     course.MOST_STEPS, intake.BATCH = 5, batch  # type: ignore[misc]
     left = iter(range(times - 1))
-    found = Projector(Sqlite(Path(data)), Path(folder), "code")
+    found = Projector(Sqlite(Path(data)), FileShelf(Path(folder)), "code")
     Listening(step[0], step[1], lambda: die() if next(left, None) is None else None)
     found.catch_up()
 
@@ -243,7 +242,7 @@ def race(data: str, folder: str, head: int) -> None:
         moved.append(position)
 
     bookkeeping.move = move
-    found = Projector(Sqlite(Path(data)), Path(folder), "code")
+    found = Projector(Sqlite(Path(data)), FileShelf(Path(folder)), "code")
     until(lambda: found.catch_up() is not None and checkpoint(found.views).position == head, pause=0)
     print(json.dumps(moved))
 
@@ -322,7 +321,7 @@ def test_views_of_another_log_are_set_aside(tmp_path: Path, how: str) -> None:
     """A restored backup: the old generation stays as it is, the next is folded from this log, and health is red."""
     parted_log(tmp_path, how)
     with Log(tmp_path) as log:
-        old = Views(log.settings.folder, 1)
+        old = log.shelf.generation(1)
         before = tables(old)
         found = projector(log)
         found.catch_up()
@@ -357,7 +356,7 @@ def test_views_of_this_log_stay(tmp_path: Path, grown: bool) -> None:
 def test_an_empty_view_of_another_log_has_parted_too(tmp_path: Path) -> None:
     """Nothing was folded yet, and still it is not this log's."""
     with Log(tmp_path) as log:
-        Views(log.settings.folder, 1).create(b"another log's id", bookkeeping.FIRST)
+        log.shelf.generation(1).create(b"another log's id", bookkeeping.FIRST)
         found = projector(log)
         found.catch_up()
         assert (found.views.generation, checkpoint(found.views).origin) == (3, bookkeeping.PARTED)
@@ -401,7 +400,7 @@ def test_lost_views_come_back(tmp_path: Path, beside: bool) -> None:
 
 def wants(log: Log) -> set[str]:
     """The states of the documents in the live views."""
-    with Views(log.settings.folder, live(log) or 0).reading() as connection:
+    with log.shelf.generation(live(log) or 0).reading() as connection:
         return set(connection.scalars(sqlalchemy.select(artifacts.TABLE.c.state)))
 
 
@@ -485,12 +484,12 @@ def test_damaged_views_come_back(tmp_path: Path, spoil: Callable[..., None]) -> 
         found.close()
         for path in log.settings.folder.glob("signlog-views-1.db-*"):
             path.unlink()
-        spoil(found.views.path, None)
+        spoil(in_file(found.views).path, None)
         with capture_logs() as said:
             again = projector(log)
         assert shown(again)[:-1] == before[:-1]
         assert (live(log), again.views.generation) == (3, 3)
-        assert not found.views.path.exists()
+        assert not found.views.exists()
         assert "views_damaged" in [line["event"] for line in said]
 
 
@@ -538,7 +537,7 @@ def test_views_of_another_shape_are_set_aside(tmp_path: Path, reshape: Callable[
         again = projector(log)
         assert (again.views.generation, checkpoint(again.views).origin, live(log)) == (3, bookkeeping.RESHAPED, 3)
         assert shown(again)[:-1] == before[:-1]
-        assert found.views.path.exists()
+        assert found.views.exists()
         assert "parted" not in " ".join(alarms(log))
 
 
@@ -546,7 +545,7 @@ def test_a_stale_file_in_the_place_of_the_next_generation_is_no_harm(tmp_path: P
     """A killed attempt, or a backup's pointer: what lies under the next number is not believed."""
     parted_log(tmp_path, "shorter")
     with Log(tmp_path) as log:
-        stale = Views(log.settings.folder, 2)
+        stale = log.shelf.generation(2)
         with log.database.reading() as connection:
             stale.create(reader.log_id(connection), bookkeeping.FIRST)
         with stale.writing() as connection:
@@ -639,7 +638,7 @@ def test_health_hears_the_heart_and_not_the_lag(tmp_path: Path) -> None:
 def test_a_lock_that_is_not_given_is_no_damage(tmp_path: Path) -> None:
     """Somebody holds the views for too long: an error, and nothing is set aside."""
     with Log(tmp_path) as log:
-        found, holder = projector(log), Views(log.settings.folder, 1)
+        found, holder = projector(log), log.shelf.generation(1)
         with found.views.writing() as connection:
             connection.exec_driver_sql("PRAGMA busy_timeout = 0")
         with holder.writing(), pytest.raises(OperationalError, match="locked"):

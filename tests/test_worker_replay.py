@@ -22,6 +22,7 @@ from listener.log.append import append
 from listener.only import OnlyOne
 from listener.providers import onespan
 from listener.views import Views
+from listener.views_file import FileViews
 from listener.worker import ahead, generations, going_live
 from listener.worker.catching_up import fold_next
 from listener.worker.plan import Plan
@@ -58,7 +59,7 @@ def wrong_handler(meanings: Mapping[str, Any] = WRONG) -> Iterator[None]:
 
 def fold(log: Log, code: str) -> None:
     """Bring the live views up to date, as a worker with this code does."""
-    found = Projector(log.database, log.settings.folder, code)
+    found = Projector(log.database, log.shelf, code)
     found.catch_up()
     found.close()
 
@@ -70,13 +71,18 @@ def locks(folder: Path) -> tuple[OnlyOne, OnlyOne]:
 
 def replay(log: Log, code: str = "right") -> Replay:
     """What replays with this code."""
-    return Replay(log.database, log.settings.folder, code, *locks(log.settings.folder))
+    return Replay(log.database, log.shelf, code, *locks(log.settings.folder))
 
 
 def live(log: Log) -> Views:
     """The generation that is shown."""
     with log.database.reading() as connection:
-        return Views(log.settings.folder, generations.live(connection) or 0)
+        return log.shelf.generation(generations.live(connection) or 0)
+
+
+def files(log: Log, number: int) -> FileViews:
+    """A generation whose file is meddled with."""
+    return FileViews(log.settings.folder, number)
 
 
 def shown(log: Log) -> list[list[str]]:
@@ -245,9 +251,9 @@ def test_planned_twice_the_same(tmp_path: Path) -> None:
     """The same digest, the same tables; what lay in the place of the next generation is thrown away."""
     with told_wrong(tmp_path) as log:
         first = replay(log).plan()
-        once = tables(Views(log.settings.folder, 2))
+        once = tables(log.shelf.generation(2))
         assert replay(log).plan() == first
-        assert tables(Views(log.settings.folder, 2)) == once
+        assert tables(log.shelf.generation(2)) == once
 
 
 def test_a_replay_is_what_live_would_have_been(tmp_path: Path) -> None:
@@ -256,7 +262,7 @@ def test_a_replay_is_what_live_would_have_been(tmp_path: Path) -> None:
         add(log.database, *history())
         fold(log, "same")
         replay(log, "same").plan()
-        assert tables(Views(log.settings.folder, 2)) == shown(log)
+        assert tables(log.shelf.generation(2)) == shown(log)
 
 
 class Interrupted(Exception):  # noqa: N818
@@ -281,23 +287,23 @@ def test_interrupted_at_any_batch_a_plan_comes_out_the_same(tmp_path: Path, monk
         add(log.database, *history())
         fold(log, "old")
         whole = replay(log).plan()
-        once = tables(Views(log.settings.folder, 2))
+        once = tables(log.shelf.generation(2))
         for batch in range(1, 100):
             try:
                 plan = replay(log).plan(interrupt(batch))
             except Interrupted:
-                assert not Views(log.settings.folder, 2).path.exists()
+                assert not log.shelf.generation(2).exists()
                 assert replay(log).planned() is None
             else:
                 break
         assert batch == -(-len(log.events()) // 7) + 1
-        assert (plan, tables(Views(log.settings.folder, 2))) == (whole, once)
+        assert (plan, tables(log.shelf.generation(2))) == (whole, once)
 
 
 def test_what_a_killed_plan_left_is_no_plan(tmp_path: Path) -> None:
     """A generation without a plan in it is not applied, and does not end up in the next one."""
     with told_wrong(tmp_path) as log:
-        shutil.copy(live(log).path, Views(log.settings.folder, 2).path)
+        shutil.copy(files(log, 1).path, files(log, 2).path)
         with pytest.raises(errors.ReplayRefused, match="no plan"):
             replay(log).apply("0" * 64, "somebody")
         assert replay(log).plan().summary["changed"] == 2
@@ -320,7 +326,7 @@ def test_a_replay_needs_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_apply_shows_what_was_planned(tmp_path: Path) -> None:
     """The projector notices by itself; the decision says which generation, after which, by whom and of what digest."""
     with told_wrong(tmp_path) as log:
-        worker = Projector(log.database, log.settings.folder, "right")
+        worker = Projector(log.database, log.shelf, "right")
         plan = replay(log).plan()
         assert states(log) == {"a": "in_progress", "b": "in_progress", "c": "in_progress"}
         assert replay(log).apply(plan.digest, "somebody") == 4
@@ -371,7 +377,7 @@ def applied_already(log: Log, plan: Plan) -> None:
 def other_generation(log: Log, plan: Plan) -> None:
     with log.database.writing() as connection:
         generations.flip(connection, 7)
-    shutil.copy(Views(log.settings.folder, 2).path, Views(log.settings.folder, 8).path)
+    shutil.copy(files(log, 2).path, files(log, 8).path)
     replay(log).apply(plan.digest, "somebody")
 
 
@@ -626,7 +632,7 @@ class Racing(Replay):
     """A replay, and what others do between its looks at the head."""
 
     def __init__(self, log: Log, meanwhile: Sequence[Callable[[], object]]) -> None:
-        super().__init__(log.database, log.settings.folder, "right", *locks(log.settings.folder))
+        super().__init__(log.database, log.shelf, "right", *locks(log.settings.folder))
         self.meanwhile = iter(meanwhile)
 
     def _catch_up(self, generation: Views) -> None:
@@ -662,7 +668,7 @@ INTERLEAVINGS = list(itertools.product(("append", "fold", "nothing"), repeat=3))
 def raced(tmp_path: Path, kind: type[Racing], order: Sequence[str]) -> tuple[bool, Racing]:
     """Whether the new generation had folded all that stood before the decision that made it live."""
     with told_wrong(tmp_path) as log:
-        worker = Projector(log.database, log.settings.folder, "wrong")
+        worker = Projector(log.database, log.shelf, "wrong")
         plan = replay(log).plan()
         known = steps(log, worker)
         racing = kind(log, [known[name] for name in order])
@@ -698,7 +704,7 @@ def test_a_flip_that_does_not_look_under_the_lock_shows_views_that_lack_an_event
 def test_a_fold_of_the_old_generation_that_is_under_way_is_no_harm(tmp_path: Path) -> None:
     """It ends in the old file; the next round is in the new one."""
     with told_wrong(tmp_path) as log:
-        worker = Projector(log.database, log.settings.folder, "right")
+        worker = Projector(log.database, log.shelf, "right")
         plan = replay(log).plan()
         replay(log).apply(plan.digest, "somebody")
         before = shown(log)
@@ -716,7 +722,7 @@ def test_views_that_cannot_be_compared_are_no_ground_for_a_plan(tmp_path: Path) 
             replay(log).plan()
         fold(log, "old")
         with pytest.raises(errors.DiskReserve):
-            Replay(log.database, log.settings.folder, "right", *locks(log.settings.folder), 2**60).plan()
+            Replay(log.database, log.shelf, "right", *locks(log.settings.folder), 2**60).plan()
         with live(log).writing() as connection:
             connection.exec_driver_sql("UPDATE checkpoint SET leaf = x'00'")
         with pytest.raises(errors.ReplayRefused, match="another log"):
@@ -725,4 +731,4 @@ def test_views_that_cannot_be_compared_are_no_ground_for_a_plan(tmp_path: Path) 
             connection.exec_driver_sql("UPDATE checkpoint SET shape = 'other'")
         with pytest.raises(errors.ReplayRefused, match="another shape"):
             replay(log).plan()
-        assert not Views(log.settings.folder, 2).path.exists()
+        assert not log.shelf.generation(2).exists()

@@ -69,7 +69,7 @@ def log(tmp_path: Path) -> Iterator[Log]:
 
 def live(log: Log) -> Views:
     """What is shown."""
-    return Views(log.settings.folder, 1)
+    return log.shelf.generation(1)
 
 
 def faulty(log: Log) -> list[tuple[int, str | None, int, str]]:
@@ -101,7 +101,7 @@ def position(log: Log) -> int:
 def fold(log: Log, code: str = "code") -> list[dict[str, Any]]:
     """A life that ends well; what it logged."""
     with capture_logs() as said:
-        found = Projector(log.database, log.settings.folder, code)
+        found = Projector(log.database, log.shelf, code)
         found.catch_up()
         found.close()
     return [dict(line) for line in said]
@@ -218,7 +218,7 @@ def test_who_is_stopped_amid_them_leaves_the_rest_to_be_tried_alone(
 ) -> None:
     """It died of none of those, and they are suspect still."""
     assert lives.live(log, deadly=[(5, "a")]) == KILLED
-    found = Projector(log.database, log.settings.folder, "code")
+    found = Projector(log.database, log.shelf, "code")
     assert [found.fold_some() for _ in range(3)] == [1, 1, 1]
     found.close()
     assert alone(log, monkeypatch) == [1] * 8
@@ -239,7 +239,7 @@ def test_nobody_who_ends_well_or_is_killed_between_batches_leaves_a_mark(
 def test_a_full_disk_is_no_poison(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     """However often it is met, in one life or in many."""
     for _ in range(5):
-        found = Projector(log.database, log.settings.folder, "code")
+        found = Projector(log.database, log.shelf, "code")
         with found.views.writing() as connection:
             pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
             connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
@@ -254,12 +254,12 @@ def test_a_full_disk_is_no_poison(log: Log, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_one_who_looks_at_the_mark_of_one_who_lives_leaves_nothing_out(log: Log) -> None:
     """Two at once are safe: the second takes the first for dead, and tries alone what both then have."""
-    first = Projector(log.database, log.settings.folder, "code")
+    first = Projector(log.database, log.shelf, "code")
     first.fold_some()
     add(log.database, callback("PACKAGE_CREATE", "c"), callback("PACKAGE_CREATE", "d"))
     with first.views.writing() as connection:
         connection.execute(bookkeeping.trying.update().values(after=11, until=13))
-    second = Projector(log.database, log.settings.folder, "code")
+    second = Projector(log.database, log.shelf, "code")
     assert [second.fold_some(), first.fold_some(), second.fold_some()] == [1, 1, 0]
     assert (faulty(log), position(log)) == ([], 13)
     first.close()
@@ -271,7 +271,7 @@ def test_one_who_looks_at_the_mark_of_one_who_lives_leaves_nothing_out(log: Log)
 
 def reshaped(log: Log, generation: int = 1) -> None:
     """The tables of another version: they are built anew at the next start."""
-    with Views(log.settings.folder, generation).writing() as connection:
+    with log.shelf.generation(generation).writing() as connection:
         connection.exec_driver_sql("UPDATE checkpoint SET shape = 'of another version'")
 
 
@@ -287,7 +287,7 @@ def test_what_kills_whoever_builds_views_anew_is_left_out_too(log: Log, lives: L
     ends = lives.several(log, MOST_DEATHS + 2, deadly=[(5, "a")])
     assert ends == [KILLED] * (MOST_DEATHS + 1) + [0]
     assert files(log) == ["signlog-views-1.db", "signlog-views-3.db"]
-    found = Views(log.settings.folder, 3)
+    found = log.shelf.generation(3)
     with found.reading() as connection:
         [fault] = connection.execute(select(bookkeeping.faults)).all()
         assert (fault.position, fault.subject, fault.attempts) == (5, "a", 3)
@@ -359,7 +359,7 @@ def test_a_plan_is_bound_to_the_code_that_tried_again(log: Log) -> None:
         fold(log)
     fold(log, "new")
     folder = log.settings.folder
-    plan = Replay(log.database, folder, "newest", OnlyOne(folder), OnlyOne(folder, "replay")).plan()
+    plan = Replay(log.database, log.shelf, "newest", OnlyOne(folder), OnlyOne(folder, "replay")).plan()
     assert plan.binding.segments == ((0, "code"), (11, "new"))
 
 

@@ -108,6 +108,8 @@ def _parsed(url: str) -> URL:
 class Postgres:
     """A log in a database of its own. Its order is made by a lock, not by ids, with any number of doors."""
 
+    folder: None = None
+
     def __init__(self, url: str) -> None:
         self.address = url
         self.name = _parsed(url).set(query={}).render_as_string(hide_password=True)

@@ -208,7 +208,7 @@ def faults(both: Connection) -> tuple[tuple[Fault, ...], bool]:
 
 def read(generation: Views) -> Plan | None:
     """The plan of a generation; None if it has none, or was not finished."""
-    if not generation.path.exists():
+    if not generation.exists():
         return None
     with generation.reading() as connection:
         if not connection.dialect.has_table(connection, _plan.name):
