@@ -6,6 +6,7 @@ from typing import Protocol
 from listener.log.database import Database
 from listener.views import Views
 from listener.views_file import FileShelf
+from listener.views_schema import SchemaShelf
 
 
 class Shelf(Protocol):
@@ -23,8 +24,8 @@ class Shelf(Protocol):
     def scratch(self) -> AbstractContextManager[Views]:
         """One that nobody will be shown, and that is gone at the end of the block."""
 
-    def assert_room(self, reserve: int, size: int = 0) -> None:
-        """Raise DiskReserve if `size` bytes more would leave less than `reserve`. A server looks after its own disk."""
+    def assert_room(self, reserve: int, generation: int | None = None) -> None:
+        """Raise DiskReserve if less than `reserve` bytes are free, or would be with a copy of a generation."""
 
     def leave_no_trace(self) -> bool:
         """Remove what those left behind who were killed; False while somebody keeps it."""
@@ -32,5 +33,4 @@ class Shelf(Protocol):
 
 def shelf(database: Database) -> Shelf:
     """That of a log, wherever it lies."""
-    assert database.folder is not None  # noqa: S101  those of a server come next
-    return FileShelf(database.folder)
+    return SchemaShelf(database) if database.folder is None else FileShelf(database.folder)

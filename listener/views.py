@@ -48,9 +48,6 @@ class Views(Protocol):
     def is_half(self) -> bool:
         """Whether somebody began to build it, and did not end."""
 
-    def size(self) -> int:
-        """About how many bytes it takes."""
-
     def assert_sound(self) -> None:
         """Raise ViewsError if somebody could not read it, and nobody can. Who has read it before need not notice."""
 

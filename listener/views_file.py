@@ -128,10 +128,6 @@ class FileViews:
         """Whether it has the name that it has while it is built."""
         return self.half.exists()
 
-    def size(self) -> int:
-        """Without what SQLite keeps beside it."""
-        return self.path.stat().st_size
-
     def discard(self) -> None:
         """Remove the file, what SQLite keeps beside it, and half of one."""
         self.half.unlink(missing_ok=True)
@@ -189,8 +185,9 @@ class FileShelf:
         ):
             yield found
 
-    def assert_room(self, reserve: int, size: int = 0) -> None:
-        """Look at the disk of the folder; all in bytes."""
+    def assert_room(self, reserve: int, generation: int | None = None) -> None:
+        """Look at the disk of the folder."""
+        size = 0 if generation is None else self.generation(generation).path.stat().st_size
         free = shutil.disk_usage(self._folder).free
         if free - size < reserve:
             raise errors.DiskReserve(

@@ -20,6 +20,8 @@ from listener.log import event, reader
 from listener.log.append import append
 from listener.log.database import Database
 from listener.log.event import Draft, Event
+from listener.log.postgres import SCHEME, Postgres
+from listener.log.sqlite import Sqlite
 from listener.projection import PROJECTIONS
 from listener.quarantine import Quarantine
 from listener.settings import Settings, Source
@@ -86,6 +88,11 @@ def tables(views: Views) -> list[list[str]]:
         # As tuples: a row of SQLAlchemy shows no more of a long value than its ends.
         whole = [[tuple(row) for row in connection.execute(query)] for query in queries]
         return [sorted(map(repr, rows)) for rows in (*whole, [tuple(bookkeeping.checkpoint(connection)[:3])])]
+
+
+def opened(address: str) -> Database:
+    """A log, as another process finds it."""
+    return Postgres(address) if address.startswith(SCHEME) else Sqlite(Path(address).parent)
 
 
 def in_file(views: Views) -> FileViews:

@@ -21,7 +21,7 @@ from listener.quarantine import Quarantine, Refused
 from listener.shelf import shelf
 from listener.worker.projector import Projector
 from projections import facts
-from tests import forks
+from tests import forks, postgres
 
 ID = "LWsUTvGgE4WpOvaQPT16idnxNj8="
 DASHED = "-fSCSHWC_bokW1tQhlPlutb2WOs="
@@ -58,7 +58,9 @@ class Site:
 
     def configure(self, config: str) -> None:
         """Write the configuration; a port of 0 is any that is free."""
-        (self.folder / "signlog.toml").write_text(config + "\n[door]\nport = 0\n", encoding="utf-8")
+        url = postgres.url(self.folder)
+        where = "" if url is None else f'database_url = "{url}"\n'
+        (self.folder / "signlog.toml").write_text(f"{where}{config}\n[door]\nport = 0\n", encoding="utf-8")
 
     @property
     def settings(self) -> settings.Settings:

@@ -26,12 +26,13 @@ from listener.bookkeeping import Checkpoint
 from listener.desk import health
 from listener.log import event, reader
 from listener.log.sqlite import Sqlite
+from listener.shelf import shelf
 from listener.views import Views
 from listener.views_file import FileShelf
 from listener.worker import generations, intake, renewal
 from listener.worker.projector import Projector
 from projections import artifacts, course, packages, timeline
-from tests.rig import BOTH, SOURCE, Log, add, callback, history, in_file, in_force, tables, until
+from tests.rig import BOTH, SOURCE, Log, add, callback, history, in_file, in_force, opened, tables, until
 from tests.rig import fresh as beginning
 
 ROOT = Path(__file__).parents[1]
@@ -231,7 +232,7 @@ def test_killed_between_rows_and_checkpoint_the_same(
     assert shown(found) == whole
 
 
-def race(data: str, folder: str, head: int) -> None:
+def race(address: str, head: int) -> None:
     """For another process: fold up to a position that is not there yet, and print where the checkpoint was moved."""
     course.MOST_STEPS, intake.BATCH = 5, 3  # type: ignore[misc]
     moved: list[int] = []
@@ -242,25 +243,26 @@ def race(data: str, folder: str, head: int) -> None:
         moved.append(position)
 
     bookkeeping.move = move
-    found = Projector(Sqlite(Path(data)), FileShelf(Path(folder)), "code")
+    database = opened(address)
+    found = Projector(database, shelf(database), "code")
     until(lambda: found.catch_up() is not None and checkpoint(found.views).position == head, pause=0)
     print(json.dumps(moved))
 
 
-def test_several_at_once_are_as_good_as_one(tmp_path: Path) -> None:
+def test_several_at_once_are_as_good_as_one(each_engine: Path) -> None:
     """Three processes fold a log that grows meanwhile: no batch twice, none left out, the views as from one."""
     drafts = history()
-    with Log(tmp_path) as log:
+    with Log(each_engine) as log:
         head = len(log.events()) + len(drafts)
         with contextlib.ExitStack() as stack:
-            racing = [stack.enter_context(child("race", *[log.settings.folder] * 2, head)) for _ in range(3)]
+            racing = [stack.enter_context(child("race", log.database.address, head)) for _ in range(3)]
             for start in range(0, len(drafts), 4):
                 add(log.database, *drafts[start : start + 4])
             moved = [json.loads(racer.communicate(timeout=60)[0].splitlines()[-1]) for racer in racing]
         every = sorted(position for racer in moved for position in racer)
         assert len(every) == len(set(every))
         assert every[-1] == head
-        assert shown(projector(log)) == fresh(log, tmp_path)
+        assert shown(projector(log)) == fresh(log, each_engine)
         assert live(log) == 1
 
 
@@ -353,9 +355,9 @@ def test_views_of_this_log_stay(tmp_path: Path, grown: bool) -> None:
         found.close()
 
 
-def test_an_empty_view_of_another_log_has_parted_too(tmp_path: Path) -> None:
+def test_an_empty_view_of_another_log_has_parted_too(each_engine: Path) -> None:
     """Nothing was folded yet, and still it is not this log's."""
-    with Log(tmp_path) as log:
+    with Log(each_engine) as log:
         log.shelf.generation(1).create(b"another log's id", bookkeeping.FIRST)
         found = projector(log)
         found.catch_up()
@@ -493,20 +495,20 @@ def test_damaged_views_come_back(tmp_path: Path, spoil: Callable[..., None]) -> 
         assert "views_damaged" in [line["event"] for line in said]
 
 
-def test_a_state_that_this_code_cannot_read_is_mended(tmp_path: Path) -> None:
+def test_a_state_that_this_code_cannot_read_is_mended(each_engine: Path) -> None:
     """Other code wrote it: folding says so, and mending begins the next generation."""
-    with Log(tmp_path) as log:
+    with Log(each_engine) as log:
         add(log.database, *history())
         found = projector(log)
         found.catch_up()
         with found.views.writing() as connection:
-            connection.exec_driver_sql("UPDATE packages SET state = x'7b7d7d'")
+            connection.execute(packages.TABLE.update().values(state=b"{}}"))
         add(log.database, history()[0])
         with pytest.raises(errors.ViewsError) as caught:
             found.catch_up()
         found.mend(caught.value)
         assert (found.views.generation, checkpoint(found.views).origin) == (3, bookkeeping.DAMAGED)
-        assert shown(found) == fresh(log, tmp_path)
+        assert shown(found) == fresh(log, each_engine)
 
 
 def reshape_digest(connection: Any) -> None:
@@ -524,9 +526,9 @@ def reshape_tables(connection: Any) -> None:
 
 
 @pytest.mark.parametrize("reshape", [reshape_digest, reshape_tables])
-def test_views_of_another_shape_are_set_aside(tmp_path: Path, reshape: Callable[[Any], None]) -> None:
+def test_views_of_another_shape_are_set_aside(each_engine: Path, reshape: Callable[[Any], None]) -> None:
     """Nothing is folded into them, whatever their tables are; the next generation is, and theirs stays."""
-    with Log(tmp_path) as log:
+    with Log(each_engine) as log:
         add(log.database, *history())
         found = projector(log)
         found.catch_up()
@@ -556,9 +558,9 @@ def test_a_stale_file_in_the_place_of_the_next_generation_is_no_harm(tmp_path: P
         assert checkpoint(found.views).origin == bookkeeping.PARTED
 
 
-def test_code_that_changed_begins_a_new_segment(tmp_path: Path) -> None:
+def test_code_that_changed_begins_a_new_segment(each_engine: Path) -> None:
     """The same tables: the generation goes on, and says from where on which code folded."""
-    with Log(tmp_path) as log:
+    with Log(each_engine) as log:
         for code, subject in (("a", "1"), ("a", "2"), ("b", "3"), ("b", "4"), ("a", "5")):
             add(log.database, callback("PACKAGE_CREATE", subject))
             found = projector(log, code=code)
@@ -570,9 +572,9 @@ def test_code_that_changed_begins_a_new_segment(tmp_path: Path) -> None:
         assert live(log) == 1
 
 
-def test_a_fault_stays_over_restarts(tmp_path: Path) -> None:
+def test_a_fault_stays_over_restarts(each_engine: Path) -> None:
     """What waits behind it goes on waiting, in every later batch; others go on; health says what is wrong."""
-    with Log(tmp_path) as log:
+    with Log(each_engine) as log:
         for minute in range(8):
             at = callback("PACKAGE_ACTIVATE", "a").body.replace(b"12:00", f"12:{minute:02}".encode())
             add(log.database, callback("PACKAGE_CREATE", f"b{minute}"), callback("", "")._replace(body=at))
@@ -593,9 +595,9 @@ def test_a_fault_stays_over_restarts(tmp_path: Path) -> None:
         found.close()
 
 
-def test_a_bug_for_many_subjects_stops_each_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_for_many_subjects_stops_each_of_them(each_engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A decision names several: what comes later waits for every one of them, not only for the first."""
-    with Log(tmp_path) as log:
+    with Log(each_engine) as log:
         found = projector(log)
         with monkeypatch.context() as patched:
             patched.setattr(timeline, "apply", None)
@@ -624,9 +626,9 @@ def test_a_beat_is_no_progress_and_progress_no_beat(told: Log, tmp_path: Path) -
     found.close()
 
 
-def test_health_hears_the_heart_and_not_the_lag(tmp_path: Path) -> None:
+def test_health_hears_the_heart_and_not_the_lag(each_engine: Path) -> None:
     """Caught up, and still red while no worker beats; green after a beat."""
-    with Log(tmp_path) as log:
+    with Log(each_engine) as log:
         found = projector(log, code=fingerprint.fingerprint())
         found.catch_up()
         assert "worker does not run" in " ".join(alarms(log))

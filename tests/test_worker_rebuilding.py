@@ -17,10 +17,10 @@ def running(log: Log) -> "contextlib.closing[Projector]":
     return contextlib.closing(Projector(log.database, log.shelf, "wrong"))
 
 
-def test_a_plan_in_the_making_and_a_rebuild_leave_each_other_alone(tmp_path: Path) -> None:
+def test_a_plan_in_the_making_and_a_rebuild_leave_each_other_alone(each_engine: Path) -> None:
     """The views are lost in the middle of a plan: the plan is refused, and takes nothing with it."""
     with (
-        told_wrong(tmp_path) as log,
+        told_wrong(each_engine) as log,
         running(log) as worker,
     ):
         rebuilt: list[int] = []

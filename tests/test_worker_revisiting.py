@@ -79,9 +79,9 @@ def retry(log: Log, *positions: int) -> int:
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> Iterator[Log]:
+def log(each_engine: Path) -> Iterator[Log]:
     """What is in force, then six events about a and b in turns: b has the even positions, a the odd."""
-    with Log(tmp_path) as found:
+    with Log(each_engine) as found:
         names = ("PACKAGE_CREATE", "PACKAGE_ACTIVATE", "PACKAGE_COMPLETE")
         add(found.database, *(callback(name, subject) for name in names for subject in "ba"))
         yield found

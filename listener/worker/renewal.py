@@ -59,7 +59,7 @@ class Renewal:
     def assert_room(self) -> None:
         """Raise DiskReserve if there is no room for a copy of the live views."""
         with self.shown() as live:
-            self._shelf.assert_room(self._disk_reserve, live.size() if live else 0)
+            self._shelf.assert_room(self._disk_reserve, live.generation if live else None)
 
     def renew(
         self, subjects: Collection[Subject], positions: Collection[int], operator: str, worker_runs: bool
