@@ -217,10 +217,11 @@ def restore(settings: Settings) -> "Iterator[Restore]":
 
 def replay(settings: Settings, database: Database) -> "Replay":
     """What plans, applies and takes back a replay, with the code as it is."""
+    from listener.shelf import shelf
     from listener.worker.replay import Replay
 
     worker, only_one = (bootstrap_log.lease(settings, database, part) for part in ("worker", "replay"))
-    return Replay(database, settings.folder, fingerprint.fingerprint(), worker, only_one, settings.disk_reserve)
+    return Replay(database, shelf(database), fingerprint.fingerprint(), worker, only_one, settings.disk_reserve)
 
 
 @contextlib.contextmanager

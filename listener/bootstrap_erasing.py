@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 @contextlib.contextmanager
 def erasure(settings: Settings, database: Database) -> "Iterator[Erasure]":
     """What erases, with the code as it is."""
+    from listener.shelf import shelf
     from listener.worker.erasure import Erasure, Locks
     from listener.worker.filestore import FileStore
     from listener.worker.renewal import Renewal
 
     ours = fingerprint.fingerprint()
     locks = Locks(*(bootstrap_log.lease(settings, database, part) for part in ("worker", "replay")))
-    renewal = Renewal(database, settings.folder, ours, settings.disk_reserve)
+    renewal = Renewal(database, shelf(database), ours, settings.disk_reserve)
     store = FileStore(settings.documents_folder, settings.disk_reserve)
     providers = {name: source.provider for name, source in settings.sources.items()}
     with bootstrap.quarantine(settings) as kept:

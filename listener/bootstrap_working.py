@@ -13,6 +13,7 @@ from listener.log.database import Database
 from listener.log.postgres import Postgres
 from listener.only import OnlyOne
 from listener.settings import Settings
+from listener.shelf import shelf
 from listener.worker.claims import Claims
 from listener.worker.downloads import Downloads
 from listener.worker.filestore import FileStore
@@ -35,7 +36,7 @@ def worker(settings: Settings, database: Database) -> Iterator[Worker]:
     """One of the workers of a log, the only one on its folder. Raises ConfigurationError if another runs there."""
     with contextlib.ExitStack() as stack:
         alone = stack.enter_context(OnlyOne(settings.folder))
-        live = stack.enter_context(contextlib.closing(Live(database, settings.folder)))
+        live = stack.enter_context(contextlib.closing(Live(database, shelf(database))))
         if isinstance(database, Postgres):
             yield _one_of_several(settings, database, live, stack)
         else:
@@ -66,7 +67,7 @@ def _downloads(settings: Settings, database: Database, claims: Claims, store: Fi
 def projector(settings: Settings, worker: Worker) -> Projector:
     """What folds, for the one that leads; it declares what is in force."""
     bootstrap.declare(worker.database, settings)
-    return Projector(worker.database, settings.folder, fingerprint.fingerprint())
+    return Projector(worker.database, shelf(worker.database), fingerprint.fingerprint())
 
 
 @contextlib.contextmanager

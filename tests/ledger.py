@@ -155,7 +155,7 @@ class Ledger:
 
     def file(self, generation: int) -> "closing[Views]":
         """The views of that number."""
-        return closing(Views(self.log.settings.folder, generation))
+        return closing(self.log.shelf.generation(generation))
 
     def checkpoint(self, generation: int) -> Checkpoint:
         """How far it is."""

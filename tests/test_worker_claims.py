@@ -103,7 +103,7 @@ def test_of_many_processes_one_wins(each_engine: Path) -> None:
     assert sorted(found) == sorted(SUBJECTS)
 
 
-@pytest.mark.parametrize("subject", ["a\x00b", "\x1a0", "\x1a", "\x00\x1a1", "\x7f\u2028😀", ""])
+@pytest.mark.parametrize("subject", ["a\x00b", "\x01\x01", "\x01", "\x00\x01\x02", "\x7f\u2028😀", ""])
 def test_any_subject_can_be_claimed(each_engine: Path, subject: str) -> None:
     """A stranger chose its letters: each is a claim of its own, and its outcome is found."""
     with Log(each_engine) as log:

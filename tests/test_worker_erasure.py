@@ -32,6 +32,7 @@ from listener.worker.erasure import Erased, Erasure
 from projections import course, facts
 from tests import logbook, rig
 from tests.rig import holds as found_in
+from tests.rig import in_file
 from tests.site import DASHED, ID, ONESPAN, Site, callback, failed, observation, stored
 
 ORDER = Order("operator", "asked for by the signer")
@@ -329,7 +330,7 @@ def slow_projector(database: Database, live: Views) -> Iterator[threading.Thread
             if statement == "BEGIN IMMEDIATE":
                 arrived.set()
 
-        sqlalchemy_event.listen(live._engine, "before_cursor_execute", heard)
+        sqlalchemy_event.listen(in_file(live)._engine, "before_cursor_execute", heard)
         thread = threading.Thread(target=fold_next, args=(database, live, fingerprint.fingerprint()))
         thread.start()
         assert arrived.wait(30)
@@ -350,7 +351,7 @@ def test_a_projector_brings_nothing_back_behind_an_erasure(tmp_path: Path) -> No
         with slow_projector(database, live):
             done = threading.Thread(target=erasure.subject, args=(("onespan", ID), ORDER))
             done.start()
-            logbook.until(lambda: not live.path.exists())
+            logbook.until(lambda: not live.exists())
             assert done.is_alive()
         done.join(60)
         assert not done.is_alive()

@@ -15,7 +15,7 @@ from listener.worker import loop
 from listener.worker.loop import Every
 from listener.worker.notary import Notary
 from listener.worker.projector import Projector
-from tests.rig import BOTH, ID, Worker, add, callback, completed, tables, until
+from tests.rig import BOTH, ID, Worker, add, callback, completed, in_file, tables, until
 
 
 def run(worker: Worker, stop: threading.Event) -> None:
@@ -137,7 +137,7 @@ def test_views_that_break_while_it_runs_are_folded_anew(
         before, events = tables(worker.projector.views), len(worker.events())
         broken = worker.projector.views
         broken.close()
-        harm(broken.path)  # type: ignore[operator]
+        harm(in_file(broken).path)  # type: ignore[operator]
         with running(worker) as thread:
             # One event more: it says that they went live.
             until(lambda: worker.projector.views.generation == 3 and position(worker) == events + 1)
@@ -145,7 +145,7 @@ def test_views_that_break_while_it_runs_are_folded_anew(
             add(worker.database, callback("PACKAGE_CREATE", "later"))
             until(lambda: position(worker) == events + 2)
             assert thread.is_alive()
-        assert not broken.path.exists()
+        assert not broken.exists()
 
 
 def test_nothing_is_fetched_again_for_new_views(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +156,7 @@ def test_nothing_is_fetched_again_for_new_views(tmp_path: Path, monkeypatch: pyt
         worker.add(callback("PACKAGE_COMPLETE"))
         worker.run(worker.stored)
         asked = server.requests
-        worker.projector.views.path.unlink()
+        in_file(worker.projector.views).path.unlink()
         with running(worker):
             until(lambda: worker.projector.views.generation == 3 and position(worker) == len(worker.events()))
             add(worker.database, callback("PACKAGE_COMPLETE"))

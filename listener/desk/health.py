@@ -43,7 +43,7 @@ def health(database: Database, settings: Settings, quarantine: Quarantine) -> di
     _signing(database, settings, alarms)
     rounds = _rounds(settings, alarms)
     try:
-        with reading(database, settings.folder) as at:
+        with reading(database) as at:
             found = _views(at, settings, alarms)
     except errors.ViewsError as error:
         alarms.append(str(error))

@@ -22,14 +22,14 @@ def assert_comparable(database: Database, generation: Views) -> None:
     with generation.reading() as connection:
         if bookkeeping.made_of(connection) != bookkeeping.shape():
             raise errors.ReplayRefused(
-                f"the tables of {generation.path} have another shape than this code's; "
+                f"the tables of {generation.name} have another shape than this code's; "
                 "the worker folds them anew when it starts: run 'signlog serve'"
             )
         checkpoint = bookkeeping.checkpoint(connection)
     with database.reading() as log:
         if not generations.bound(log, checkpoint):
             raise errors.ReplayRefused(
-                f"{generation.path} was folded from another log; the worker folds it anew: run 'signlog serve'"
+                f"{generation.name} was folded from another log; the worker folds it anew: run 'signlog serve'"
             )
 
 
@@ -104,7 +104,7 @@ def way_back(database: Database) -> tuple[int, int]:
 
 def assert_kept(old: Views) -> None:
     """Raise ReplayRefused if it was purged."""
-    if not old.path.exists():
+    if not old.exists():
         raise errors.ReplayRefused(
             f"generation {old.generation} is not there any more (purged?); deploy the code of then, and plan a replay"
         )
