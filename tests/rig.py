@@ -166,7 +166,7 @@ class Worker(Log):
     def start(self) -> None:
         """As a worker starts."""
         self.parts = self.running.enter_context(bootstrap_working.worker(self.settings, self.database))
-        assert self.parts.lease.take()
+        until(self.parts.lease.take)
         self.downloads, self.projector = self.parts.downloads, bootstrap_working.projector(self.settings, self.parts)
 
     def stop(self) -> None:
