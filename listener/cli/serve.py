@@ -153,7 +153,7 @@ def _leading(found: "Settings", worker: "Worker", config: Path | None) -> "Itera
         contextlib.closing(bootstrap_working.projector(found, worker)) as projector,
         _replaying(found.replay == "auto" and projector.mixed, config),
         bootstrap.signer(found, worker.database) as signer,
-        contextlib.closing(Notary(signer)) as notary,
+        contextlib.closing(Notary(signer, worker.lease.shared)) as notary,
         bootstrap_reconciling.reconciler(found, worker.database) as reconciler,
         Rounds(reconciler),
     ):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Final
 
+import msgspec
 import structlog
 from sqlalchemy.exc import InternalError, OperationalError
 
@@ -42,6 +43,7 @@ def run(
         while not stop.is_set():
             try:
                 if lease.take():
+                    _log.info("worker_leads", shared=lease.shared)
                     _lead(lease, lead, downloads, stop, bell)
                 else:
                     _stand_by(downloads, live, stop)
@@ -82,7 +84,9 @@ def _wait(stop: threading.Event, bell: Bell | None) -> None:
 
 def _stand_by(downloads: Downloads, live: Live, stop: threading.Event) -> None:
     """Fetch what is due, while another worker does the rest."""
-    with contextlib.suppress(errors.ViewsError):  # there are none yet
+    with contextlib.suppress(
+        errors.ViewsError, msgspec.ValidationError
+    ):  # there are none yet, or of other code than ours
         downloads.tick(live.views())
     stop.wait(STAND_BY_SECONDS)
 

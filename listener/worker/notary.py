@@ -23,11 +23,13 @@ _UNKNOWN: Final = ""  # nobody has looked yet
 class Notary:
     """Lets the tree grow, and signs: at the start, every so many events, every so often, and at the end.
 
-    In a thread of its own: a disk outside that does not answer must not keep the worker from anything.
+    In a thread of its own: a disk outside that does not answer must not keep the worker from anything. With a lease
+    that is `shared` another worker may go on, and then it is that one's to say what is wrong.
     """
 
-    def __init__(self, signer: Signer) -> None:
+    def __init__(self, signer: Signer, shared: bool = False) -> None:
         self._signer = signer
+        self._shared = shared
         self._trouble: str | None = _UNKNOWN
         self._retry_at = 0.0
         self._stopping = threading.Event()
@@ -42,6 +44,8 @@ class Notary:
         self._stopping.set()
         if self._thread.ident is not None:  # it began
             self._thread.join(PATIENCE)
+        if self._shared:
+            self._tell(None)
 
     def tick(self) -> None:
         """Do what is due. What is wrong is said once, and kept for `signlog health` until it is over."""
