@@ -4,64 +4,66 @@ import hashlib
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from sqlalchemy import Boolean, Column, Connection, Integer, LargeBinary, MetaData, Table, Text, select
+from sqlalchemy import Boolean, Column, Connection, LargeBinary, MetaData, Table, UniqueConstraint, func, select
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from listener import errors
 from listener.projection import PROJECTIONS
+from projections.columns import Number, Words
 
 _metadata = MetaData()
 
 _checkpoint = Table(
     "checkpoint",
     _metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", Number, primary_key=True, autoincrement=False),
     Column("log_id", LargeBinary, nullable=False),
-    Column("position", Integer, nullable=False),
+    Column("position", Number, nullable=False),
     Column("leaf", LargeBinary, nullable=False),
-    Column("shape", Text, nullable=False),
-    Column("origin", Text, nullable=False),
+    Column("shape", Words, nullable=False),
+    Column("origin", Words, nullable=False),
 )
 segments = Table(
     "segments",
     _metadata,
-    Column("number", Integer, primary_key=True),
-    Column("after", Integer, nullable=False),
-    Column("fingerprint", Text, nullable=False),
+    Column("number", Number, primary_key=True, autoincrement=False),
+    Column("after", Number, nullable=False),
+    Column("fingerprint", Words, nullable=False),
 )
 faults = Table(
     "faults",
     _metadata,
-    Column("position", Integer, primary_key=True),
-    Column("source", Text, primary_key=True),
-    Column("subject", Text, primary_key=True, nullable=True),  # null: nobody can tell of whom the event speaks
-    Column("error", Text, nullable=False),
-    Column("attempts", Integer, nullable=False),
-    Column("tried_with", Text, nullable=False),  # the fingerprint of the code
+    Column("position", Number, nullable=False),
+    Column("source", Words, nullable=False),
+    Column("subject", Words),  # null: nobody can tell of whom the event speaks
+    Column("error", Words, nullable=False),
+    Column("attempts", Number, nullable=False),
+    Column("tried_with", Words, nullable=False),  # the fingerprint of the code
+    UniqueConstraint("position", "source", "subject"),
 )
 parked = Table(
     "parked",
     _metadata,
-    Column("source", Text, primary_key=True),
-    Column("subject", Text, primary_key=True),
-    Column("position", Integer, primary_key=True),
+    Column("source", Words, primary_key=True),
+    Column("subject", Words, primary_key=True),
+    Column("position", Number, primary_key=True),
 )
 # What was about to be taken in, if the worker died of it.
 trying = Table(
     "trying",
     _metadata,
-    Column("id", Integer, primary_key=True),
-    Column("after", Integer, nullable=False),
-    Column("until", Integer, nullable=False),
-    Column("deaths", Integer, nullable=False),
+    Column("id", Number, primary_key=True, autoincrement=False),
+    Column("after", Number, nullable=False),
+    Column("until", Number, nullable=False),
+    Column("deaths", Number, nullable=False),
     Column("interpreted", Boolean, nullable=False),
-    Column("tried_with", Text, nullable=False),
+    Column("tried_with", Words, nullable=False),
 )
 heartbeat = Table(
     "heartbeat",
     _metadata,
-    Column("id", Integer, primary_key=True),
-    Column("at", Integer, nullable=False),
+    Column("id", Number, primary_key=True, autoincrement=False),
+    Column("at", Number, nullable=False),
 )
 NEWEST_CODE: Final = select(segments.c.fingerprint).order_by(segments.c.number.desc()).limit(1)
 # Subjects with a fault: whatever comes after it waits.
@@ -129,6 +131,12 @@ def move(connection: Connection, position: int, leaf: bytes) -> None:
 def folded_by(connection: Connection) -> set[str]:
     """The fingerprints of all code that folded a part of the generation."""
     return set(connection.scalars(select(segments.c.fingerprint)))
+
+
+def continue_with(connection: Connection, after: int, fingerprint: str) -> None:
+    """Begin a segment: from here on this code folds."""
+    number = select(func.coalesce(func.max(segments.c.number), 0) + 1).scalar_subquery()
+    connection.execute(segments.insert().values(number=number, after=after, fingerprint=fingerprint))
 
 
 def beat(connection: Connection, at: int) -> None:

@@ -1,7 +1,6 @@
 """Builds the objects from the settings: the only place that wires."""
 
 import contextlib
-import os
 import secrets
 import socket
 from collections.abc import Iterator
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from listener.log.tree import Tree
     from listener.restore import Restore
     from listener.signing.signer import Signer
-    from listener.worker.downloads import Downloads
-    from listener.worker.projector import Projector
     from listener.worker.replay import Replay
 
 _SECRET_BYTES: Final = 32
@@ -63,7 +60,9 @@ def prepare(settings: Settings) -> None:
 
 def only_server(settings: Settings) -> int:
     """The lock that there is one supervised server on the folder; its descriptor, to be held until the process ends."""
-    return OnlyOne(settings.folder, "server").__enter__().fd
+    held = OnlyOne(settings.folder, "server").__enter__().fd
+    assert held is not None  # noqa: S101  it was entered
+    return held
 
 
 @contextlib.contextmanager
@@ -171,27 +170,6 @@ def door(settings: Settings, database: Database) -> ASGIApp:
 
 
 @contextlib.contextmanager
-def worker(settings: Settings, database: Database) -> Iterator[tuple["Projector", "Downloads"]]:
-    """What the worker runs, while it holds the lock that makes it the only one on this folder."""
-    from listener import bootstrap_accounts
-    from listener.worker.claims import Claims
-    from listener.worker.downloads import Downloads
-    from listener.worker.filestore import FileStore
-    from listener.worker.projector import Projector
-
-    with OnlyOne(settings.folder):
-        declare(database, settings)
-        claims = Claims(database, f"{socket.gethostname()}:{os.getpid()}")
-        claims.forget()
-        store = FileStore(settings.documents_folder, settings.disk_reserve)
-        store.prepare()
-        yield (
-            Projector(database, settings.folder, fingerprint.fingerprint()),
-            Downloads(database, claims, store, bootstrap_accounts.accounts(settings)),
-        )
-
-
-@contextlib.contextmanager
 def tree(settings: Settings) -> "Iterator[Tree]":
     """The tree beside the log."""
     from listener.log.tree import Tree
@@ -240,10 +218,11 @@ def restore(settings: Settings) -> "Iterator[Restore]":
 
 def replay(settings: Settings, database: Database) -> "Replay":
     """What plans, applies and takes back a replay, with the code as it is."""
+    from listener.shelf import shelf
     from listener.worker.replay import Replay
 
-    worker, only_one = OnlyOne(settings.folder), OnlyOne(settings.folder, "replay")
-    return Replay(database, settings.folder, fingerprint.fingerprint(), worker, only_one, settings.disk_reserve)
+    worker, only_one = (bootstrap_log.lease(settings, database, part) for part in ("worker", "replay"))
+    return Replay(database, shelf(database), fingerprint.fingerprint(), worker, only_one, settings.disk_reserve)
 
 
 @contextlib.contextmanager

@@ -4,9 +4,8 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from listener import bootstrap, fingerprint
+from listener import bootstrap, bootstrap_log, fingerprint
 from listener.log.database import Database
-from listener.only import OnlyOne
 from listener.settings import Settings
 
 if TYPE_CHECKING:
@@ -16,13 +15,14 @@ if TYPE_CHECKING:
 @contextlib.contextmanager
 def erasure(settings: Settings, database: Database) -> "Iterator[Erasure]":
     """What erases, with the code as it is."""
+    from listener.shelf import shelf
     from listener.worker.erasure import Erasure, Locks
     from listener.worker.filestore import FileStore
     from listener.worker.renewal import Renewal
 
     ours = fingerprint.fingerprint()
-    locks = Locks(OnlyOne(settings.folder), OnlyOne(settings.folder, "replay"))
-    renewal = Renewal(database, settings.folder, ours, settings.disk_reserve)
+    locks = Locks(*(bootstrap_log.lease(settings, database, part) for part in ("worker", "replay")))
+    renewal = Renewal(database, shelf(database), ours, settings.disk_reserve)
     store = FileStore(settings.documents_folder, settings.disk_reserve)
     providers = {name: source.provider for name, source in settings.sources.items()}
     with bootstrap.quarantine(settings) as kept:

@@ -1,12 +1,17 @@
 """Builds the log's database: in a file, or in a server."""
 
 import contextlib
+import os
+import secrets
+import socket
 from typing import Final
 
 from listener import errors
+from listener.lease import Lease
 from listener.log.database import Database
 from listener.log.migrate import revision
 from listener.log.sqlite import Sqlite
+from listener.only import OnlyOne
 from listener.settings import Settings
 
 _NO_COPY: Final = (
@@ -45,3 +50,19 @@ def file(found: Database) -> Sqlite:
     if not isinstance(found, Sqlite):
         raise errors.CopyRefused(_NO_COPY)
     return found
+
+
+def lease(settings: Settings, database: Database, part: str) -> Lease:
+    """That there is one such part of signlog: on the folder of the log, or on whatever machine."""
+    if isinstance(database, Sqlite):
+        return OnlyOne(settings.folder, part)
+    from listener.leases import DatabaseLease
+    from listener.log.postgres import Postgres
+
+    assert isinstance(database, Postgres)  # noqa: S101  there is no third engine
+    return DatabaseLease(database, part, holder())
+
+
+def holder() -> str:
+    """A name for this process that a person can find it by, and that no other has, now or ever."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"

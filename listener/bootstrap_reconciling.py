@@ -16,6 +16,7 @@ def reconciler(settings: Settings, database: Database) -> "Iterator[Reconciler]"
     """With a connection of its own to each provider that we may ask."""
     from listener import bootstrap_accounts
     from listener.agenda import Agenda
+    from listener.shelf import shelf
     from listener.worker.live import Live
     from listener.worker.reconcile import Reconciler
 
@@ -24,5 +25,5 @@ def reconciler(settings: Settings, database: Database) -> "Iterator[Reconciler]"
         for account in accounts.values():
             stack.callback(account.api.close)
         agenda = stack.enter_context(contextlib.closing(Agenda(settings.folder)))
-        live = stack.enter_context(contextlib.closing(Live(database, settings.folder)))
+        live = stack.enter_context(contextlib.closing(Live(database, shelf(database))))
         yield Reconciler(database, agenda, live, accounts)

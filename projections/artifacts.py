@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Column, Index, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import Column, Index, LargeBinary, MetaData, Table
 
 from projections import facts
+from projections.columns import Number, Words
 from projections.facts import Answer, Fact, Key, Named, Stored, Verdict
 
 WANTED: Final = "wanted"
@@ -21,15 +22,15 @@ OPEN: Final = frozenset({WANTED, FAILED})  # what the worker goes and fetches
 TABLE: Final = Table(
     "artifacts",
     MetaData(),
-    Column("source", Text, primary_key=True),
-    Column("subject", Text, primary_key=True),
-    Column("name", Text, primary_key=True),
-    Column("state", Text, nullable=False),
-    Column("next_at", Integer),
-    Column("wanted_at", Integer),
-    Column("last_position", Integer, nullable=False),
-    Column("found", Text),
-    Column("doubtful", Integer, nullable=False),
+    Column("source", Words, primary_key=True),
+    Column("subject", Words, primary_key=True),
+    Column("name", Words, primary_key=True),
+    Column("state", Words, nullable=False),
+    Column("next_at", Number),
+    Column("wanted_at", Number),
+    Column("last_position", Number, nullable=False),
+    Column("found", Words),
+    Column("doubtful", Number, nullable=False),
     Column("fold", LargeBinary, nullable=False),
 )
 Index("artifacts_due", TABLE.c.state, TABLE.c.next_at)

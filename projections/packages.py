@@ -4,29 +4,30 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import Boolean, Column, Index, LargeBinary, MetaData, Table
 
 from projections import course, facts
+from projections.columns import Number, Words
 from projections.course import Course, Standing
 from projections.facts import Expected, Fact, Key, Named
 
 TABLE: Final = Table(
     "packages",
     MetaData(),
-    Column("source", Text, primary_key=True),
-    Column("id", Text, primary_key=True),
-    Column("provider", Text, nullable=False),
-    Column("status", Text, nullable=False),
-    Column("stage", Text, nullable=False),
-    Column("confirmed", Text, nullable=False),
+    Column("source", Words, primary_key=True),
+    Column("id", Words, primary_key=True),
+    Column("provider", Words, nullable=False),
+    Column("status", Words, nullable=False),
+    Column("stage", Words, nullable=False),
+    Column("confirmed", Words, nullable=False),
     Column("trashed", Boolean, nullable=False),
-    Column("first_position", Integer, nullable=False),
-    Column("last_position", Integer, nullable=False),
-    Column("recorded_at", Integer, nullable=False),
-    Column("expected", Integer),
-    Column("reference", Text),
-    Column("deadline", Integer),
-    Column("missed", Integer),
+    Column("first_position", Number, nullable=False),
+    Column("last_position", Number, nullable=False),
+    Column("recorded_at", Number, nullable=False),
+    Column("expected", Number),
+    Column("reference", Words),
+    Column("deadline", Number),
+    Column("missed", Number),
     Column("state", LargeBinary, nullable=False),
 )
 Index("packages_stage", TABLE.c.stage, TABLE.c.last_position)

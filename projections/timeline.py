@@ -4,23 +4,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Column, Index, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import Column, Index, LargeBinary, MetaData, Table
 
 from projections import facts
+from projections.columns import Number, Words
 from projections.facts import Answer, Fact, Key
 
 # The rows lie in the order of the log, so that a replay only ever adds at the end.
 TABLE: Final = Table(
     "timeline",
     MetaData(),
-    Column("position", Integer, primary_key=True),
-    Column("source", Text, primary_key=True),
-    Column("subject", Text, primary_key=True),
-    Column("artifact", Text, primary_key=True),
-    Column("recorded_at", Integer, nullable=False),
-    Column("occurred_at", Integer),
-    Column("what", Text, nullable=False),
-    Column("name", Text, nullable=False),
+    Column("position", Number, primary_key=True),
+    Column("source", Words, primary_key=True),
+    Column("subject", Words, primary_key=True),
+    Column("artifact", Words, primary_key=True),
+    Column("recorded_at", Number, nullable=False),
+    Column("occurred_at", Number),
+    Column("what", Words, nullable=False),
+    Column("name", Words, nullable=False),
     Column("said", LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )

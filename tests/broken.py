@@ -23,6 +23,11 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def freeze() -> None:
+    """Until somebody thaws it."""
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
 def fail() -> None:
     """As a bug does."""
     raise KeyError("a bug")
@@ -40,6 +45,7 @@ def handlers(
     deadly: Collection[tuple[int, str]] = (),
     deadly_to_read: Collection[int] = (),
     unkeepable: Collection[tuple[int, str]] = (),
+    freezing: Collection[tuple[int, str]] = (),
 ) -> Iterator[None]:
     """Code that fails on events at these positions, or on what they say of a subject."""
     apply, interpret = timeline.apply, onespan.interpret
@@ -48,6 +54,7 @@ def handlers(
         of = (fact.position, fact.subject)
         _if(of in broken, fail)
         _if(of in deadly, die)
+        _if(of in freezing, freeze)
         applied = apply(state, key, fact)
         return msgspec.structs.replace(applied, recorded_at=TOO_LARGE) if of in unkeepable else applied
 

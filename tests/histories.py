@@ -17,6 +17,7 @@ from listener.demo import evrotrust
 from listener.log import event
 from listener.log.event import Draft
 from listener.log.sqlite import Sqlite
+from listener.views_file import FileShelf
 from listener.worker.fold import Subject
 from projections import course, facts
 from tests.codes import MARKED, worn
@@ -129,6 +130,7 @@ class Quick(Log):
         (self.settings.folder / "signlog.db").write_bytes(_begun())
         self.database = Sqlite(self.settings.folder)
         self.stack.callback(self.database.close)
+        self.shelf = FileShelf(self.settings.folder)
 
 
 @functools.cache

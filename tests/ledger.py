@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
-from listener import api, bookkeeping, bootstrap, errors, fingerprint
+from listener import api, bookkeeping, bootstrap, bootstrap_working, errors, fingerprint
 from listener.api import Access
 from listener.bookkeeping import Checkpoint
 from listener.checking.inspector import Inspector
@@ -61,7 +61,7 @@ class Ledger:
         """Start a worker with the code that is deployed."""
         self.running = self.deployed
         with self.wearing(self.running):
-            parts = bootstrap.worker(self.log.settings, self.log.database)
+            parts = bootstrap_working.leading(self.log.settings, self.log.database)
             self.projector, _ = self._worker.enter_context(parts)
             self.claims = self.Claims(self.log.database, f"worker {next(self._number)}")
         self.folded.setdefault(self.live, [])
@@ -155,7 +155,7 @@ class Ledger:
 
     def file(self, generation: int) -> "closing[Views]":
         """The views of that number."""
-        return closing(Views(self.log.settings.folder, generation))
+        return closing(self.log.shelf.generation(generation))
 
     def checkpoint(self, generation: int) -> Checkpoint:
         """How far it is."""

@@ -8,23 +8,24 @@ import os
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from listener.log.sqlite import Sqlite
+from listener.shelf import shelf
 from listener.worker import intake
 from listener.worker.projector import Projector
 from tests.broken import handlers
+from tests.rig import opened
 
 
-def live(folder: str, code: str, batch: int, bugs: Mapping[str, Sequence[Any]]) -> None:
+def live(address: str, code: str, batch: int, bugs: Mapping[str, Sequence[Any]]) -> None:
     """One life, until the views are up to date."""
     intake.BATCH = batch  # type: ignore[misc]
     known: dict[str, Any] = {
         name: [tuple(each) if isinstance(each, list) else each for each in found] for name, found in bugs.items()
     }
     with handlers(**known):
-        projector = Projector(Sqlite(Path(folder)), Path(folder), code)
+        database = opened(address)
+        projector = Projector(database, shelf(database), code)
         projector.catch_up()
         projector.close()
 

@@ -8,7 +8,6 @@ from typing import Any
 import hypothesis
 from hypothesis import strategies as st
 
-from listener.views import Views
 from listener.worker import ahead, building, intake
 from tests.codes import Patch, worn
 from tests.histories import History, histories
@@ -37,7 +36,7 @@ def broken(promise: Promise, *patches: Patch, cases: st.SearchStrategy[Any] = CA
 
 def shown(log: Log, generation: int = 1) -> list[list[str]]:
     """All that a generation says."""
-    with closing(Views(log.settings.folder, generation)) as views:
+    with closing(log.shelf.generation(generation)) as views:
         return tables(views)
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import msgspec
+from sqlalchemy import select
 
-from listener import acts, bootstrap
+from listener import acts, bookkeeping, bootstrap, bootstrap_working
 from listener.acts import Act, Artifact, InForce, SourceInForce
 from listener.bookkeeping import FIRST
 from listener.demo import onespan, play
@@ -19,10 +20,14 @@ from listener.log import event, reader
 from listener.log.append import append
 from listener.log.database import Database
 from listener.log.event import Draft, Event
+from listener.log.postgres import SCHEME, Postgres
+from listener.log.sqlite import Sqlite
 from listener.projection import PROJECTIONS
 from listener.quarantine import Quarantine
 from listener.settings import Settings, Source
+from listener.shelf import shelf
 from listener.views import Views
+from listener.views_file import FileShelf, FileViews
 from listener.worker import generations
 from listener.worker.downloads import Downloads
 from listener.worker.projector import Projector
@@ -75,23 +80,35 @@ def until(condition: Callable[[], object], pause: float = 0.005) -> None:
 def tables(views: Views) -> list[list[str]]:
     """All rows of all projections, and how far they are: what two equal generations share."""
     with views.reading() as connection:
-        whole = [known.TABLE.name for known in PROJECTIONS] + ["parked"]
-        queries = [f"SELECT * FROM {table}" for table in whole] + [
-            "SELECT position, source, subject, error FROM faults",  # not how often they were tried
-            "SELECT log_id, position, leaf FROM checkpoint",
-        ]
+        faults = bookkeeping.faults.c
+        queries = [select(table) for table in (*(known.TABLE for known in PROJECTIONS), bookkeeping.parked)]
+        queries += [
+            select(faults.position, faults.source, faults.subject, faults.error)
+        ]  # not how often they were tried
         # As tuples: a row of SQLAlchemy shows no more of a long value than its ends.
-        return [sorted(repr(tuple(row)) for row in connection.exec_driver_sql(query)) for query in queries]
+        whole = [[tuple(row) for row in connection.execute(query)] for query in queries]
+        return [sorted(map(repr, rows)) for rows in (*whole, [tuple(bookkeeping.checkpoint(connection)[:3])])]
+
+
+def opened(address: str) -> Database:
+    """A log, as another process finds it."""
+    return Postgres(address) if address.startswith(SCHEME) else Sqlite(Path(address).parent)
+
+
+def in_file(views: Views) -> FileViews:
+    """These views, for who meddles with their file."""
+    assert isinstance(views, FileViews)
+    return views
 
 
 def fresh(database: Database, folder: Path, code: str) -> Projector:
     """A projector with views in another folder than the log's, which begin with nothing."""
     folder.mkdir(exist_ok=True)
     with database.reading() as connection:
-        views = Views(folder, generations.live(connection) or 1)
-        if not views.path.exists():
+        views = FileShelf(folder).generation(generations.live(connection) or 1)
+        if not views.exists():
             views.create(reader.log_id(connection), FIRST)
-    return Projector(database, folder, code)
+    return Projector(database, FileShelf(folder), code)
 
 
 class Log:
@@ -103,6 +120,7 @@ class Log:
         self.stack = ExitStack()
         self.database = self.stack.enter_context(bootstrap.log(self.settings))
         bootstrap.declare(self.database, self.settings)
+        self.shelf = shelf(self.database)
 
     def __enter__(self) -> Self:
         return self
@@ -147,8 +165,9 @@ class Worker(Log):
 
     def start(self) -> None:
         """As a worker starts."""
-        parts = bootstrap.worker(self.settings, self.database)
-        self.projector, self.downloads = self.running.enter_context(parts)
+        self.parts = self.running.enter_context(bootstrap_working.worker(self.settings, self.database))
+        until(self.parts.lease.take)
+        self.downloads, self.projector = self.parts.downloads, bootstrap_working.projector(self.settings, self.parts)
 
     def stop(self) -> None:
         """As a worker ends."""

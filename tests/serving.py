@@ -45,16 +45,16 @@ def alive(pid: int) -> bool:
 
 
 class Serving:
-    """The server on a folder. What it says goes to `complaints`."""
+    """The server on a folder. What it says goes to `complaints`. `top` is the configuration of where the log lies."""
 
-    def __init__(self, folder: Path, url: str | None = None) -> None:
+    def __init__(self, folder: Path, url: str | None = None, top: str | None = None) -> None:
         self.folder = folder
         self.port = free_port()
         self.config = folder / "signlog.toml"
         access = _ACCESS.format(url=url) if url else ""
-        there = postgres.url(folder)
+        there = postgres.url(folder) if top is None else None
         where = f'database_url = "{there}"\n' if there else ""
-        self.config.write_text(where + _CONFIG.format(folder=folder, port=self.port, key=KEY) + access)
+        self.config.write_text((top or where) + _CONFIG.format(folder=folder, port=self.port, key=KEY) + access)
         self.complaints = folder / "stderr"
         self.start()
 

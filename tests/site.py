@@ -18,9 +18,10 @@ from listener.log.append import append
 from listener.log.database import Database
 from listener.log.event import Draft
 from listener.quarantine import Quarantine, Refused
+from listener.shelf import shelf
 from listener.worker.projector import Projector
 from projections import facts
-from tests import forks
+from tests import forks, postgres
 
 ID = "LWsUTvGgE4WpOvaQPT16idnxNj8="
 DASHED = "-fSCSHWC_bokW1tQhlPlutb2WOs="
@@ -57,7 +58,9 @@ class Site:
 
     def configure(self, config: str) -> None:
         """Write the configuration; a port of 0 is any that is free."""
-        (self.folder / "signlog.toml").write_text(config + "\n[door]\nport = 0\n", encoding="utf-8")
+        url = postgres.url(self.folder)
+        where = "" if url is None else f'database_url = "{url}"\n'
+        (self.folder / "signlog.toml").write_text(f"{where}{config}\n[door]\nport = 0\n", encoding="utf-8")
 
     @property
     def settings(self) -> settings.Settings:
@@ -74,7 +77,7 @@ class Site:
     def fold(self) -> None:
         """Do what the worker does with events, once."""
         with bootstrap.log(self.settings) as database:
-            projector = Projector(database, self.data, fingerprint.fingerprint())
+            projector = Projector(database, shelf(database), fingerprint.fingerprint())
             projector.catch_up()
             projector.beat()
             projector.close()
@@ -106,7 +109,7 @@ class Site:
     @contextlib.contextmanager
     def looked_at(self) -> Iterator[Reading]:
         """Log and views, as the desk reads them."""
-        with self.opened() as database, reading(database, self.data) as at:
+        with self.opened() as database, reading(database) as at:
             yield at
 
     def run(self, *arguments: str, env: Mapping[str, str] | None = None, given: bytes = b"") -> Done:

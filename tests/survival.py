@@ -24,7 +24,7 @@ from typing import Final, Self
 from sqlalchemy import select
 from structlog.testing import capture_logs
 
-from listener import acts, bookkeeping, views
+from listener import acts, bookkeeping
 from listener.demo import faults, onespan, papers
 from listener.demo.onespan import OneSpan
 from listener.demo.packages import Package
@@ -33,6 +33,7 @@ from listener.log import event, reader
 from listener.log.database import Database
 from listener.log.event import Event, content_hash, entry_of, leaf_hash
 from listener.log.sqlite import Sqlite
+from listener.views_file import FileViews
 from projections import facts
 from tests.rig import BOTH, EVIDENCE, NOON, ZIP, paths, tables, until
 from tests.rig import fresh as begun
@@ -274,9 +275,9 @@ class Survival:
         with self.live().reading() as connection:
             return bookkeeping.checkpoint(connection).position == len(self.promises.events)
 
-    def live(self) -> views.Views:
+    def live(self) -> FileViews:
         """The only generation that there was."""
-        return views.Views(self.data, 1)
+        return FileViews(self.data, 1)
 
     def assert_views(self) -> None:
         """The views that lived through it are those of a projector that folds the log in peace."""

@@ -131,13 +131,13 @@ def told(tree: ast.Module, _code: str) -> list[str]:
 
 
 EVERYWHERE = ("listener/*", "projections/*")
-BUILDERS = tuple(f"listener.bootstrap{of}" for of in ("", "_accounts", "_erasing", "_log", "_reconciling"))
+BUILDERS = tuple(f"listener.bootstrap{of}" for of in ("", "_accounts", "_erasing", "_log", "_reconciling", "_working"))
 OPENING = ("generations", "live", "projector", "rebuilding", "renewal", "replay")  # rooms of the worker that open views
 RULES = [
     Rule(
         "the meaning imports nothing of the machine, and one projection never imports another",
         ("projections/*", "!projections/facts.py"),
-        only("projections.course", "projections.facts"),
+        only("projections.columns", "projections.course", "projections.facts"),
         "from projections import packages",
     ),
     Rule(
@@ -362,8 +362,10 @@ RULES = [
         never_calls(
             "Backup",
             "Claims",
+            "DatabaseLease",
             "Downloads",
             "Erasure",
+            "Fenced",
             "FileStore",
             "Gate",
             "KeyFile",
@@ -386,9 +388,18 @@ RULES = [
     # Which generation is live may change while they run: only the log's database tells.
     Rule(
         "views are opened where the live generation is known",
-        (*EVERYWHERE, "!listener/desk/reading.py", *(f"!listener/worker/{name}.py" for name in OPENING)),
-        never_calls("Views"),
-        "found = Views(folder, 1)",
+        (
+            *(*EVERYWHERE, "!listener/views_file.py", "!listener/desk/reading.py"),
+            *(f"!listener/worker/{name}.py" for name in OPENING),
+        ),
+        never_calls("generation"),
+        "found = shelf.generation(1)",
+    ),
+    Rule(
+        "where views lie is told by the log's database, and nobody else need know",
+        (*EVERYWHERE, "!listener/shelf.py", "!listener/views_*.py"),
+        never("listener.views_file", "listener.views_schema"),
+        "from listener.views_file import FileShelf",
     ),
     # It belongs to the event loop that it is made in.
     Rule(

@@ -14,7 +14,7 @@ from listener import errors, settings
 from listener.log.event import Draft
 from listener.provider import fields_of
 from listener.settings import Settings
-from listener.views import Views
+from listener.views_file import FileViews
 from projections import packages
 from scripts.benches import chores
 from scripts.benches.door import configure
@@ -102,7 +102,7 @@ def test_chores_go_over_the_whole_log(tmp_path: Path) -> None:
 def test_a_replay_that_makes_something_else_is_no_figure(tmp_path: Path) -> None:
     """A plan that differs from what the same code folded ends the bench: it measured something else."""
     found = prepared(tmp_path)
-    views = Views(found.folder, 3)
+    views = FileViews(found.folder, 3)
     with views.writing() as connection:
         one = connection.execute(packages.TABLE.select()).first()
         assert one is not None

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from listener import __version__, acts, bootstrap, errors, fingerprint, sources
+from listener import __version__, acts, bootstrap, bootstrap_working, errors, fingerprint, sources
 from listener.api import Access
 from listener.log import event, reader
 from listener.only import OnlyOne
@@ -227,10 +227,10 @@ def test_one_worker_on_a_folder(tmp_path: Path) -> None:
         with (
             OnlyOne(settings.folder),
             pytest.raises(errors.ConfigurationError, match=told),
-            bootstrap.worker(settings, database),
+            bootstrap_working.leading(settings, database),
         ):
             pass
-        with bootstrap.worker(settings, database) as (projector, downloads):
+        with bootstrap_working.leading(settings, database) as (projector, downloads):
             assert projector.catch_up() == 1
             downloads.close()
             projector.close()

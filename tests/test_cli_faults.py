@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from listener import bootstrap, fingerprint
+from listener.shelf import shelf
 from listener.worker.projector import Projector
 from projections import course
 from tests.site import Site, callback
@@ -31,7 +32,7 @@ def fold(site: Site, code: str) -> None:
     """As a worker does whose code takes three steps for too many."""
     with pytest.MonkeyPatch.context() as patched, bootstrap.log(site.settings) as database:
         patched.setattr(course, "MOST_STEPS", 3)
-        projector = Projector(database, site.data, code)
+        projector = Projector(database, shelf(database), code)
         projector.catch_up()
         projector.close()
 

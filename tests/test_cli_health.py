@@ -14,7 +14,8 @@ from listener.demo.packages import Package
 from listener.log import event, reader
 from listener.log.append import now
 from listener.log.event import Draft, seal
-from listener.views import Views
+from listener.shelf import shelf
+from listener.views_file import FileViews
 from listener.worker.projector import Projector
 from projections import facts
 from projections.facts import Paper, Signature, Verdict
@@ -25,6 +26,7 @@ SECOND = 1_000_000
 KEYS = {
     "head", "projected", "lag_events", "lag_seconds", "wanted", "held", "stored", "failed", "abandoned", "quarantined",
     "faults", "missed", "anomalies", "alarms", "heartbeat", "notes", "replay_pending", "sources", "signatures",
+    "workers",
 }  # fmt: skip
 
 
@@ -60,7 +62,7 @@ def append_at(site: Site, recorded_at: int, draft: Draft) -> None:
 
 def beat_at(site: Site, at: int) -> None:
     """Let the worker have lived then."""
-    views = Views(site.data, 1)
+    views = FileViews(site.data, 1)
     with views.writing() as connection:
         beat(connection, at)
     views.close()
@@ -89,6 +91,7 @@ def test_nothing_needs_a_person(tmp_path: Path) -> None:
         "alarms": [],
         "notes": [],
         "replay_pending": False,
+        "workers": {"leads": None, "stand_by": []},
     }
     assert set(report["signatures"].values()) == {0}
     last = site.run("events", "--limit", "1", "--json").lines[0]["recorded_at"]
@@ -191,7 +194,7 @@ def test_other_code_folded_a_part(tmp_path: Path) -> None:
     site = Site(tmp_path)
     site.append()
     with bootstrap.log(site.settings) as database:
-        projector = Projector(database, site.data, "another fingerprint")
+        projector = Projector(database, shelf(database), "another fingerprint")
         projector.catch_up()
         projector.close()
     site.filled(callback("PACKAGE_CREATE"))

@@ -477,10 +477,10 @@ def test_a_log_that_nobody_has_folded(tmp_path: Path) -> None:
 def test_views_of_another_version(tmp_path: Path) -> None:
     """A sentence, no traceback: the worker will fold them anew."""
     site = Site(tmp_path).filled(callback("PACKAGE_CREATE"))
-    from listener.views import Views
+    from listener.views_file import FileViews
     from projections import packages
 
-    views = Views(site.data, 1)
+    views = FileViews(site.data, 1)
     with views.writing() as connection:
         connection.execute(packages.TABLE.update().values(state=b'{"provider": 5}'))
     views.close()

@@ -9,6 +9,7 @@ import pytest
 from listener import bootstrap
 from listener.cli.changes import Named, show_faults, telling
 from listener.log import event, reader
+from listener.shelf import shelf
 from listener.worker.difference import Change
 from listener.worker.plan import Fault
 from listener.worker.projector import Projector
@@ -33,7 +34,7 @@ def site(tmp_path: Path) -> Site:
 def fold_wrong(site: Site) -> None:
     """Do what the worker did before somebody mended the handler."""
     with wrong_handler(), bootstrap.log(site.settings) as database:
-        projector = Projector(database, site.data, "wrong")
+        projector = Projector(database, shelf(database), "wrong")
         projector.catch_up()
         projector.beat()
         projector.close()

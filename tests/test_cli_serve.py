@@ -343,6 +343,7 @@ def test_a_start_that_fails_changes_nothing(tmp_path: Path) -> None:
     site = Site(tmp_path)
     with serving(site) as served:
         served.call_back("PACKAGE_CREATE")
+        until(lambda: "/checkpoint-key" in site.run("events", "--json", "--kind", "decision").out)
         before = site.run("events", "--json", "--kind", "decision").out
         site.configure("")
         refused = site.run("serve")

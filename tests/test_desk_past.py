@@ -15,6 +15,7 @@ from listener.desk.reading import Reading, reading
 from listener.log import event, reader
 from listener.log.append import append
 from listener.log.event import Draft
+from listener.shelf import shelf
 from listener.worker.projector import Projector
 from projections import course, facts
 from tests import rig
@@ -46,7 +47,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lived]:
         told = rig.history()
         for draft in (*told[:40], expectation("first"), *told[40:80], expectation("second"), *told[80:]):
             (position,) = worker.add(draft)
-            with reading(worker.database, worker.settings.folder) as at:
+            with reading(worker.database) as at:
                 said[position] = {(one["source"], one["id"]): one for one in status.several(at, EVERYBODY)}
         yield Lived(worker, said)
 
@@ -59,7 +60,7 @@ def expectation(reference: str) -> Draft:
 @pytest.fixture
 def at(lived: Lived) -> Iterator[Reading]:
     """The log and the views as they are in the end."""
-    with reading(lived.worker.database, lived.worker.settings.folder) as found:
+    with reading(lived.worker.database) as found:
         yield found
 
 
@@ -83,7 +84,7 @@ def test_a_list_is_as_it_was(
     monkeypatch.setattr(as_of, "LOOK_AT", 7)
     wanted = status.Filter(source, stage)
     for position in lived.moments[::9]:
-        found = list(as_of.every(lived.worker.database, lived.worker.settings.folder, wanted, Moment(position)))
+        found = list(as_of.every(lived.worker.database, wanted, Moment(position)))
         said = [one for one in lived.said[position].values() if source in (None, one["source"])]
         assert [(one["id"], one["last_position"]) for one in found] == [
             (one["id"], one["last_position"]) for one in said if stage in (None, one["stage"])
@@ -148,7 +149,7 @@ def folded_by(site: Site, code: str) -> None:
     """Fold what there is with this code."""
     with pytest.MonkeyPatch.context() as patched, site.opened() as database:
         patched.setattr(course, "MOST_STEPS", 3)
-        projector = Projector(database, site.data, code)
+        projector = Projector(database, shelf(database), code)
         projector.catch_up()
         projector.close()
 

@@ -17,6 +17,7 @@ from listener.interpreter import Interpreter
 from listener.log import event, reader
 from listener.log.database import Database
 from listener.log.event import Draft
+from listener.shelf import shelf
 from listener.worker.projector import Projector
 from projections import course
 from tests import rig
@@ -28,34 +29,34 @@ NAMES = ("PACKAGE_COMPLETE", "PACKAGE_ACTIVATE", "document/ready", "retry", "in 
 TEXTS = ("PACKAGE_", "Грешен", "flooded", "no such text", '"', "")
 
 
-def fold(database: Database, folder: Path) -> None:
+def fold(database: Database) -> None:
     """Let the views catch up."""
-    projector = Projector(database, folder, fingerprint.fingerprint())
+    projector = Projector(database, shelf(database), fingerprint.fingerprint())
     projector.catch_up()
     projector.close()
 
 
 @pytest.fixture(scope="module", params=["not folded", "half folded", "folded", "folded, without what was skipped"])
-def asked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Database, Path]]:
+def asked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     """A log with a bit of everything, of which the views have folded a part; a fault, and facts that wait behind it."""
     found = rig.settings(tmp_path_factory.mktemp("asked"), sources={})
     with pytest.MonkeyPatch.context() as patched, bootstrap.log(found) as database:
         patched.setattr(course, "MOST_STEPS", 5)
         rig.add(database, rig.in_force(*rig.BOTH), *rig.history()[:60])
         if request.param != "not folded":
-            fold(database, found.folder)
+            fold(database)
         rig.add(database, *rig.history()[60:])
         if request.param.startswith("folded"):
-            fold(database, found.folder)
-        while request.param.endswith("skipped") and (left := faults_of(database, found.folder)):
+            fold(database)
+        while request.param.endswith("skipped") and (left := faults_of(database)):
             decisions.skip(database, left, "somebody", "why")
-            fold(database, found.folder)
-        yield database, found.folder
+            fold(database)
+        yield database
 
 
-def faults_of(database: Database, folder: Path) -> list[int]:
+def faults_of(database: Database) -> list[int]:
     """The positions of those that are there."""
-    with reading(database, folder) as at:
+    with reading(database) as at:
         return [fault["position"] for fault in faults.several(at)]
 
 
@@ -86,37 +87,33 @@ SPANS = st.builds(Span, first=st.integers(1, 40), last=st.integers(30, 150), new
 
 @settings(deadline=None)
 @given(wanted=FILTERS, span=SPANS)
-def test_pages_hold_what_fits(asked: tuple[Database, Path], wanted: Filter, span: Span) -> None:
+def test_pages_hold_what_fits(asked: Database, wanted: Filter, span: Span) -> None:
     """All of it, once, in order; whether the views know of it, or only the log does."""
-    database, folder = asked
-    assert list(Search(database, folder, wanted).every(span)) == fitting(database, wanted, span)
+    assert list(Search(asked, wanted).every(span)) == fitting(asked, wanted, span)
 
 
 @settings(deadline=None)
 @given(wanted=FILTERS, count=st.integers(1, 9))
-def test_the_newest_are_the_last_that_fit(asked: tuple[Database, Path], wanted: Filter, count: int) -> None:
+def test_the_newest_are_the_last_that_fit(asked: Database, wanted: Filter, count: int) -> None:
     """No more than asked for, in the order of the log."""
-    database, folder = asked
-    whole = Span(1, events.head(database))
-    newest = Search(database, folder, wanted).newest(whole, count)
-    assert newest == fitting(database, wanted, whole)[-count:]
+    whole = Span(1, events.head(asked))
+    newest = Search(asked, wanted).newest(whole, count)
+    assert newest == fitting(asked, wanted, whole)[-count:]
 
 
-def test_the_log_has_what_the_filters_ask_for(asked: tuple[Database, Path]) -> None:
+def test_the_log_has_what_the_filters_ask_for(asked: Database) -> None:
     """Else the tests above would prove little."""
-    database, _ = asked
-    whole = Span(1, events.head(database))
-    fewer = [name for name in NAMES if not fitting(database, Filter(name=name), whole)]
+    whole = Span(1, events.head(asked))
+    fewer = [name for name in NAMES if not fitting(asked, Filter(name=name), whole)]
     assert fewer == ["accept", "NOTHING"]
-    assert all(fitting(database, Filter(subject=subject), whole) for subject in SUBJECTS[:-1])
-    assert all(fitting(database, Filter(contains=text), whole) for text in TEXTS if text != "no such text")
+    assert all(fitting(asked, Filter(subject=subject), whole) for subject in SUBJECTS[:-1])
+    assert all(fitting(asked, Filter(contains=text), whole) for text in TEXTS if text != "no such text")
 
 
-def test_a_page_looks_at_no_more_than_its_part(asked: tuple[Database, Path]) -> None:
+def test_a_page_looks_at_no_more_than_its_part(asked: Database) -> None:
     """Though nothing fits; it says where to go on."""
-    database, folder = asked
     for wanted in (Filter(source="nobody"), Filter(contains="no such text"), Filter(name="NOTHING")):
-        lines, left = Search(database, folder, wanted).page(Span(1, 100), 50)
+        lines, left = Search(asked, wanted).page(Span(1, 100), 50)
         assert lines == []
         assert left is not None
         assert left.first <= 1 + SMALL["LOOK_AT"]
@@ -128,7 +125,7 @@ def test_a_text_is_looked_for_in_so_many_bytes(tmp_path: Path, monkeypatch: pyte
     site = Site(tmp_path)
     site.append(*[Draft(event.CALLBACK, "onespan", "onespan", b"x" * 2000) for _ in range(7)], callback("NEEDLE"))
     with site.opened() as database:
-        found = Search(database, site.data, Filter(contains="NEEDLE"))
+        found = Search(database, Filter(contains="NEEDLE"))
         lines, left = found.page(Span(2, 9), 50)
         assert (lines, left) == ([], Span(5, 9))
         assert [line["position"] for line in found.every(Span(1, 9))] == [9]
@@ -140,8 +137,8 @@ def test_a_text_is_found_as_it_is_or_as_json_escapes_it(tmp_path: Path, body: by
     site = Site(tmp_path)
     site.append(Draft(event.CALLBACK, "onespan", "onespan", body))
     with site.opened() as database:
-        assert len(list(Search(database, site.data, Filter(contains="Грешен")).every(Span(1, 2)))) == 1
-        assert list(Search(database, site.data, Filter(contains="грешен")).every(Span(1, 2))) == []
+        assert len(list(Search(database, Filter(contains="Грешен")).every(Span(1, 2)))) == 1
+        assert list(Search(database, Filter(contains="грешен")).every(Span(1, 2))) == []
 
 
 def test_an_event_that_says_several_things_is_shown_as_what_fits(tmp_path: Path) -> None:
@@ -149,7 +146,7 @@ def test_an_event_that_says_several_things_is_shown_as_what_fits(tmp_path: Path)
     with rig.Log(tmp_path) as log:
         (position,) = rig.add(log.database, *rig.history()[-7:-6])
         for subject in (rig.ID, "flooded"):
-            found = Search(log.database, log.settings.folder, Filter(subject=subject))
+            found = Search(log.database, Filter(subject=subject))
             lines = list(found.every(Span(1, position)))
             assert [(line["position"], line["subject"]) for line in lines] == [(position, subject)]
 
@@ -160,7 +157,7 @@ def test_an_event_that_says_several_things_is_shown_as_what_fits(tmp_path: Path)
 def lines_of(site: Site) -> list[Line]:
     """Every event of a log behind the first."""
     with site.opened() as database:
-        return list(Search(database, site.data, Filter()).every(Span(2, events.head(database))))
+        return list(Search(database, Filter()).every(Span(2, events.head(database))))
 
 
 def test_an_unreadable_event_is_told_all_the_same(tmp_path: Path) -> None:
@@ -182,7 +179,7 @@ def test_an_act_that_speaks_of_no_subject_has_its_name(tmp_path: Path) -> None:
     site = Site(tmp_path)
     site.append()
     with site.opened() as database:
-        (line,) = Search(database, site.data, Filter()).every(Span(1, 1))
+        (line,) = Search(database, Filter()).every(Span(1, 1))
     assert (line["name"], line["subject"]) == ("in force", None)
 
 
@@ -199,7 +196,7 @@ def test_an_erased_event_has_no_body_and_no_headers(tmp_path: Path) -> None:
             found = reader.one(connection, 2)
         assert found is not None
         told = events.whole(found)
-        assert list(Search(database, site.data, Filter(contains=ID)).every(Span(1, 3))) == []
+        assert list(Search(database, Filter(contains=ID)).every(Span(1, 3))) == []
     assert (told["name"], told["subject"], told["size"], told["body"]) == (None, None, 0, "")
     assert (told["headers"], told["salt"]) == (None, None)
     assert len(told["leaf"]) == 64

@@ -86,7 +86,7 @@ class Shell:
         if not (found.folder / "signlog.db").exists():
             return True
         try:
-            with bootstrap.log(found) as database, reading(database, found.folder) as at:
+            with bootstrap.log(found) as database, reading(database) as at:
                 return bookkeeping.checkpoint(at.views).position == reader.head(at.log)
         except errors.ViewsError:  # the worker has only begun
             return False

@@ -93,7 +93,7 @@ class Story:
         self.projector = self.start()
 
     def start(self) -> Projector:
-        return Projector(self.log.database, self.log.settings.folder, f"version {self.version}")
+        return Projector(self.log.database, self.log.shelf, f"version {self.version}")
 
     def restart(self) -> None:
         self.projector.close()
@@ -212,7 +212,7 @@ def told(acts: list[Any]) -> Iterator[Story]:
 
 def replayed(story: Story, number: int) -> Views:
     """What a replay with the newest code makes of the log."""
-    found = Views(story.log.settings.folder, number)
+    found = story.log.shelf.generation(number)
     build(story.log.database, found, bookkeeping.REPLAYED, "x", len(story.log.events()), lambda _events: None)
     return found
 

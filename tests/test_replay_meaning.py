@@ -15,7 +15,6 @@ from sqlalchemy import select
 from listener.interpreter import Interpreter
 from listener.log import reader
 from listener.projection import PROJECTIONS
-from listener.views import Views
 from listener.worker import difference
 from listener.worker.fold import Fold
 from projections import artifacts, packages
@@ -49,7 +48,7 @@ def difference_is_real(history: History, codes: tuple[str, str]) -> bool:
 
 def said(log: Log, generation: int, until: int) -> differing.Said:
     """What a generation says of the events up to a position."""
-    with closing(Views(log.settings.folder, generation)) as views:
+    with closing(log.shelf.generation(generation)) as views:
         return differing.said(views, until)
 
 
@@ -83,7 +82,7 @@ def one_is_a_slice_of_all(history: History, _size: int) -> bool:
     """The events folded for one subject alone, and the rows that a replay of all has of it."""
     with log_of(*history.drafts) as log:
         fold(log, RIGHT)
-        with closing(Views(log.settings.folder, 1)) as views, views.reading() as connection:
+        with closing(log.shelf.generation(1)) as views, views.reading() as connection:
             return all(alone(log, subject) == rows_of(connection, subject) for subject in history.lives)
 
 
@@ -137,7 +136,7 @@ def lives_end_as_lived(history: History, size: int) -> bool:
 
 def as_lived(log: Log, history: History, generation: int) -> bool:
     """What the generator of the lives expects, and what the rows say."""
-    with closing(Views(log.settings.folder, generation)) as views, views.reading() as connection:
+    with closing(log.shelf.generation(generation)) as views, views.reading() as connection:
         found = {(row.source, row.id): row for row in connection.execute(select(packages.TABLE))}
         documents = {tuple(row[:3]): artifacts.load(row) for row in connection.execute(select(artifacts.TABLE))}
     stand = all(

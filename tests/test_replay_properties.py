@@ -17,7 +17,7 @@ from listener import rows
 from listener.interpreter import Interpreter
 from listener.log.event import Draft
 from listener.projection import PROJECTIONS
-from listener.views import Views
+from listener.views_file import FileViews
 from listener.worker import generations, intake
 from listener.worker.fold import Fold
 from projections import packages
@@ -187,7 +187,7 @@ def interruption_changes_nothing(history: History, size: int) -> bool:
         with worn((intake, "BATCH", size)):
             while _interrupted(log, Path(folder)):
                 pass
-        return tables(Views(Path(folder), 1)) == shown(log)
+        return tables(FileViews(Path(folder), 1)) == shown(log)
 
 
 def _interrupted(log: Log, folder: Path) -> int:

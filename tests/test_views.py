@@ -1,30 +1,42 @@
-"""A generation's file: made once, read only when it is there and whole, moved forward in one step, thrown away."""
+"""A generation, in a file or a schema: made once, read when it is there and whole, moved in one step, thrown away."""
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy
-from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
+from sqlalchemy import URL
+from sqlalchemy.exc import IntegrityError
 
-from listener import bookkeeping, errors, rows
+from listener import bookkeeping, errors, rows, views
 from listener.interpreter import Interpreter
 from listener.log import reader
-from listener.log.sqlite import sqlite_engine
 from listener.projection import PROJECTIONS
+from listener.shelf import Shelf
 from listener.views import Views
+from listener.worker import difference, plan
 from listener.worker.fold import Fold
 from projections import packages
+from projections.facts import Key
 from tests.rig import Log, add, history
 
 LOG_ID = bytes(16)
+_POSTGRES = URL.create("postgresql+psycopg").get_dialect()()
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Iterator[Views]:
+def shelf(each_engine: Path) -> Iterator[Shelf]:
+    """Of a log of either kind."""
+    with Log(each_engine) as log:
+        yield log.shelf
+
+
+@pytest.fixture
+def made(shelf: Shelf) -> Iterator[Views]:
     """An empty generation."""
-    found = Views(tmp_path, 1)
+    found = shelf.generation(1)
     found.create(LOG_ID, bookkeeping.FIRST)
     yield found
     found.close()
@@ -47,13 +59,13 @@ def test_making_it_again_changes_nothing(made: Views) -> None:
         assert bookkeeping.checkpoint(connection)[:3] == (LOG_ID, 5, b"leaf")
 
 
-def test_views_that_are_not_there_say_so(tmp_path: Path) -> None:
-    """Reading makes no file, and names what to do; nor does discarding what is not there."""
-    missing = Views(tmp_path, 3)
+def test_views_that_are_not_there_say_so(shelf: Shelf) -> None:
+    """Reading makes none, and names what to do; nor does discarding what is not there."""
+    missing = shelf.generation(3)
     with pytest.raises(errors.ViewsError, match="signlog serve"), missing.reading():
         pass
     missing.discard()
-    assert list(tmp_path.iterdir()) == []
+    assert (missing.exists(), missing.is_half(), shelf.numbers(), shelf.halves()) == (False, False, set(), set())
 
 
 def beat_and_move(made: Views, position: int) -> None:
@@ -85,9 +97,9 @@ def test_a_beat_replaces_the_last_and_moves_nothing(made: Views) -> None:
         assert bookkeeping.checkpoint(connection).position == 0
 
 
-def test_every_state_comes_back_as_it_was_saved(made: Views, tmp_path: Path) -> None:
+def test_every_state_comes_back_as_it_was_saved(made: Views, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Of each projection, over a history that has everything; more keys than one query takes."""
-    with Log(tmp_path) as log:
+    with Log(tmp_path_factory.mktemp("history")) as log:
         add(log.database, *history())
         fold = Fold(lambda _projection, _keys: {})
         fold.take(list(reader.every(log.database)), Interpreter())
@@ -98,7 +110,7 @@ def test_every_state_comes_back_as_it_was_saved(made: Views, tmp_path: Path) -> 
             rows.save(connection, projection, {})
     with made.reading() as connection:
         for projection, states in zip(PROJECTIONS, fold.states, strict=True):
-            missing = [("nobody", *key[1:]) for key in states]
+            missing = [(*key[:-1], "nobody") for key in states]
             assert rows.load(connection, projection, [*missing * 5, *states]) == states
             assert rows.load(connection, projection, []) == {}
 
@@ -107,7 +119,7 @@ def test_a_state_that_cannot_be_read_is_a_matter_of_the_views(made: Views) -> No
     """Other code wrote it, or the disk did."""
     with made.writing() as connection:
         rows.save(connection, packages, {("onespan", "a"): packages.State()})
-        connection.exec_driver_sql("UPDATE packages SET state = x'7b22'")
+        connection.execute(packages.TABLE.update().values(state=b'{"'))
     with made.reading() as connection, pytest.raises(errors.ViewsError, match="a row of packages"):
         rows.load(connection, packages, [("onespan", "a")])
 
@@ -141,33 +153,6 @@ def test_one_event_may_be_a_fault_of_several_subjects(made: Views) -> None:
     assert stopped == [("onespan", "a"), ("onespan", "b"), ("onespan", "c")]
 
 
-def test_discarding_leaves_no_file(made: Views, tmp_path: Path) -> None:
-    """Nor what SQLite keeps beside it; and it can be made again, from the first event."""
-    with made.writing() as connection:
-        bookkeeping.move(connection, 5, b"leaf")
-    assert {path.name for path in tmp_path.iterdir()} >= {"signlog-views-1.db", "signlog-views-1.db-wal"}
-    made.close()
-    made.discard()
-    assert list(tmp_path.iterdir()) == []
-    made.create(LOG_ID, bookkeeping.FIRST)
-    with made.reading() as connection:
-        assert bookkeeping.checkpoint(connection).position == 0
-
-
-def test_a_write_ahead_log_that_lost_its_file_is_no_harm(made: Views) -> None:
-    """Who removes only the file removes the views: the rest is not replayed into the next one."""
-    with made.writing() as connection:
-        bookkeeping.move(connection, 5, b"leaf")
-    wal = made.path.with_name(made.path.name + "-wal")
-    kept = wal.read_bytes()
-    made.close()
-    made.path.unlink()
-    wal.write_bytes(kept)
-    made.create(LOG_ID, bookkeeping.FIRST)
-    with made.reading() as connection:
-        assert bookkeeping.checkpoint(connection).position == 0
-
-
 def test_the_shape_is_the_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same each time; another column, or another index, is another shape."""
     before = bookkeeping.shape()
@@ -187,43 +172,124 @@ def test_the_shape_is_the_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(shapes) == 5
 
 
-@pytest.mark.parametrize("content", [b"garbage" * 1000, b"\0" * 4096, b"SQLite format 3\0" + b"\xff" * 4096])
-def test_a_damaged_file_is_told_as_such(tmp_path: Path, content: bytes) -> None:
-    """Whoever reads or writes hears of damage, in words that name the file."""
-    found = Views(tmp_path, 1)
-    found.path.write_bytes(content)
-    for use in (found.reading, found.writing):
-        with pytest.raises(errors.ViewsError, match=r"signlog-views-1\.db is damaged"), use() as connection:
-            bookkeeping.checkpoint(connection)
-    with pytest.raises(errors.ViewsError, match="damaged"):
-        found.create(LOG_ID, bookkeeping.FIRST)
+def moved(views: Views, position: int) -> None:
+    """A sign in it, to know it by."""
+    with views.writing() as connection:
+        bookkeeping.move(connection, position, b"leaf")
+
+
+def position(views: Views) -> int:
+    """What stands there."""
+    with views.reading() as connection:
+        return bookkeeping.checkpoint(connection).position
+
+
+def test_what_is_discarded_is_not_there(made: Views, shelf: Shelf) -> None:
+    """And can be made again, from the first event; what is half built goes with it."""
+    moved(made, 5)
+    with pytest.raises(KeyError), shelf.generation(2).building(LOG_ID, bookkeeping.REPLAYED):
+        raise KeyError
+    assert (shelf.numbers(), shelf.halves()) == ({1}, {2})
+    for number in (1, 2):
+        shelf.generation(number).discard()
+    assert (shelf.numbers(), shelf.halves()) == (set(), set())
+    again = shelf.generation(1)
+    again.create(LOG_ID, bookkeeping.FIRST)
+    assert position(again) == 0
+
+
+def test_nobody_sees_half_a_generation(shelf: Shelf) -> None:
+    """While it is built there is none of that number; whole, it takes the place of what was there before."""
+    found = shelf.generation(2)
+    found.create(LOG_ID, bookkeeping.FIRST)
+    moved(found, 5)
     found.close()
+    with found.building(LOG_ID, bookkeeping.REPLAYED) as connection:
+        bookkeeping.move(connection, 7, b"leaf")
+        found.settle()
+        assert (found.exists(), found.is_half()) == (False, True)
+        with pytest.raises(errors.ViewsError, match="is not there"), shelf.generation(2).reading():
+            pytest.fail("it was seen")
+    assert (found.exists(), found.is_half()) == (True, False)
+    assert position(found) == 7
 
 
-def test_damage_amid_the_file_is_told_as_such(made: Views) -> None:
-    """Pages that SQLite cannot make sense of."""
+def test_two_generations_lie_side_by_side(made: Views, shelf: Shelf) -> None:
+    """The one is written, the other read as it was at the first look, whatever others do to it meanwhile."""
+    other = shelf.generation(2)
+    other.create(LOG_ID, bookkeeping.REPLAYED)
+    moved(other, 5)
+    with made.beside(other) as both:
+        assert bookkeeping.checkpoint(both, views.beside).position == 5
+        moved(other, 6)
+        bookkeeping.move(both, 3, b"leaf")
+        assert bookkeeping.checkpoint(both, views.beside).position == 5
+    assert (position(made), position(other)) == (3, 6)
+
+
+def test_one_is_built_beside_another(made: Views, shelf: Shelf) -> None:
+    """And reads it as it was at the first look."""
+    moved(made, 5)
+    new = shelf.generation(2)
+    with new.building(LOG_ID, bookkeeping.REPLAYED, made) as connection:
+        seen = bookkeeping.checkpoint(connection, views.beside)
+        moved(made, 6)
+        bookkeeping.move(connection, bookkeeping.checkpoint(connection, views.beside).position, seen.leaf)
+    assert (position(new), position(made)) == (5, 6)
+
+
+def test_one_that_nobody_is_shown_leaves_nothing(shelf: Shelf) -> None:
+    """Whether all goes well in it or not."""
+    for error in (None, KeyError):
+        with contextlib.suppress(KeyError), shelf.scratch() as found:
+            with found.building(LOG_ID, bookkeeping.REPLAYED):
+                pass
+            assert position(found) == 0
+            assert shelf.numbers() == set()
+            if error is not None:
+                raise error
+        assert not found.exists()
+    assert shelf.leave_no_trace()
+
+
+def test_who_writes_shuts_others_out(made: Views) -> None:
+    """What one wrote, the next one sees before it writes: the checkpoint tells that there is nothing left to do."""
+    seen: list[int] = []
+
+    def second() -> None:
+        with made.writing() as connection:
+            seen.append(bookkeeping.checkpoint(connection).position)
+
     with made.writing() as connection:
-        large = packages.State(provider="x" * 1000)
-        rows.save(connection, packages, {("onespan", str(number)): large for number in range(200)})
-    made.close()
-    content = made.path.read_bytes()
-    made.path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
-    with pytest.raises(errors.ViewsError, match="damaged"), made.reading() as connection:
-        connection.execute(packages.TABLE.select()).all()
+        thread = threading.Thread(target=second)
+        thread.start()
+        bookkeeping.move(connection, 5, b"leaf")
+        assert thread.is_alive()
+    thread.join(60)
+    assert seen == [5]
 
 
-def test_not_every_error_is_damage(made: Views) -> None:
-    """A wrong statement, or a lock that is not given, says nothing against the file."""
-    with pytest.raises(OperationalError), made.reading() as connection:
-        connection.exec_driver_sql("SELECT * FROM nothing")
-    with pytest.raises(OperationalError), made.reading() as connection:
-        connection.exec_driver_sql("not even SQL")
+def test_large_numbers_and_any_letter_are_kept(made: Views) -> None:
+    """Microseconds, positions behind four bytes, and what a stranger calls a package: in the order of its letters."""
+    ids = ["", "A", "B", "a", "a\x00", "a\x00b", "a\x01", "a\x01\x01", "a\x02", "a b", "a-b", "é", "\uffff", "😀"]
+    large: dict[Key, packages.State] = {
+        ("onespan", name): packages.State(last_position=2**40, recorded_at=2**60) for name in ids
+    }
+    with made.writing() as connection:
+        rows.save(connection, packages, large)
+        connection.execute(bookkeeping.heartbeat.insert().values(id=1, at=2**60))
+    table = packages.TABLE.c
+    with made.reading() as connection:
+        assert rows.load(connection, packages, list(large)) == large
+        assert connection.scalars(sqlalchemy.select(table.id).order_by(table.id)).all() == sorted(ids)
+        assert (
+            connection.scalar(sqlalchemy.select(table.last_position).where(table.recorded_at > 2**59).limit(1)) == 2**40
+        )
 
 
-def test_an_error_of_the_log_is_not_blamed_on_the_views(made: Views) -> None:
-    """Two databases are read side by side: only this file's damage is the views'."""
-    path = made.path.with_name("signlog.db")
-    path.write_bytes(b"garbage" * 1000)
-    log = sqlite_engine(path, {})
-    with pytest.raises(DatabaseError, match="not a database"), made.reading(), log.begin() as connection:
-        connection.exec_driver_sql("SELECT * FROM events")
+def test_every_column_holds_what_it_must() -> None:
+    """No plain number or text: PostgreSQL's are too small, and in another order."""
+    for table in (*bookkeeping._TABLES, *plan._metadata.sorted_tables, difference._differing):
+        for column in table.columns:
+            written = column.type.compile(_POSTGRES)
+            assert written in ("BIGINT", 'TEXT COLLATE "C"', "BYTEA", "BOOLEAN"), column

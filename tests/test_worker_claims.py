@@ -2,19 +2,23 @@
 
 import multiprocessing
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from listener import acts, errors
+from listener import acts, errors, leases
 from listener.acts import Act, Artifact
+from listener.leases import DatabaseLease
 from listener.log import event
 from listener.log.append import now
+from listener.log.postgres import Postgres
 from listener.worker import claims, generations
 from listener.worker.claims import Claims
 from projections import facts
-from tests.rig import ZIP, Log, Worker, add, artifact, body, callback, failed
+from tests import postgres
+from tests.rig import ID, SOURCE, ZIP, Log, Worker, add, artifact, body, callback, failed
 
 SUBJECTS = [f"package-{number}" for number in range(20)]
 FOLDED = 1000  # views that have seen everything there is
@@ -99,7 +103,7 @@ def test_of_many_processes_one_wins(each_engine: Path) -> None:
     assert sorted(found) == sorted(SUBJECTS)
 
 
-@pytest.mark.parametrize("subject", ["a\x00b", "\x1a0", "\x1a", "\x00\x1a1", "\x7f\u2028😀", ""])
+@pytest.mark.parametrize("subject", ["a\x00b", "\x01\x01", "\x01", "\x00\x01\x02", "\x7f\u2028😀", ""])
 def test_any_subject_can_be_claimed(each_engine: Path, subject: str) -> None:
     """A stranger chose its letters: each is a claim of its own, and its outcome is found."""
     with Log(each_engine) as log:
@@ -231,9 +235,9 @@ def test_an_outcome_that_cannot_be_appended_frees_nothing(each_engine: Path) -> 
         found.settle(artifact(), 1, failed())
 
 
-def test_a_new_worker_forgets_the_claims_of_the_dead(each_engine: Path) -> None:
+def test_a_new_worker_forgets_the_claims_of_the_dead(tmp_path: Path) -> None:
     """What was held is free at once, and a holder that was not dead after all is superseded."""
-    with Worker(each_engine) as worker:
+    with Worker(tmp_path) as worker:
         worker.projector.catch_up()
         old = Claims(worker.database, "here:1")
         assert old.take(artifact(), 1, FOLDED) == 1
@@ -242,3 +246,57 @@ def test_a_new_worker_forgets_the_claims_of_the_dead(each_engine: Path) -> None:
             old.settle(artifact(), 1, failed())
         assert Claims(worker.database, "here:2").take(artifact(), 1, FOLDED) == 2
         assert worker.outcomes() == []
+
+
+# Shared between workers
+
+
+def sharing(log: Log, holder: str) -> Claims:
+    """Claims of one of several workers."""
+    claiming(log)
+    return Claims(log.database, holder, shared=True)
+
+
+def living(log: Log, holder: str) -> DatabaseLease:
+    """What says that a worker lives, while the block does."""
+    assert isinstance(log.database, Postgres)
+    return DatabaseLease(log.database, leases.named(holder), holder)
+
+
+def test_a_claim_stands_while_its_holder_lives(on_postgres: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another worker leaves it alone until the one who made it is gone; who was only away for long is superseded."""
+    monkeypatch.setattr(claims, "GONE", 0)
+    with Log(on_postgres) as log, living(log, "b"):
+        first, second = sharing(log, "a"), sharing(log, "b")
+        with living(log, "a"):
+            assert first.take(artifact(), 1, FOLDED) == 1
+            assert second.take(artifact(), 1, FOLDED) is None
+            assert (first.taken(SOURCE), second.taken(SOURCE)) == ({ID}, {ID})
+            assert second.taken("other_source") == set()
+        assert second.taken(SOURCE) == set()
+        assert second.take(artifact(), 1, FOLDED) == 2
+        with pytest.raises(errors.Superseded):
+            first.settle(artifact(), 1, failed())
+        second.settle(artifact(), 2, failed())
+        assert len(log.outcomes()) == 1
+
+
+def test_whoever_was_not_heard_of_for_a_moment_keeps_its_claims(
+    on_postgres: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that is away for some seconds must not make two workers fetch the same."""
+    monkeypatch.setattr(leases, "BEAT_SECONDS", 3600)
+    with Log(on_postgres) as log, living(log, "a"):
+        assert sharing(log, "a").take(artifact(), 1, FOLDED) == 1
+        postgres.tell(log.database.address, f"UPDATE leases SET until = {leases.CLOCK}")
+        assert sharing(log, "b").take(artifact(), 1, FOLDED) is None
+        postgres.tell(log.database.address, f"UPDATE leases SET until = {leases.CLOCK} - {claims.GONE * 1_000_000}")
+        assert sharing(log, "b").take(artifact(), 1, FOLDED) == 2
+
+
+def test_the_clock_of_a_worker_does_not_matter(on_postgres: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that goes wrong by a day frees nobody's claim, and keeps none."""
+    with Log(on_postgres) as log:
+        claiming(log).take(artifact(), 1, FOLDED)
+        monkeypatch.setattr(time, "time_ns", lambda: (now() + 86_400_000_000) * 1000)
+        assert claiming(log, "here:2").take(artifact(), 1, FOLDED) is None

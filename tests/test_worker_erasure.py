@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy import text
 
-from listener import acts, bootstrap, bootstrap_erasing, decisions, errors, fingerprint, holds
+from listener import acts, bootstrap, bootstrap_erasing, bootstrap_working, decisions, errors, fingerprint, holds
 from listener.acts import Artifact
 from listener.desk import status
 from listener.log import erase as erased_log
@@ -32,6 +32,7 @@ from listener.worker.erasure import Erased, Erasure
 from projections import course, facts
 from tests import logbook, rig
 from tests.rig import holds as found_in
+from tests.rig import in_file
 from tests.site import DASHED, ID, ONESPAN, Site, callback, failed, observation, stored
 
 ORDER = Order("operator", "asked for by the signer")
@@ -166,7 +167,7 @@ def test_documents_go_where_it_is_asked_for(tmp_path: Path) -> None:
     """Those of the package, and their folder; without that they stay."""
     site = site_of(tmp_path)
     folder = site.data / "documents" / "onespan"
-    with site.opened() as database, bootstrap.worker(site.settings, database) as (projector, downloads):
+    with site.opened() as database, bootstrap_working.leading(site.settings, database) as (projector, downloads):
         projector.close()
         downloads.close()
         store = downloads._store
@@ -329,7 +330,7 @@ def slow_projector(database: Database, live: Views) -> Iterator[threading.Thread
             if statement == "BEGIN IMMEDIATE":
                 arrived.set()
 
-        sqlalchemy_event.listen(live._engine, "before_cursor_execute", heard)
+        sqlalchemy_event.listen(in_file(live)._engine, "before_cursor_execute", heard)
         thread = threading.Thread(target=fold_next, args=(database, live, fingerprint.fingerprint()))
         thread.start()
         assert arrived.wait(30)
@@ -350,7 +351,7 @@ def test_a_projector_brings_nothing_back_behind_an_erasure(tmp_path: Path) -> No
         with slow_projector(database, live):
             done = threading.Thread(target=erasure.subject, args=(("onespan", ID), ORDER))
             done.start()
-            logbook.until(lambda: not live.path.exists())
+            logbook.until(lambda: not live.exists())
             assert done.is_alive()
         done.join(60)
         assert not done.is_alive()

@@ -489,3 +489,29 @@ def test_a_zip_whose_end_contradicts_itself_is_no_document(tmp_path: Path) -> No
     with pytest.raises(errors.Unusable):
         store.store(Artifact("onespan", "p", "documents.zip"), Stream(iter([content]), len(content)))
     assert store.adopt(Artifact("onespan", "p", "documents.zip")) is None
+
+
+def test_what_others_fetch_stays(tmp_path: Path) -> None:
+    """A worker that starts beside others drops what the dead left, and nothing of those who live."""
+
+    def living() -> list[str]:
+        return ["a", "b"]
+
+    first, second = (FileStore(tmp_path, 0, name, living) for name in ("a", "b"))
+    first.prepare()
+    for name in ("a/fetch-x", "dead/fetch-x", "fetch-x"):
+        (tmp_path / ".incoming" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / ".incoming" / name).write_bytes(b"half")
+    second.prepare()
+    assert paths(tmp_path) == [".incoming/a/fetch-x"]
+    assert (first.scratch, second.scratch) == (tmp_path / ".incoming/a", tmp_path / ".incoming/b")
+
+
+def test_whoever_was_taken_for_dead_makes_room_again(tmp_path: Path) -> None:
+    """What it had for half is gone; what it fetches next is stored."""
+    first, second = FileStore(tmp_path, 0, "a", lambda: ["a"]), FileStore(tmp_path, 0, "b", lambda: ["b"])
+    first.prepare()
+    second.prepare()
+    assert not first.scratch.exists()
+    first.store(LEASE, stream(PACKED))
+    assert paths(tmp_path) == [PLACE]

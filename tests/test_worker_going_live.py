@@ -16,7 +16,7 @@ from listener.worker.building import build
 from listener.worker.catching_up import fold_next
 from listener.worker.going_live import go_live
 from projections import facts
-from tests.rig import Log, add, artifact, callback
+from tests.rig import Log, add, artifact, callback, in_file
 from tests.test_worker_replay import fold
 
 STORED = Act(facts.STORED, attempt=1, sha256="00", size=1, path="x")
@@ -34,10 +34,10 @@ def shown(log: Log, subjects: list[str], meanwhile: Callable[[], object] = lambd
     """
     add(log.database, *(callback("PACKAGE_COMPLETE", subject) for subject in subjects))
     fold(log, "right")
-    new = Views(log.settings.folder, 2)
+    new = log.shelf.generation(2)
     build(log.database, new, REPLAYED, "right", len(log.events()))
     looked: list[str] = []
-    happening.listen(new._engine, "before_cursor_execute", lambda *told: looked.append(told[2]))
+    happening.listen(in_file(new)._engine, "before_cursor_execute", lambda *told: looked.append(told[2]))
     once = iter([meanwhile])
 
     def catch_up(generation: Views) -> None:

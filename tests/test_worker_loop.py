@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,13 +14,24 @@ from listener.only import OnlyOne
 from listener.worker import loop
 from listener.worker.loop import Every
 from listener.worker.notary import Notary
-from tests.rig import BOTH, ID, Worker, add, callback, completed, tables, until
+from listener.worker.projector import Projector
+from tests.rig import BOTH, ID, Worker, add, callback, completed, in_file, tables, until
 
 
 def run(worker: Worker, stop: threading.Event) -> None:
     """The loop, as `signlog serve --worker` runs it."""
-    with bootstrap.signer(worker.settings, worker.database) as signer:
-        loop.run(worker.projector, worker.downloads, Notary(signer), stop)
+
+    @contextmanager
+    def lead() -> Iterator[Projector]:
+        with (
+            bootstrap.signer(worker.settings, worker.database) as signer,
+            closing(Notary(signer)) as notary,
+            closing(worker.projector),
+        ):
+            notary.start()
+            yield worker.projector
+
+    loop.run(worker.parts.lease, lead, worker.downloads, worker.parts.live, stop)
 
 
 def name_key(worker: Worker) -> None:
@@ -45,7 +56,7 @@ def running(worker: Worker) -> Iterator[threading.Thread]:
 
 
 class SetAfter(threading.Event):
-    """Told to stop when it has looked so many times."""
+    """Told to stop when it has looked so many times: once before it leads, then once a turn."""
 
     def __init__(self, looks: int) -> None:
         super().__init__()
@@ -100,7 +111,7 @@ def test_a_heart_beats_while_much_is_folded(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr("listener.worker.intake.BATCH", 1)
     with Worker(tmp_path) as worker:
         add(worker.database, *(callback("PACKAGE_CREATE", str(number)) for number in range(20)))
-        run(worker, SetAfter(5))
+        run(worker, SetAfter(1 + 5))
         assert beat(worker)
         assert 0 < position(worker) < 21
 
@@ -126,7 +137,7 @@ def test_views_that_break_while_it_runs_are_folded_anew(
         before, events = tables(worker.projector.views), len(worker.events())
         broken = worker.projector.views
         broken.close()
-        harm(broken.path)  # type: ignore[operator]
+        harm(in_file(broken).path)  # type: ignore[operator]
         with running(worker) as thread:
             # One event more: it says that they went live.
             until(lambda: worker.projector.views.generation == 3 and position(worker) == events + 1)
@@ -134,7 +145,7 @@ def test_views_that_break_while_it_runs_are_folded_anew(
             add(worker.database, callback("PACKAGE_CREATE", "later"))
             until(lambda: position(worker) == events + 2)
             assert thread.is_alive()
-        assert not broken.path.exists()
+        assert not broken.exists()
 
 
 def test_nothing_is_fetched_again_for_new_views(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +156,7 @@ def test_nothing_is_fetched_again_for_new_views(tmp_path: Path, monkeypatch: pyt
         worker.add(callback("PACKAGE_COMPLETE"))
         worker.run(worker.stored)
         asked = server.requests
-        worker.projector.views.path.unlink()
+        in_file(worker.projector.views).path.unlink()
         with running(worker):
             until(lambda: worker.projector.views.generation == 3 and position(worker) == len(worker.events()))
             add(worker.database, callback("PACKAGE_COMPLETE"))
@@ -158,11 +169,11 @@ def test_it_stops_amid_a_rebuild(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("listener.worker.intake.BATCH", 1)
     with Worker(tmp_path) as worker:
         add(worker.database, *(callback("PACKAGE_CREATE", str(number)) for number in range(20)))
-        run(worker, SetAfter(5))
+        run(worker, SetAfter(1 + 5))
         assert position(worker) == 5
         worker.restart()
         assert position(worker) == 5
-        run(worker, SetAfter(5))
+        run(worker, SetAfter(1 + 5))
         assert position(worker) == 10
 
 

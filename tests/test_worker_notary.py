@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
-from listener import bootstrap
+from listener import bootstrap, leases
+from listener.fenced import Fenced
+from listener.leases import DatabaseLease
 from listener.log import heads
 from listener.log.heads import Head
+from listener.log.postgres import Postgres
 from listener.signing.signer import EVERY_EVENTS, Signer
 from listener.worker import notary
 from listener.worker.notary import Notary
@@ -152,3 +155,31 @@ def test_a_real_server_signs(tmp_path: Path) -> None:
         told = [json.loads(line) for line in served.said().splitlines() if line.startswith("{")]
         (named,) = [line for line in told if line["event"] == "checkpoint_key_named"]
         assert named["key"].startswith("signlog/")
+
+
+def test_whoever_does_not_lead_signs_nothing_and_blames_nobody(
+    on_postgres: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another worker does: that is no trouble. The one that leads signs through the same fence."""
+    with Log(on_postgres) as log:
+        assert isinstance(log.database, Postgres)
+        lease = DatabaseLease(log.database, leases.WORKER, "a")
+        fenced = Fenced(log.database.address, lease)
+        with closing(fenced), bootstrap.signer(log.settings, fenced) as signer:
+            Notary(signer, shared=True).tick()
+            assert (newest(log).number, signer.tree.trouble()) == (0, None)
+            assert "no_head_is_signed" not in said(capsys)
+            assert lease.take()
+            Notary(signer, shared=True).tick()
+            assert newest(log).number == 1
+            lease.let_go()
+
+
+def test_what_was_wrong_is_no_news_once_another_one_leads(tmp_path: Path) -> None:
+    """It is that one's to say; where there is no other one, it stays until the next start."""
+    with signing(tmp_path) as (_, signer):
+        signer.tree.tell("the key is gone")
+        Notary(signer).close()
+        assert signer.tree.trouble() == "the key is gone"
+        Notary(signer, shared=True).close()
+        assert signer.tree.trouble() is None

@@ -102,7 +102,7 @@ def test_who_refused_and_why_is_shown(tmp_path: Path, server: OneSpan, name: str
 
 def shown(worker: Worker) -> dict[str, Any]:
     """What `signlog status` says of the package."""
-    with reading(worker.database, worker.settings.folder) as at:
+    with reading(worker.database) as at:
         told = status.one(at, SOURCE, ID)
     assert told is not None
     return told

@@ -95,7 +95,7 @@ def test_an_answer_that_a_callback_overtook_is_asked_for_again(tmp_path: Path, s
         worker.projector.catch_up()
         assert (heard.answer.complete, heard.news, asked) == (True, True, 2)
         assert kinds(worker) == [event.CALLBACK, event.OBSERVATION]
-        with reading(worker.database, worker.settings.folder) as at:
+        with reading(worker.database) as at:
             told = status.one(at, SOURCE, ID)
         assert told is not None
         assert (told["stage"], told["confirmed"]) == ("completed", "yes")

@@ -26,11 +26,13 @@ from listener.bookkeeping import Checkpoint
 from listener.desk import health
 from listener.log import event, reader
 from listener.log.sqlite import Sqlite
+from listener.shelf import shelf
 from listener.views import Views
+from listener.views_file import FileShelf
 from listener.worker import generations, intake, renewal
 from listener.worker.projector import Projector
 from projections import artifacts, course, packages, timeline
-from tests.rig import BOTH, SOURCE, Log, add, callback, history, in_force, tables, until
+from tests.rig import BOTH, SOURCE, Log, add, callback, history, in_file, in_force, opened, tables, until
 from tests.rig import fresh as beginning
 
 ROOT = Path(__file__).parents[1]
@@ -38,9 +40,7 @@ ROOT = Path(__file__).parents[1]
 
 def projector(log: Log, folder: Path | None = None, code: str = fingerprint.fingerprint()) -> Projector:
     """What keeps the views of this log, in its own folder or in another one."""
-    return (
-        Projector(log.database, log.settings.folder, code) if folder is None else beginning(log.database, folder, code)
-    )
+    return Projector(log.database, log.shelf, code) if folder is None else beginning(log.database, folder, code)
 
 
 def shown(found: Projector) -> list[list[str]]:
@@ -201,7 +201,7 @@ def killed(data: str, folder: str, batch: int, step: Sequence[str], times: int) 
     """For another process: fold, and be killed when this step comes for the nth time."""
     course.MOST_STEPS, intake.BATCH = 5, batch  # type: ignore[misc]
     left = iter(range(times - 1))
-    found = Projector(Sqlite(Path(data)), Path(folder), "code")
+    found = Projector(Sqlite(Path(data)), FileShelf(Path(folder)), "code")
     Listening(step[0], step[1], lambda: die() if next(left, None) is None else None)
     found.catch_up()
 
@@ -232,7 +232,7 @@ def test_killed_between_rows_and_checkpoint_the_same(
     assert shown(found) == whole
 
 
-def race(data: str, folder: str, head: int) -> None:
+def race(address: str, head: int) -> None:
     """For another process: fold up to a position that is not there yet, and print where the checkpoint was moved."""
     course.MOST_STEPS, intake.BATCH = 5, 3  # type: ignore[misc]
     moved: list[int] = []
@@ -243,25 +243,26 @@ def race(data: str, folder: str, head: int) -> None:
         moved.append(position)
 
     bookkeeping.move = move
-    found = Projector(Sqlite(Path(data)), Path(folder), "code")
+    database = opened(address)
+    found = Projector(database, shelf(database), "code")
     until(lambda: found.catch_up() is not None and checkpoint(found.views).position == head, pause=0)
     print(json.dumps(moved))
 
 
-def test_several_at_once_are_as_good_as_one(tmp_path: Path) -> None:
+def test_several_at_once_are_as_good_as_one(each_engine: Path) -> None:
     """Three processes fold a log that grows meanwhile: no batch twice, none left out, the views as from one."""
     drafts = history()
-    with Log(tmp_path) as log:
+    with Log(each_engine) as log:
         head = len(log.events()) + len(drafts)
         with contextlib.ExitStack() as stack:
-            racing = [stack.enter_context(child("race", *[log.settings.folder] * 2, head)) for _ in range(3)]
+            racing = [stack.enter_context(child("race", log.database.address, head)) for _ in range(3)]
             for start in range(0, len(drafts), 4):
                 add(log.database, *drafts[start : start + 4])
             moved = [json.loads(racer.communicate(timeout=60)[0].splitlines()[-1]) for racer in racing]
         every = sorted(position for racer in moved for position in racer)
         assert len(every) == len(set(every))
         assert every[-1] == head
-        assert shown(projector(log)) == fresh(log, tmp_path)
+        assert shown(projector(log)) == fresh(log, each_engine)
         assert live(log) == 1
 
 
@@ -322,7 +323,7 @@ def test_views_of_another_log_are_set_aside(tmp_path: Path, how: str) -> None:
     """A restored backup: the old generation stays as it is, the next is folded from this log, and health is red."""
     parted_log(tmp_path, how)
     with Log(tmp_path) as log:
-        old = Views(log.settings.folder, 1)
+        old = log.shelf.generation(1)
         before = tables(old)
         found = projector(log)
         found.catch_up()
@@ -354,10 +355,10 @@ def test_views_of_this_log_stay(tmp_path: Path, grown: bool) -> None:
         found.close()
 
 
-def test_an_empty_view_of_another_log_has_parted_too(tmp_path: Path) -> None:
+def test_an_empty_view_of_another_log_has_parted_too(each_engine: Path) -> None:
     """Nothing was folded yet, and still it is not this log's."""
-    with Log(tmp_path) as log:
-        Views(log.settings.folder, 1).create(b"another log's id", bookkeeping.FIRST)
+    with Log(each_engine) as log:
+        log.shelf.generation(1).create(b"another log's id", bookkeeping.FIRST)
         found = projector(log)
         found.catch_up()
         assert (found.views.generation, checkpoint(found.views).origin) == (3, bookkeeping.PARTED)
@@ -401,7 +402,7 @@ def test_lost_views_come_back(tmp_path: Path, beside: bool) -> None:
 
 def wants(log: Log) -> set[str]:
     """The states of the documents in the live views."""
-    with Views(log.settings.folder, live(log) or 0).reading() as connection:
+    with log.shelf.generation(live(log) or 0).reading() as connection:
         return set(connection.scalars(sqlalchemy.select(artifacts.TABLE.c.state)))
 
 
@@ -485,29 +486,29 @@ def test_damaged_views_come_back(tmp_path: Path, spoil: Callable[..., None]) -> 
         found.close()
         for path in log.settings.folder.glob("signlog-views-1.db-*"):
             path.unlink()
-        spoil(found.views.path, None)
+        spoil(in_file(found.views).path, None)
         with capture_logs() as said:
             again = projector(log)
         assert shown(again)[:-1] == before[:-1]
         assert (live(log), again.views.generation) == (3, 3)
-        assert not found.views.path.exists()
+        assert not found.views.exists()
         assert "views_damaged" in [line["event"] for line in said]
 
 
-def test_a_state_that_this_code_cannot_read_is_mended(tmp_path: Path) -> None:
+def test_a_state_that_this_code_cannot_read_is_mended(each_engine: Path) -> None:
     """Other code wrote it: folding says so, and mending begins the next generation."""
-    with Log(tmp_path) as log:
+    with Log(each_engine) as log:
         add(log.database, *history())
         found = projector(log)
         found.catch_up()
         with found.views.writing() as connection:
-            connection.exec_driver_sql("UPDATE packages SET state = x'7b7d7d'")
+            connection.execute(packages.TABLE.update().values(state=b"{}}"))
         add(log.database, history()[0])
         with pytest.raises(errors.ViewsError) as caught:
             found.catch_up()
         found.mend(caught.value)
         assert (found.views.generation, checkpoint(found.views).origin) == (3, bookkeeping.DAMAGED)
-        assert shown(found) == fresh(log, tmp_path)
+        assert shown(found) == fresh(log, each_engine)
 
 
 def reshape_digest(connection: Any) -> None:
@@ -525,9 +526,9 @@ def reshape_tables(connection: Any) -> None:
 
 
 @pytest.mark.parametrize("reshape", [reshape_digest, reshape_tables])
-def test_views_of_another_shape_are_set_aside(tmp_path: Path, reshape: Callable[[Any], None]) -> None:
+def test_views_of_another_shape_are_set_aside(each_engine: Path, reshape: Callable[[Any], None]) -> None:
     """Nothing is folded into them, whatever their tables are; the next generation is, and theirs stays."""
-    with Log(tmp_path) as log:
+    with Log(each_engine) as log:
         add(log.database, *history())
         found = projector(log)
         found.catch_up()
@@ -538,7 +539,7 @@ def test_views_of_another_shape_are_set_aside(tmp_path: Path, reshape: Callable[
         again = projector(log)
         assert (again.views.generation, checkpoint(again.views).origin, live(log)) == (3, bookkeeping.RESHAPED, 3)
         assert shown(again)[:-1] == before[:-1]
-        assert found.views.path.exists()
+        assert found.views.exists()
         assert "parted" not in " ".join(alarms(log))
 
 
@@ -546,7 +547,7 @@ def test_a_stale_file_in_the_place_of_the_next_generation_is_no_harm(tmp_path: P
     """A killed attempt, or a backup's pointer: what lies under the next number is not believed."""
     parted_log(tmp_path, "shorter")
     with Log(tmp_path) as log:
-        stale = Views(log.settings.folder, 2)
+        stale = log.shelf.generation(2)
         with log.database.reading() as connection:
             stale.create(reader.log_id(connection), bookkeeping.FIRST)
         with stale.writing() as connection:
@@ -557,9 +558,9 @@ def test_a_stale_file_in_the_place_of_the_next_generation_is_no_harm(tmp_path: P
         assert checkpoint(found.views).origin == bookkeeping.PARTED
 
 
-def test_code_that_changed_begins_a_new_segment(tmp_path: Path) -> None:
+def test_code_that_changed_begins_a_new_segment(each_engine: Path) -> None:
     """The same tables: the generation goes on, and says from where on which code folded."""
-    with Log(tmp_path) as log:
+    with Log(each_engine) as log:
         for code, subject in (("a", "1"), ("a", "2"), ("b", "3"), ("b", "4"), ("a", "5")):
             add(log.database, callback("PACKAGE_CREATE", subject))
             found = projector(log, code=code)
@@ -571,9 +572,9 @@ def test_code_that_changed_begins_a_new_segment(tmp_path: Path) -> None:
         assert live(log) == 1
 
 
-def test_a_fault_stays_over_restarts(tmp_path: Path) -> None:
+def test_a_fault_stays_over_restarts(each_engine: Path) -> None:
     """What waits behind it goes on waiting, in every later batch; others go on; health says what is wrong."""
-    with Log(tmp_path) as log:
+    with Log(each_engine) as log:
         for minute in range(8):
             at = callback("PACKAGE_ACTIVATE", "a").body.replace(b"12:00", f"12:{minute:02}".encode())
             add(log.database, callback("PACKAGE_CREATE", f"b{minute}"), callback("", "")._replace(body=at))
@@ -594,9 +595,9 @@ def test_a_fault_stays_over_restarts(tmp_path: Path) -> None:
         found.close()
 
 
-def test_a_bug_for_many_subjects_stops_each_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_for_many_subjects_stops_each_of_them(each_engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A decision names several: what comes later waits for every one of them, not only for the first."""
-    with Log(tmp_path) as log:
+    with Log(each_engine) as log:
         found = projector(log)
         with monkeypatch.context() as patched:
             patched.setattr(timeline, "apply", None)
@@ -625,9 +626,9 @@ def test_a_beat_is_no_progress_and_progress_no_beat(told: Log, tmp_path: Path) -
     found.close()
 
 
-def test_health_hears_the_heart_and_not_the_lag(tmp_path: Path) -> None:
+def test_health_hears_the_heart_and_not_the_lag(each_engine: Path) -> None:
     """Caught up, and still red while no worker beats; green after a beat."""
-    with Log(tmp_path) as log:
+    with Log(each_engine) as log:
         found = projector(log, code=fingerprint.fingerprint())
         found.catch_up()
         assert "worker does not run" in " ".join(alarms(log))
@@ -639,7 +640,7 @@ def test_health_hears_the_heart_and_not_the_lag(tmp_path: Path) -> None:
 def test_a_lock_that_is_not_given_is_no_damage(tmp_path: Path) -> None:
     """Somebody holds the views for too long: an error, and nothing is set aside."""
     with Log(tmp_path) as log:
-        found, holder = projector(log), Views(log.settings.folder, 1)
+        found, holder = projector(log), log.shelf.generation(1)
         with found.views.writing() as connection:
             connection.exec_driver_sql("PRAGMA busy_timeout = 0")
         with holder.writing(), pytest.raises(OperationalError, match="locked"):

@@ -8,19 +8,19 @@ import pytest
 from listener import bookkeeping, errors
 from listener.views import Views
 from listener.worker.projector import Projector
-from tests.rig import Log
+from tests.rig import Log, in_file
 from tests.test_worker_replay import fold, live, replay, told_wrong
 
 
 def running(log: Log) -> "contextlib.closing[Projector]":
     """A worker with the code that folded what is there."""
-    return contextlib.closing(Projector(log.database, log.settings.folder, "wrong"))
+    return contextlib.closing(Projector(log.database, log.shelf, "wrong"))
 
 
-def test_a_plan_in_the_making_and_a_rebuild_leave_each_other_alone(tmp_path: Path) -> None:
+def test_a_plan_in_the_making_and_a_rebuild_leave_each_other_alone(each_engine: Path) -> None:
     """The views are lost in the middle of a plan: the plan is refused, and takes nothing with it."""
     with (
-        told_wrong(tmp_path) as log,
+        told_wrong(each_engine) as log,
         running(log) as worker,
     ):
         rebuilt: list[int] = []
@@ -34,15 +34,15 @@ def test_a_plan_in_the_making_and_a_rebuild_leave_each_other_alone(tmp_path: Pat
         with pytest.raises(errors.ViewsError, match="is not there"):
             replay(log).plan(lost)
         assert rebuilt == [live(log).generation]
-        assert live(log).path.exists()
-        assert not Views(log.settings.folder, 1).path.exists()
+        assert live(log).exists()
+        assert not log.shelf.generation(1).exists()
         worker.catch_up()
         assert replay(log).plan().generation == live(log).generation + 1
 
 
 def damage(views: Views) -> None:
     """The disk forgets how the file begins."""
-    with views.path.open("r+b") as file:
+    with in_file(views).path.open("r+b") as file:
         file.write(bytes(4096))
 
 
@@ -73,15 +73,15 @@ def test_a_false_alarm_costs_no_rebuild(tmp_path: Path) -> None:
         told_wrong(tmp_path) as log,
         running(log) as worker,
     ):
-        worker.views.damaged.touch()
+        in_file(worker.views).damaged.touch()
         worker.beat()
-        assert not worker.views.damaged.exists()
+        assert not in_file(worker.views).damaged.exists()
 
 
 def test_what_lost_views_left_behind_is_purged(tmp_path: Path) -> None:
     """SQLite keeps rows beside the file, too."""
     with told_wrong(tmp_path) as log:
-        lost = live(log)
+        lost = in_file(live(log))
         left = lost.path.with_name(lost.path.name + "-wal")
         left.write_bytes(b"somebody signed")
         lost.path.unlink()

@@ -59,7 +59,7 @@ def moved(server: OneSpan, subject: str = ID, status: str = "COMPLETED", ago: in
 
 def shown(found: Worker, subject: str = ID) -> dict[str, Any]:
     """What `signlog status` says."""
-    with reading(found.database, found.settings.folder) as at:
+    with reading(found.database) as at:
         told = status.one(at, SOURCE, subject)
     assert told is not None
     return told

@@ -4,7 +4,6 @@ import contextlib
 import fcntl
 import itertools
 import os
-import shutil
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +21,9 @@ from listener.log.append import append
 from listener.only import OnlyOne
 from listener.providers import onespan
 from listener.views import Views
+from listener.views_file import FileViews
 from listener.worker import ahead, generations, going_live
+from listener.worker.building import build
 from listener.worker.catching_up import fold_next
 from listener.worker.plan import Plan
 from listener.worker.projector import Projector
@@ -58,7 +59,7 @@ def wrong_handler(meanings: Mapping[str, Any] = WRONG) -> Iterator[None]:
 
 def fold(log: Log, code: str) -> None:
     """Bring the live views up to date, as a worker with this code does."""
-    found = Projector(log.database, log.settings.folder, code)
+    found = Projector(log.database, log.shelf, code)
     found.catch_up()
     found.close()
 
@@ -70,13 +71,22 @@ def locks(folder: Path) -> tuple[OnlyOne, OnlyOne]:
 
 def replay(log: Log, code: str = "right") -> Replay:
     """What replays with this code."""
-    return Replay(log.database, log.settings.folder, code, *locks(log.settings.folder))
+    return Replay(log.database, log.shelf, code, *locks(log.settings.folder))
 
 
 def live(log: Log) -> Views:
     """The generation that is shown."""
     with log.database.reading() as connection:
-        return Views(log.settings.folder, generations.live(connection) or 0)
+        return log.shelf.generation(generations.live(connection) or 0)
+
+
+def renumber(log: Log, old: int, new: int) -> None:
+    """Give a generation another number."""
+    if log.database.folder is not None:
+        FileViews(log.database.folder, old).path.rename(FileViews(log.database.folder, new).path)
+        return
+    with log.database.writing() as connection:
+        connection.exec_driver_sql(f"ALTER SCHEMA signlog_views_{old} RENAME TO signlog_views_{new}")
 
 
 def shown(log: Log) -> list[list[str]]:
@@ -111,9 +121,9 @@ def documents(log: Log) -> dict[tuple[str, str], str]:
         return {(row.subject, row.name): row.state for row in connection.execute(select(artifacts.TABLE))}
 
 
-def test_a_plan_says_what_a_mended_handler_changes(tmp_path: Path) -> None:
+def test_a_plan_says_what_a_mended_handler_changes(each_engine: Path) -> None:
     """Field by field, of the subjects it is about and no other; and the documents that only it wants."""
-    with told_wrong(tmp_path) as log:
+    with told_wrong(each_engine) as log:
         plan = replay(log).plan()
         report = reported(log)
         fields = {
@@ -143,17 +153,17 @@ def test_a_plan_says_what_a_mended_handler_changes(tmp_path: Path) -> None:
         assert (report["digest"], report["different"], report["events"]) == (plan.digest, True, 6)
 
 
-def test_a_plan_changes_nothing(tmp_path: Path) -> None:
+def test_a_plan_changes_nothing(each_engine: Path) -> None:
     """Neither the log, nor what is shown, nor what would be fetched."""
-    with told_wrong(tmp_path) as log:
+    with told_wrong(each_engine) as log:
         before, events = shown(log), log.events()
         replay(log).plan()
         assert (shown(log), log.events()) == (before, events)
 
 
-def test_without_a_difference_a_plan_says_so(tmp_path: Path) -> None:
+def test_without_a_difference_a_plan_says_so(each_engine: Path) -> None:
     """Other code that means the same: nothing is added, removed or changed, with faults and all."""
-    with Log(tmp_path) as log:
+    with Log(each_engine) as log:
         add(log.database, *history())
         fold(log, "old")
         plan = replay(log, "new").plan()
@@ -162,9 +172,9 @@ def test_without_a_difference_a_plan_says_so(tmp_path: Path) -> None:
         assert [fault.new for fault in plan.faults] == [False] * 6
 
 
-def test_what_is_folded_live_while_the_plan_is_made_is_no_difference(tmp_path: Path) -> None:
+def test_what_is_folded_live_while_the_plan_is_made_is_no_difference(each_engine: Path) -> None:
     """Both generations are compared at one position, wherever the live one has come to meanwhile."""
-    with Log(tmp_path) as log:
+    with Log(each_engine) as log:
         add(log.database, *history())
         fold(log, "old")
 
@@ -177,10 +187,10 @@ def test_what_is_folded_live_while_the_plan_is_made_is_no_difference(tmp_path: P
         assert plan.binding.position == len(history()) + 2
 
 
-def test_subjects_are_added_and_removed(tmp_path: Path) -> None:
+def test_subjects_are_added_and_removed(each_engine: Path) -> None:
     """A name that made a package and makes none now, and the other way round; only the removed are told of."""
     template = {"PACKAGE_CREATE": onespan._MEANINGS["TEMPLATE_CREATE"], "TEMPLATE_CREATE": WRONG["PACKAGE_COMPLETE"]}
-    with Log(tmp_path) as log:
+    with Log(each_engine) as log:
         add(log.database, callback("PACKAGE_CREATE", "new"), callback("TEMPLATE_CREATE", "gone"))
         with wrong_handler(template):
             fold(log, "wrong")
@@ -213,9 +223,9 @@ MEANINGS = [
 
 
 @pytest.mark.parametrize("meanings", MEANINGS, ids=range(len(MEANINGS)))
-def test_the_difference_of_the_plan_is_the_real_one(tmp_path: Path, meanings: Mapping[str, Any]) -> None:
+def test_the_difference_of_the_plan_is_the_real_one(each_engine: Path, meanings: Mapping[str, Any]) -> None:
     """What differs between the views before and after the apply is what the plan had said; documents wait, held."""
-    with Log(tmp_path) as log:
+    with Log(each_engine) as log:
         add(log.database, *history())
         with wrong_handler(meanings):
             fold(log, "wrong")
@@ -241,22 +251,22 @@ def test_the_difference_of_the_plan_is_the_real_one(tmp_path: Path, meanings: Ma
         assert said == changed
 
 
-def test_planned_twice_the_same(tmp_path: Path) -> None:
+def test_planned_twice_the_same(each_engine: Path) -> None:
     """The same digest, the same tables; what lay in the place of the next generation is thrown away."""
-    with told_wrong(tmp_path) as log:
+    with told_wrong(each_engine) as log:
         first = replay(log).plan()
-        once = tables(Views(log.settings.folder, 2))
+        once = tables(log.shelf.generation(2))
         assert replay(log).plan() == first
-        assert tables(Views(log.settings.folder, 2)) == once
+        assert tables(log.shelf.generation(2)) == once
 
 
-def test_a_replay_is_what_live_would_have_been(tmp_path: Path) -> None:
+def test_a_replay_is_what_live_would_have_been(each_engine: Path) -> None:
     """Every table of the new generation, faults and what waits behind them included."""
-    with Log(tmp_path) as log:
+    with Log(each_engine) as log:
         add(log.database, *history())
         fold(log, "same")
         replay(log, "same").plan()
-        assert tables(Views(log.settings.folder, 2)) == shown(log)
+        assert tables(log.shelf.generation(2)) == shown(log)
 
 
 class Interrupted(Exception):  # noqa: N818
@@ -274,42 +284,42 @@ def interrupt(after: int) -> Callable[[int, int], None]:
     return told
 
 
-def test_interrupted_at_any_batch_a_plan_comes_out_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_at_any_batch_a_plan_comes_out_the_same(each_engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a generation is removed; the next plan is the one that would have been, and so are its tables."""
     monkeypatch.setattr(ahead, "EVENTS", 7)
-    with Log(tmp_path) as log:
+    with Log(each_engine) as log:
         add(log.database, *history())
         fold(log, "old")
         whole = replay(log).plan()
-        once = tables(Views(log.settings.folder, 2))
+        once = tables(log.shelf.generation(2))
         for batch in range(1, 100):
             try:
                 plan = replay(log).plan(interrupt(batch))
             except Interrupted:
-                assert not Views(log.settings.folder, 2).path.exists()
+                assert not log.shelf.generation(2).exists()
                 assert replay(log).planned() is None
             else:
                 break
         assert batch == -(-len(log.events()) // 7) + 1
-        assert (plan, tables(Views(log.settings.folder, 2))) == (whole, once)
+        assert (plan, tables(log.shelf.generation(2))) == (whole, once)
 
 
-def test_what_a_killed_plan_left_is_no_plan(tmp_path: Path) -> None:
+def test_what_a_killed_plan_left_is_no_plan(each_engine: Path) -> None:
     """A generation without a plan in it is not applied, and does not end up in the next one."""
-    with told_wrong(tmp_path) as log:
-        shutil.copy(live(log).path, Views(log.settings.folder, 2).path)
+    with told_wrong(each_engine) as log:
+        build(log.database, log.shelf.generation(2), bookkeeping.REPLAYED, "right", log_head(log))
         with pytest.raises(errors.ReplayRefused, match="no plan"):
             replay(log).apply("0" * 64, "somebody")
         assert replay(log).plan().summary["changed"] == 2
 
 
-def test_a_replay_needs_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_replay_needs_no_network(each_engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With sockets that cannot be made: plan, apply and roll back."""
 
     def refuse(*_: Any) -> None:
         raise AssertionError("a replay opened a socket")
 
-    with told_wrong(tmp_path) as log:
+    with told_wrong(each_engine) as log:
         monkeypatch.setattr(socket.socket, "__init__", refuse)
         with pytest.raises(AssertionError):
             socket.create_connection(("127.0.0.1", 9))
@@ -317,10 +327,10 @@ def test_a_replay_needs_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         replay(log, "wrong").roll_back("somebody")
 
 
-def test_apply_shows_what_was_planned(tmp_path: Path) -> None:
+def test_apply_shows_what_was_planned(each_engine: Path) -> None:
     """The projector notices by itself; the decision says which generation, after which, by whom and of what digest."""
-    with told_wrong(tmp_path) as log:
-        worker = Projector(log.database, log.settings.folder, "right")
+    with told_wrong(each_engine) as log:
+        worker = Projector(log.database, log.shelf, "right")
         plan = replay(log).plan()
         assert states(log) == {"a": "in_progress", "b": "in_progress", "c": "in_progress"}
         assert replay(log).apply(plan.digest, "somebody") == 4
@@ -335,9 +345,9 @@ def test_apply_shows_what_was_planned(tmp_path: Path) -> None:
         worker.close()
 
 
-def test_events_that_came_since_are_folded_in_and_no_reason_to_refuse(tmp_path: Path) -> None:
+def test_events_that_came_since_are_folded_in_and_no_reason_to_refuse(each_engine: Path) -> None:
     """Whether the live views had folded them or not; a document that completes now is no find of the replay."""
-    with told_wrong(tmp_path) as log:
+    with told_wrong(each_engine) as log:
         plan = replay(log).plan()
         add(log.database, callback("PACKAGE_COMPLETE", "c"))
         fold(log, "wrong")
@@ -371,7 +381,7 @@ def applied_already(log: Log, plan: Plan) -> None:
 def other_generation(log: Log, plan: Plan) -> None:
     with log.database.writing() as connection:
         generations.flip(connection, 7)
-    shutil.copy(Views(log.settings.folder, 2).path, Views(log.settings.folder, 8).path)
+    renumber(log, 2, 8)
     replay(log).apply(plan.digest, "somebody")
 
 
@@ -426,10 +436,10 @@ REFUSED: list[tuple[Callable[[Log, Plan], None], str]] = [
 
 @pytest.mark.parametrize(("attempt", "said"), REFUSED, ids=[attempt.__name__ for attempt, _ in REFUSED])
 def test_what_would_not_happen_as_planned_is_refused(
-    tmp_path: Path, attempt: Callable[[Log, Plan], None], said: str
+    each_engine: Path, attempt: Callable[[Log, Plan], None], said: str
 ) -> None:
     """The sentence says why; whatever was live stays so."""
-    with told_wrong(tmp_path) as log:
+    with told_wrong(each_engine) as log:
         plan = replay(log).plan()
         with pytest.raises(errors.ReplayRefused, match=said):
             attempt(log, plan)
@@ -438,9 +448,9 @@ def test_what_would_not_happen_as_planned_is_refused(
             assert generations.live(connection) == expected.get(attempt.__name__, 1)
 
 
-def test_a_worker_that_runs_this_code_is_no_reason_to_refuse(tmp_path: Path) -> None:
+def test_a_worker_that_runs_this_code_is_no_reason_to_refuse(each_engine: Path) -> None:
     """It declared the code at its start."""
-    with told_wrong(tmp_path) as log:
+    with told_wrong(each_engine) as log:
         declared = InForce(acts.IN_FORCE, "0", "right", "0", {SOURCE: SourceInForce("onespan", BOTH)})
         add(log.database, acts.in_force(declared))
         plan = replay(log).plan()
@@ -448,9 +458,9 @@ def test_a_worker_that_runs_this_code_is_no_reason_to_refuse(tmp_path: Path) -> 
             assert replay(log).apply(plan.digest, "somebody") == 4
 
 
-def test_new_faults_are_applied_only_when_acknowledged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_faults_are_applied_only_when_acknowledged(each_engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Old ones need nobody's consent. The plan names position, subject and error of each."""
-    with Log(tmp_path) as log:
+    with Log(each_engine) as log:
         flood = [event for event in history() if b"flooded" in event.body]
         add(log.database, *flood)
         fold(log, "old")
@@ -466,9 +476,11 @@ def test_new_faults_are_applied_only_when_acknowledged(tmp_path: Path, monkeypat
         replay(log).apply(again.digest, "somebody")
 
 
-def test_a_fault_of_an_event_that_came_since_needs_consent_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_of_an_event_that_came_since_needs_consent_too(
+    each_engine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nobody has seen it in the plan."""
-    with Log(tmp_path) as log:
+    with Log(each_engine) as log:
         flood = [event for event in history() if b"flooded" in event.body]
         add(log.database, *flood[:5])
         fold(log, "old")
@@ -481,9 +493,9 @@ def test_a_fault_of_an_event_that_came_since_needs_consent_too(tmp_path: Path, m
         replay(log).apply(plan.digest, "somebody", accept_faults=True)
 
 
-def test_rolled_back_the_previous_views_are_shown_again(tmp_path: Path) -> None:
+def test_rolled_back_the_previous_views_are_shown_again(each_engine: Path) -> None:
     """With what has happened since; as a decision; and the replay can be applied once more."""
-    with told_wrong(tmp_path) as log:
+    with told_wrong(each_engine) as log:
         plan = replay(log).plan()
         replay(log).apply(plan.digest, "somebody")
         with wrong_handler():
@@ -497,9 +509,9 @@ def test_rolled_back_the_previous_views_are_shown_again(tmp_path: Path) -> None:
         assert states(log)["a"] == "completed"
 
 
-def test_the_way_back_is_open_though_the_mended_code_folded_the_last_of_it(tmp_path: Path) -> None:
+def test_the_way_back_is_open_though_the_mended_code_folded_the_last_of_it(each_engine: Path) -> None:
     """It does, between the restart of the worker and the apply; code that folded none of it is refused."""
-    with told_wrong(tmp_path) as log:
+    with told_wrong(each_engine) as log:
         add(log.database, callback("PACKAGE_ACTIVATE", "d"))
         fold(log, "right")
         replay(log).apply(replay(log).plan().digest, "somebody")
@@ -508,9 +520,9 @@ def test_the_way_back_is_open_though_the_mended_code_folded_the_last_of_it(tmp_p
         assert replay(log, "wrong").roll_back("somebody") == 1
 
 
-def test_there_is_no_way_back_without_a_replay_after_a_purge_or_with_other_code(tmp_path: Path) -> None:
+def test_there_is_no_way_back_without_a_replay_after_a_purge_or_with_other_code(each_engine: Path) -> None:
     """The sentence says which; nor is there one from a rollback."""
-    with told_wrong(tmp_path) as log:
+    with told_wrong(each_engine) as log:
         with pytest.raises(errors.ReplayRefused, match="did not come from a replay"):
             replay(log, "wrong").roll_back("somebody")
         plan = replay(log).plan()
@@ -526,9 +538,9 @@ def test_there_is_no_way_back_without_a_replay_after_a_purge_or_with_other_code(
             replay(log, "wrong").roll_back("somebody")
 
 
-def test_held_documents_are_fetched_when_released_and_nothing_twice(tmp_path: Path) -> None:
+def test_held_documents_are_fetched_when_released_and_nothing_twice(each_engine: Path) -> None:
     """What is stored stays stored through apply and rollback; what only the replay found waits for a person."""
-    with OneSpan() as server, Worker(tmp_path, server.url) as worker:
+    with OneSpan() as server, Worker(each_engine, server.url) as worker:
         completed(server, "before", ID)
         worker.add(callback("PACKAGE_COMPLETE", "before"))
         worker.run(lambda: len(worker.stored()) == 2)
@@ -557,9 +569,9 @@ def test_held_documents_are_fetched_when_released_and_nothing_twice(tmp_path: Pa
         assert len(worker.stored()) == len(worker.outcomes()) == 4
 
 
-def test_a_wish_that_has_not_heard_what_is_held_is_not_granted(tmp_path: Path) -> None:
+def test_a_wish_that_has_not_heard_what_is_held_is_not_granted(each_engine: Path) -> None:
     """Between the flip and the fold of its decisions nothing can be claimed; afterwards it is held."""
-    with OneSpan() as server, Worker(tmp_path, server.url) as worker:
+    with OneSpan() as server, Worker(each_engine, server.url) as worker:
         completed(server)
         with wrong_handler():
             worker.add(callback("PACKAGE_COMPLETE"))
@@ -583,9 +595,9 @@ def log_head(log: Log) -> int:
         return reader.head(connection)
 
 
-def test_documents_that_nobody_wants_any_more_are_marked_and_kept(tmp_path: Path) -> None:
+def test_documents_that_nobody_wants_any_more_are_marked_and_kept(each_engine: Path) -> None:
     """Their outcome stays; the plan lists them."""
-    with Log(tmp_path) as log:
+    with Log(each_engine) as log:
         with wrong_handler({"PACKAGE_ACTIVATE": onespan._MEANINGS["PACKAGE_COMPLETE"]}):
             add(log.database, callback("PACKAGE_ACTIVATE"))
             fold(log, "wrong")
@@ -599,9 +611,9 @@ def test_documents_that_nobody_wants_any_more_are_marked_and_kept(tmp_path: Path
         assert documents(log) == {(ID, artifact().name): "unwanted"}
 
 
-def test_what_is_wanted_is_read_in_the_log_and_not_held_when_live_wants_it_too(tmp_path: Path) -> None:
+def test_what_is_wanted_is_read_in_the_log_and_not_held_when_live_wants_it_too(each_engine: Path) -> None:
     """A replay that agrees on the documents holds none of them."""
-    with Log(tmp_path) as log:
+    with Log(each_engine) as log:
         add(log.database, in_force(BOTH[0]), callback("PACKAGE_COMPLETE"))
         fold(log, "old")
         plan = replay(log).plan()
@@ -610,9 +622,9 @@ def test_what_is_wanted_is_read_in_the_log_and_not_held_when_live_wants_it_too(t
         assert documents(log) == {(ID, BOTH[0]): "wanted"}
 
 
-def test_one_subject_alone_tells_of_what_this_code_cannot_take_in(tmp_path: Path) -> None:
+def test_one_subject_alone_tells_of_what_this_code_cannot_take_in(each_engine: Path) -> None:
     """Else a handler that fails would look like one that makes less of it. Other subjects' faults are not told."""
-    with told_wrong(tmp_path) as log:
+    with told_wrong(each_engine) as log:
         broken = next(found.position for found in log.events() if b"COMPLETE" in (found.body or b""))
         with handlers(broken=[(broken, "a")]):
             faults = replay(log).of_subject(SOURCE, "a")[1]
@@ -626,7 +638,7 @@ class Racing(Replay):
     """A replay, and what others do between its looks at the head."""
 
     def __init__(self, log: Log, meanwhile: Sequence[Callable[[], object]]) -> None:
-        super().__init__(log.database, log.settings.folder, "right", *locks(log.settings.folder))
+        super().__init__(log.database, log.shelf, "right", *locks(log.settings.folder))
         self.meanwhile = iter(meanwhile)
 
     def _catch_up(self, generation: Views) -> None:
@@ -662,7 +674,7 @@ INTERLEAVINGS = list(itertools.product(("append", "fold", "nothing"), repeat=3))
 def raced(tmp_path: Path, kind: type[Racing], order: Sequence[str]) -> tuple[bool, Racing]:
     """Whether the new generation had folded all that stood before the decision that made it live."""
     with told_wrong(tmp_path) as log:
-        worker = Projector(log.database, log.settings.folder, "wrong")
+        worker = Projector(log.database, log.shelf, "wrong")
         plan = replay(log).plan()
         known = steps(log, worker)
         racing = kind(log, [known[name] for name in order])
@@ -684,6 +696,13 @@ def test_no_append_and_no_fold_falls_between_the_look_and_the_flip(tmp_path: Pat
     assert whole
 
 
+@pytest.mark.parametrize("order", [("nothing", "append", "fold"), ("append", "append", "append")], ids="-".join)
+def test_nor_does_any_on_postgres(on_postgres: Path, order: Sequence[str]) -> None:
+    """There the lock is another one."""
+    whole, _ = raced(on_postgres, Racing, order)
+    assert whole
+
+
 def test_a_flip_that_does_not_look_under_the_lock_shows_views_that_lack_an_event(tmp_path: Path) -> None:
     """The negative control: of the same interleavings, those that append in the gap are caught, and no other."""
     torn = {}
@@ -695,10 +714,10 @@ def test_a_flip_that_does_not_look_under_the_lock_shows_views_that_lack_an_event
     assert {order for order, gap in torn.items() if gap} == {order for order in INTERLEAVINGS if order[1] == "append"}
 
 
-def test_a_fold_of_the_old_generation_that_is_under_way_is_no_harm(tmp_path: Path) -> None:
+def test_a_fold_of_the_old_generation_that_is_under_way_is_no_harm(each_engine: Path) -> None:
     """It ends in the old file; the next round is in the new one."""
-    with told_wrong(tmp_path) as log:
-        worker = Projector(log.database, log.settings.folder, "right")
+    with told_wrong(each_engine) as log:
+        worker = Projector(log.database, log.shelf, "right")
         plan = replay(log).plan()
         replay(log).apply(plan.digest, "somebody")
         before = shown(log)
@@ -716,7 +735,7 @@ def test_views_that_cannot_be_compared_are_no_ground_for_a_plan(tmp_path: Path) 
             replay(log).plan()
         fold(log, "old")
         with pytest.raises(errors.DiskReserve):
-            Replay(log.database, log.settings.folder, "right", *locks(log.settings.folder), 2**60).plan()
+            Replay(log.database, log.shelf, "right", *locks(log.settings.folder), 2**60).plan()
         with live(log).writing() as connection:
             connection.exec_driver_sql("UPDATE checkpoint SET leaf = x'00'")
         with pytest.raises(errors.ReplayRefused, match="another log"):
@@ -725,4 +744,4 @@ def test_views_that_cannot_be_compared_are_no_ground_for_a_plan(tmp_path: Path) 
             connection.exec_driver_sql("UPDATE checkpoint SET shape = 'other'")
         with pytest.raises(errors.ReplayRefused, match="another shape"):
             replay(log).plan()
-        assert not Views(log.settings.folder, 2).path.exists()
+        assert not log.shelf.generation(2).exists()

@@ -27,14 +27,14 @@ WHY = "because"
 
 def fold(log: Log, code: str = "code") -> None:
     """Bring the live views up to date, as a worker with this code does."""
-    found = Projector(log.database, log.settings.folder, code)
+    found = Projector(log.database, log.shelf, code)
     found.catch_up()
     found.close()
 
 
 def live(log: Log) -> Views:
     """What is shown."""
-    return Views(log.settings.folder, 1)
+    return log.shelf.generation(1)
 
 
 def shown(log: Log) -> list[list[str]]:
@@ -44,7 +44,7 @@ def shown(log: Log) -> list[list[str]]:
 
 def replayed(log: Log, number: int = 7) -> list[list[str]]:
     """What a replay makes of the whole log."""
-    found = Views(log.settings.folder, number)
+    found = log.shelf.generation(number)
     build(log.database, found, bookkeeping.REPLAYED, "code", len(log.events()), lambda _events: None)
     return tables(found)
 
@@ -79,9 +79,9 @@ def retry(log: Log, *positions: int) -> int:
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> Iterator[Log]:
+def log(each_engine: Path) -> Iterator[Log]:
     """What is in force, then six events about a and b in turns: b has the even positions, a the odd."""
-    with Log(tmp_path) as found:
+    with Log(each_engine) as found:
         names = ("PACKAGE_CREATE", "PACKAGE_ACTIVATE", "PACKAGE_COMPLETE")
         add(found.database, *(callback(name, subject) for name in names for subject in "ba"))
         yield found
@@ -364,7 +364,7 @@ def test_source_and_subject_name_one_subject(log: Log) -> None:
 def planned(log: Log) -> Plan:
     """What a replay with code of another fingerprint would change."""
     folder = log.settings.folder
-    return Replay(log.database, folder, "new", OnlyOne(folder), OnlyOne(folder, "replay")).plan()
+    return Replay(log.database, log.shelf, "new", OnlyOne(folder), OnlyOne(folder, "replay")).plan()
 
 
 def test_a_fault_that_is_skipped_is_no_fault_of_a_plan(log: Log) -> None:
@@ -397,6 +397,8 @@ def test_a_decision_that_nobody_obeyed_yet_is_obeyed_by_both(log: Log) -> None:
         skip(log, 3)
         plan = planned(log)
         assert [(fault.position, fault.new) for fault in plan.faults] == [(3, False)]
-        Replay(log.database, folder, "new", OnlyOne(folder), OnlyOne(folder, "replay")).apply(plan.digest, "somebody")
-    with Views(folder, 2).reading() as connection:
+        Replay(log.database, log.shelf, "new", OnlyOne(folder), OnlyOne(folder, "replay")).apply(
+            plan.digest, "somebody"
+        )
+    with log.shelf.generation(2).reading() as connection:
         assert connection.execute(select(bookkeeping.faults)).all() == []

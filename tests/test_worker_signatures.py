@@ -48,7 +48,7 @@ def stored(worker: Worker, number: int = 2) -> dict[str, Verdict | None]:
 
 def shown(worker: Worker, name: str = ZIP) -> dict[str, Any]:
     """What `status` says of a document's signatures."""
-    with reading(worker.database, worker.settings.folder) as at:
+    with reading(worker.database) as at:
         found = status.one(at, SOURCE, ID)
     assert found is not None
     (known,) = [each for each in found["artifacts"] if each["name"] == name]
@@ -58,7 +58,7 @@ def shown(worker: Worker, name: str = ZIP) -> dict[str, Any]:
 
 def told(worker: Worker) -> list[str]:
     """What the timeline says of documents."""
-    with reading(worker.database, worker.settings.folder) as at:
+    with reading(worker.database) as at:
         return sorted(line["text"] for line in status.history(at, SOURCE, ID) if line["what"] == facts.STORED)
 
 

@@ -1,5 +1,6 @@
 """No event kills the worker for ever: what it died of three times is left out, and nothing else is."""
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -40,7 +41,7 @@ class Lives:
 
     def live(self, log: Log, code: str = "code", batch: int = 500, **bugs: Sequence[Any]) -> int:
         """One life with code that has these bugs; how it ended."""
-        self.stdin.write(json.dumps([str(log.settings.folder), code, batch, bugs]) + "\n")
+        self.stdin.write(json.dumps([log.database.address, code, batch, bugs]) + "\n")
         self.stdin.flush()
         return int(self.stdout.readline())
 
@@ -59,9 +60,16 @@ def lives() -> Iterator[Lives]:
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> Iterator[Log]:
+def log(each_engine: Path) -> Iterator[Log]:
+    """One of either kind."""
+    with filled(each_engine) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def filled(folder: Path) -> Iterator[Log]:
     """What is in force, then ten events about a and b in turns: b has the even positions, a the odd."""
-    with Log(tmp_path) as found:
+    with Log(folder) as found:
         names = ("PACKAGE_CREATE", "PACKAGE_ACTIVATE", "PACKAGE_COMPLETE", "PACKAGE_TRASH", "PACKAGE_RESTORE")
         add(found.database, *(callback(name, subject) for name in names for subject in "ba"))
         yield found
@@ -69,7 +77,7 @@ def log(tmp_path: Path) -> Iterator[Log]:
 
 def live(log: Log) -> Views:
     """What is shown."""
-    return Views(log.settings.folder, 1)
+    return log.shelf.generation(1)
 
 
 def faulty(log: Log) -> list[tuple[int, str | None, int, str]]:
@@ -101,7 +109,7 @@ def position(log: Log) -> int:
 def fold(log: Log, code: str = "code") -> list[dict[str, Any]]:
     """A life that ends well; what it logged."""
     with capture_logs() as said:
-        found = Projector(log.database, log.settings.folder, code)
+        found = Projector(log.database, log.shelf, code)
         found.catch_up()
         found.close()
     return [dict(line) for line in said]
@@ -218,7 +226,7 @@ def test_who_is_stopped_amid_them_leaves_the_rest_to_be_tried_alone(
 ) -> None:
     """It died of none of those, and they are suspect still."""
     assert lives.live(log, deadly=[(5, "a")]) == KILLED
-    found = Projector(log.database, log.settings.folder, "code")
+    found = Projector(log.database, log.shelf, "code")
     assert [found.fold_some() for _ in range(3)] == [1, 1, 1]
     found.close()
     assert alone(log, monkeypatch) == [1] * 8
@@ -236,30 +244,31 @@ def test_nobody_who_ends_well_or_is_killed_between_batches_leaves_a_mark(
     assert faulty(log) == []
 
 
-def test_a_full_disk_is_no_poison(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_no_poison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However often it is met, in one life or in many."""
-    for _ in range(5):
-        found = Projector(log.database, log.settings.folder, "code")
-        with found.views.writing() as connection:
-            pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
-            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
-        add(log.database, *(callback("PACKAGE_CREATE", "x" * 5000) for _ in range(5)))
+    with filled(tmp_path) as log:
         for _ in range(5):
-            with pytest.raises(OperationalError, match="full"):
-                found.catch_up()
-        found.close()
-    assert alone(log, monkeypatch) == [36]
-    assert faulty(log) == []
+            found = Projector(log.database, log.shelf, "code")
+            with found.views.writing() as connection:
+                pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+                connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+            add(log.database, *(callback("PACKAGE_CREATE", "x" * 5000) for _ in range(5)))
+            for _ in range(5):
+                with pytest.raises(OperationalError, match="full"):
+                    found.catch_up()
+            found.close()
+        assert alone(log, monkeypatch) == [36]
+        assert faulty(log) == []
 
 
 def test_one_who_looks_at_the_mark_of_one_who_lives_leaves_nothing_out(log: Log) -> None:
     """Two at once are safe: the second takes the first for dead, and tries alone what both then have."""
-    first = Projector(log.database, log.settings.folder, "code")
+    first = Projector(log.database, log.shelf, "code")
     first.fold_some()
     add(log.database, callback("PACKAGE_CREATE", "c"), callback("PACKAGE_CREATE", "d"))
     with first.views.writing() as connection:
         connection.execute(bookkeeping.trying.update().values(after=11, until=13))
-    second = Projector(log.database, log.settings.folder, "code")
+    second = Projector(log.database, log.shelf, "code")
     assert [second.fold_some(), first.fold_some(), second.fold_some()] == [1, 1, 0]
     assert (faulty(log), position(log)) == ([], 13)
     first.close()
@@ -271,13 +280,13 @@ def test_one_who_looks_at_the_mark_of_one_who_lives_leaves_nothing_out(log: Log)
 
 def reshaped(log: Log, generation: int = 1) -> None:
     """The tables of another version: they are built anew at the next start."""
-    with Views(log.settings.folder, generation).writing() as connection:
+    with log.shelf.generation(generation).writing() as connection:
         connection.exec_driver_sql("UPDATE checkpoint SET shape = 'of another version'")
 
 
-def files(log: Log) -> list[str]:
-    """The generations that are there, whole or half."""
-    return sorted(path.name for path in log.settings.folder.glob("signlog-views-*") if path.suffix in (".db", ".half"))
+def there(log: Log) -> tuple[list[int], list[int]]:
+    """The generations that are there, whole and half."""
+    return sorted(log.shelf.numbers()), sorted(log.shelf.halves())
 
 
 def test_what_kills_whoever_builds_views_anew_is_left_out_too(log: Log, lives: Lives) -> None:
@@ -286,8 +295,8 @@ def test_what_kills_whoever_builds_views_anew_is_left_out_too(log: Log, lives: L
     reshaped(log)
     ends = lives.several(log, MOST_DEATHS + 2, deadly=[(5, "a")])
     assert ends == [KILLED] * (MOST_DEATHS + 1) + [0]
-    assert files(log) == ["signlog-views-1.db", "signlog-views-3.db"]
-    found = Views(log.settings.folder, 3)
+    assert there(log) == ([1, 3], [])
+    found = log.shelf.generation(3)
     with found.reading() as connection:
         [fault] = connection.execute(select(bookkeeping.faults)).all()
         assert (fault.position, fault.subject, fault.attempts) == (5, "a", 3)
@@ -301,9 +310,9 @@ def test_deaths_leave_no_heap_of_views(log: Log, lives: Lives) -> None:
     reshaped(log)
     for number in range(2, 8):
         assert lives.live(log, deadly=[(number, "ab"[number % 2 == 0])]) == KILLED
-    assert len(files(log)) == 2
+    assert there(log) == ([1, 3], [])
     assert lives.live(log) == 0
-    assert files(log) == ["signlog-views-1.db", "signlog-views-3.db"]
+    assert there(log) == ([1, 3], [])
 
 
 def test_what_was_built_and_not_shown_is_gone_on_with(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -319,7 +328,7 @@ def test_what_was_built_and_not_shown_is_gone_on_with(log: Log, monkeypatch: pyt
             patched.setattr(rebuilding, "go_live", die)
             with pytest.raises(KeyboardInterrupt):
                 fold(log, code)
-        assert files(log)[-1] == f"signlog-views-{number}.db"
+        assert there(log)[0][-1] == number
     fold(log, "new")
     with log.database.reading() as connection:
         assert generations.live(connection) == 4
@@ -359,7 +368,7 @@ def test_a_plan_is_bound_to_the_code_that_tried_again(log: Log) -> None:
         fold(log)
     fold(log, "new")
     folder = log.settings.folder
-    plan = Replay(log.database, folder, "newest", OnlyOne(folder), OnlyOne(folder, "replay")).plan()
+    plan = Replay(log.database, log.shelf, "newest", OnlyOne(folder), OnlyOne(folder, "replay")).plan()
     assert plan.binding.segments == ((0, "code"), (11, "new"))
 
 

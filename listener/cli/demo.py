@@ -161,14 +161,14 @@ def _finished(served: _Served) -> list[dict[str, Any]]:
     found = settings.load(served.config, {})
     deadline = time.monotonic() + _PATIENCE_SECONDS
     with bootstrap.existing_log(found) as database:
-        while (subjects := _settled(database, found.folder)) is None:
+        while (subjects := _settled(database)) is None:
             if time.monotonic() > deadline:
                 options.fail(options.NO, f"not everything was fetched; {served.folder}/signlog.log says why")
             time.sleep(0.1)
     return subjects
 
 
-def _settled(database: "Database", folder: Path) -> list[dict[str, Any]] | None:
+def _settled(database: "Database") -> list[dict[str, Any]] | None:
     """All subjects, or None while there is something to fold or to fetch."""
     from listener.bookkeeping import checkpoint
     from listener.desk import status as desk
@@ -176,7 +176,7 @@ def _settled(database: "Database", folder: Path) -> list[dict[str, Any]] | None:
     from listener.log import reader
 
     try:
-        with reading(database, folder) as at:
+        with reading(database) as at:
             subjects = desk.several(at, desk.Filter())
             caught_up = checkpoint(at.views).position == reader.head(at.log)
     except errors.ViewsError:  # the worker has only begun

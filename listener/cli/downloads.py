@@ -39,14 +39,14 @@ def list_(
 
     Example: signlog downloads list --state failed
     """
-    with options.opened(config) as (found, database):
+    with options.opened(config) as (_, database):
         from listener.desk import downloads as desk
         from listener.desk.reading import reading
 
         if state is not None and state not in desk.STATES:
             raise errors.ConfigurationError(f"--state: there is no such state; write one of: {', '.join(desk.STATES)}")
         count = limit or (None if json else _ON_A_SCREEN)
-        with reading(database, found.folder) as at:
+        with reading(database) as at:
             rows = desk.several(at, desk.Filter(source, state), count)
         if json:
             output.json_value(rows)
@@ -79,12 +79,12 @@ def retry(
     Example: signlog downloads retry onespan --reason 'the key was renewed'
     """
     options.no_option(source)
-    with options.opened(config) as (found, database):
+    with options.opened(config) as (_, database):
         from listener import decisions
         from listener.desk import downloads as desk
         from listener.desk.reading import reading
 
-        with reading(database, found.folder) as at:
+        with reading(database) as at:
             artifacts = desk.retryable(at, source, id, name)
         if not artifacts:
             raise errors.NotFoundError("nothing to try again: no such document failed or was given up")
@@ -110,14 +110,14 @@ def release(
     Example: signlog downloads release --all --reason 'the handler was wrong'
     """
     options.no_option(source)
-    with options.opened(config) as (found, database):
+    with options.opened(config) as (_, database):
         from listener import decisions
         from listener.desk import downloads as desk
         from listener.desk.reading import reading
 
         if all == (source is not None):
             raise errors.ConfigurationError("name a SOURCE (and an ID), or say --all")
-        with reading(database, found.folder) as at:
+        with reading(database) as at:
             artifacts = desk.releasable(at, source, id, name)
         if not artifacts:
             raise errors.NotFoundError("nothing to release: no such document is held")

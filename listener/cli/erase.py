@@ -125,6 +125,6 @@ def _assert_known(settings: "Settings", database: "Database", source: str, id: s
 
     with database.reading() as log:
         head = reader.head(log)
-    found = Search(database, settings.folder, Filter(subject=id)).every(Span(1, head))
+    found = Search(database, Filter(subject=id)).every(Span(1, head))
     if not any(line["source"] == source for line in found):
         raise errors.NotFoundError(f"nothing is known of {id} in {source}; 'signlog status' lists what is")

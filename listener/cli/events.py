@@ -57,11 +57,11 @@ def events(
     options.one_form(json, csv)
     if follow and (until is not None or before is not None):
         raise typer.BadParameter("--follow goes on; it has no --until and no --before")
-    with options.opened(config) as (settings, database):
+    with options.opened(config) as (_, database):
         from listener.desk.events import Filter
         from listener.desk.search import Search
 
-        search = Search(database, settings.folder, Filter(source, subject, name, _known(kind), contains))
+        search = Search(database, Filter(source, subject, name, _known(kind), contains))
         span = _part(database, since, until, after, before)
         count = limit if limit is not None or json or csv else _ON_A_SCREEN
         found = _lines(search, span, count, newest=after is None)

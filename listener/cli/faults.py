@@ -41,11 +41,11 @@ def list_(
 
     Example: signlog faults list
     """
-    with options.opened(config) as (found, database):
+    with options.opened(config) as (_, database):
         from listener.desk import faults as desk
         from listener.desk.reading import reading
 
-        with reading(database, found.folder) as at:
+        with reading(database) as at:
             rows = desk.several(at, after, limit or (None if json else _ON_A_SCREEN))
         if json:
             output.json_value(rows)
@@ -67,11 +67,11 @@ def show(
 
     Example: signlog faults show 17
     """
-    with options.opened(config) as (found, database):
+    with options.opened(config) as (_, database):
         from listener.desk import faults as desk
         from listener.desk.reading import reading
 
-        with reading(database, found.folder) as at:
+        with reading(database) as at:
             rows = desk.of(at, [position])
         if not rows:
             raise errors.NotFoundError(f"{position} has no fault; 'signlog faults' lists those that have")
@@ -99,12 +99,12 @@ def retry(
 
     Example: signlog faults retry 17
     """
-    with options.opened(config) as (found, database):
+    with options.opened(config) as (_, database):
         from listener import decisions
         from listener.desk import faults as desk
         from listener.desk.reading import reading
 
-        with reading(database, found.folder) as at:
+        with reading(database) as at:
             rows = desk.named(at, positions) if positions else desk.several(at)
         if not rows:
             raise errors.NotFoundError("nothing to try again: there are no faults")
@@ -126,12 +126,12 @@ def skip(
 
     Example: signlog faults skip 17 --reason 'a test of the provider'
     """
-    with options.opened(config) as (found, database):
+    with options.opened(config) as (_, database):
         from listener import decisions
         from listener.desk import faults as desk
         from listener.desk.reading import reading
 
-        with reading(database, found.folder) as at:
+        with reading(database) as at:
             rows = desk.named(at, positions)
         decided = decisions.skip(database, _positions(rows), options.operator(), reason)
         _told(decided, rows, json)

@@ -50,6 +50,8 @@ def _show(report: dict[str, Any]) -> None:
             "faults": report["faults"] or None,
             "missed": f"{report['missed']} completed without a callback" if report["missed"] else None,
             "worker": f"last heard of at {report['heartbeat']}" if report["heartbeat"] else "never ran",
+            "leads": report["workers"]["leads"],
+            "stands by": ", ".join(report["workers"]["stand_by"]) or None,
             **{name: _source(source) for name, source in report["sources"].items()},
         }
     )

@@ -63,7 +63,7 @@ def import_(
             raise errors.ConfigurationError(f"--source: there is no source of that name; write one of: {there}")
         read = list(_read(files, found, source))
         facts = [callback.fact for file in read for callback in file.callbacks]
-        said = known.first_said(database, found.folder, facts)
+        said = known.first_said(database, facts)
         rows = [row for file in read for row in _take_in(database, file, said, source, reason, again)]
     if json:
         output.json_value(rows)

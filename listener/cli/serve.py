@@ -16,7 +16,9 @@ from listener.cli import options, output
 from listener.cli.options import Config
 
 if TYPE_CHECKING:
+    from listener.bootstrap_working import Worker
     from listener.settings import Settings
+    from listener.worker.projector import Projector
 
 _HINT = """\
 No source is configured: every callback is refused with 404, and kept in quarantine. To take those of OneSpan Sign,
@@ -121,10 +123,8 @@ def _door(found: "Settings", config: Path | None, socket_fd: int | None, parent_
 def _worker(found: "Settings", config: Path | None, parent_fd: int | None) -> None:
     import signal
 
-    from listener import bootstrap, bootstrap_reconciling, parent
+    from listener import bootstrap, bootstrap_working, parent
     from listener.worker import loop
-    from listener.worker.notary import Notary
-    from listener.worker.rounds import Rounds
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -135,13 +135,30 @@ def _worker(found: "Settings", config: Path | None, parent_fd: int | None) -> No
         output.note(f"signlog works on the log in {found.folder}")
     with (
         bootstrap.log(found) as database,
-        bootstrap.worker(found, database) as (projector, downloads),
+        bootstrap_working.worker(found, database) as worker,
+    ):
+        loop.run(
+            worker.lease, lambda: _leading(found, worker, config), worker.downloads, worker.live, stop, worker.bell
+        )
+
+
+@contextlib.contextmanager
+def _leading(found: "Settings", worker: "Worker", config: Path | None) -> "Iterator[Projector]":
+    """What one worker does for all: fold, sign, and reconcile."""
+    from listener import bootstrap, bootstrap_reconciling, bootstrap_working
+    from listener.worker.notary import Notary
+    from listener.worker.rounds import Rounds
+
+    with (
+        contextlib.closing(bootstrap_working.projector(found, worker)) as projector,
         _replaying(found.replay == "auto" and projector.mixed, config),
-        bootstrap.signer(found, database) as signer,
-        bootstrap_reconciling.reconciler(found, database) as reconciler,
+        bootstrap.signer(found, worker.database) as signer,
+        contextlib.closing(Notary(signer, worker.lease.shared)) as notary,
+        bootstrap_reconciling.reconciler(found, worker.database) as reconciler,
         Rounds(reconciler),
     ):
-        loop.run(projector, downloads, Notary(signer), stop)
+        notary.start()
+        yield projector
 
 
 @contextlib.contextmanager

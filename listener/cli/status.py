@@ -68,11 +68,11 @@ def status(
         from listener.desk.status import Filter
 
         if source is not None and id is not None:
-            with reading(database, found.folder) as at:
+            with reading(database) as at:
                 _one(_stood(at, source, id, as_of, as_of_provider), source, id, found.documents_folder, json)
         else:
             count = limit or (None if json else _ON_A_SCREEN)
-            rows = _listed(database, found.folder, Filter(of, stage, reference), as_of, before, count)
+            rows = _listed(database, Filter(of, stage, reference), as_of, before, count)
             _list(rows, json, limit is None)
 
 
@@ -101,17 +101,17 @@ def _stood(at: "Reading", source: str, id: str, as_of: str | None, as_of_provide
 
 
 def _listed(
-    database: "Database", folder: Path, wanted: "Filter", as_of: str | None, before: int | None, count: int | None
+    database: "Database", wanted: "Filter", as_of: str | None, before: int | None, count: int | None
 ) -> list[dict[str, Any]]:
     from listener.desk import as_of as desk
     from listener.desk import status as today
     from listener.desk.reading import reading
 
-    with reading(database, folder) as at:
+    with reading(database) as at:
         if as_of is None:
             return today.several(at, wanted, count, before)
         moment = desk.moment(at, as_of)
-    return list(islice(desk.every(database, folder, wanted, moment, before), count))
+    return list(islice(desk.every(database, wanted, moment, before), count))
 
 
 def _one(found: dict[str, Any] | None, source: str, id: str, folder: Path, json: bool) -> None:

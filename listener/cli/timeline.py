@@ -24,11 +24,11 @@ def timeline(source: Source, id: Id, json: Json = False, csv: Csv = False, confi
     """
     options.no_option(source)
     options.one_form(json, csv)
-    with options.opened(config) as (found, database):
+    with options.opened(config) as (_, database):
         from listener.desk import status as desk
         from listener.desk.reading import reading
 
-        with reading(database, found.folder) as at:
+        with reading(database) as at:
             history = desk.history(at, source, id)
         if not history:
             raise errors.NotFoundError(f"nothing is known of {id} in {source}; 'signlog status' lists what is")
@@ -59,12 +59,12 @@ def explain(
     Example: signlog explain onespan 'LWsUTvGgE4WpOvaQPT16idnxNj8=' stage
     """
     options.no_option(source)
-    with options.opened(config) as (settings, database):
+    with options.opened(config) as (_, database):
         from listener.desk import as_of as desk
         from listener.desk.explain import explain as explained
         from listener.desk.reading import reading
 
-        with reading(database, settings.folder) as at:
+        with reading(database) as at:
             found = explained(at, source, id, field, desk.moment(at, as_of))
         if found is None:
             raise errors.NotFoundError(f"nothing is known of {id} in {source}; 'signlog status' lists what is")

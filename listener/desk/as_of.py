@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Connection, exists, func, select
@@ -68,13 +67,11 @@ def _code(log: Connection, position: int) -> Line | None:
     return None
 
 
-def every(
-    database: Database, folder: Path, wanted: status.Filter, when: Moment, before: int | None = None
-) -> Iterator[Line]:
+def every(database: Database, wanted: status.Filter, when: Moment, before: int | None = None) -> Iterator[Line]:
     """All subjects as they stood. A page after the other, in short transactions: the past does not move meanwhile."""
 
     def turn(before: int | None) -> Page:
-        with reading(database, folder) as at:
+        with reading(database) as at:
             return page(at, wanted, when, _FOLDED, before)
 
     return pages.every(turn, before)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, func, select
 
-from listener import api, bookkeeping, errors, fingerprint, times
+from listener import api, bookkeeping, errors, fingerprint, leases, times
 from listener.agenda import Agenda, State
 from listener.concerning import Subject
 from listener.desk import signatures, status
@@ -43,11 +43,13 @@ def health(database: Database, settings: Settings, quarantine: Quarantine) -> di
     _signing(database, settings, alarms)
     rounds = _rounds(settings, alarms)
     try:
-        with reading(database, settings.folder) as at:
+        with reading(database) as at:
             found = _views(at, settings, alarms)
     except errors.ViewsError as error:
         alarms.append(str(error))
         found = _without_views(database, settings)
+    with database.reading() as connection:
+        workers = leases.workers(connection)._asdict()
     rows, genuine = quarantine.count()
     if genuine:
         alarms.append(
@@ -56,7 +58,7 @@ def health(database: Database, settings: Settings, quarantine: Quarantine) -> di
         )
     for name, source in found["sources"].items():
         source["reconciled"] = times.written(rounds[name])
-    return {**found, "quarantined": rows, "alarms": alarms, "notes": database.notes()}
+    return {**found, "workers": workers, "quarantined": rows, "alarms": alarms, "notes": database.notes()}
 
 
 def _rounds(settings: Settings, alarms: list[str]) -> dict[str, int | None]:

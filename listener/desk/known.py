@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import select, tuple_
@@ -29,14 +28,14 @@ def said(fact: Fact) -> Said:
     return fact.source, fact.subject, timeline.apply(timeline.initial(key), key, fact).sense
 
 
-def first_said(database: Database, folder: Path, facts: Sequence[Fact]) -> dict[Said, int]:
+def first_said(database: Database, facts: Sequence[Fact]) -> dict[Said, int]:
     """The position of the first event that says the same, for each that there is.
 
     The views know it up to where they have folded; what is behind that, or everything if there are none, is read.
     """
     wanted = {said(fact) for fact in facts}
     try:
-        with reading(database, folder) as at:
+        with reading(database) as at:
             found, after = _folded(at, wanted), bookkeeping.checkpoint(at.views).position
     except errors.ViewsError:
         found, after = {}, 0

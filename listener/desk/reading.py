@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -11,7 +10,7 @@ from sqlalchemy import Connection, select
 from listener import errors
 from listener.log import schema
 from listener.log.database import Database
-from listener.views import Views
+from listener.shelf import shelf
 
 
 class Reading(NamedTuple):
@@ -22,19 +21,19 @@ class Reading(NamedTuple):
 
 
 @contextlib.contextmanager
-def reading(database: Database, folder: Path) -> Iterator[Reading]:
+def reading(database: Database) -> Iterator[Reading]:
     """Read both. Raises ViewsError while there are no views, or none that this version can read."""
     with database.reading() as log:
         generation = log.scalar(select(schema.live.c.generation))
     if generation is None:
         raise errors.ViewsError("nothing was folded yet; the worker does it: run 'signlog serve'")
-    live = Views(folder, generation)
+    live = shelf(database).generation(generation)
     try:
         with database.reading() as log, live.reading() as views:
             yield Reading(log, views)
     except msgspec.ValidationError as error:
         raise errors.ViewsError(
-            f"{live.path} was folded by another version ({error}); the worker folds it anew: run 'signlog serve'"
+            f"{live.name} was folded by another version ({error}); the worker folds it anew: run 'signlog serve'"
         ) from error
     finally:
         live.close()

@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Select, func, select, text
@@ -73,9 +72,8 @@ class Found(NamedTuple):
 class Search:
     """Events that fit, of any part of the log."""
 
-    def __init__(self, database: Database, folder: Path, wanted: Filter) -> None:
+    def __init__(self, database: Database, wanted: Filter) -> None:
         self._database = database
-        self._folder = folder
         self._wanted = wanted
 
     def every(self, span: Span, at_once: int | None = None) -> Iterator[Line]:
@@ -118,7 +116,7 @@ class Search:
         if wanted.subject is None and not by_name:
             return None
         try:
-            return opened.enter_context(reading(self._database, self._folder))
+            return opened.enter_context(reading(self._database))
         except errors.ViewsError:
             return None
 

@@ -64,7 +64,7 @@ class Evidence:
             raise errors.CopyRefused(f"{file.parent} is no folder")
         backup.refuse_occupied(file)
         self._assert_room(file.parent, 0)
-        with reading(self._database, self._folder) as at:
+        with reading(self._database) as at:
             found = case.case(at, source, subject)
         covered = self._covered(found.positions[-1], head)
         found = found.with_key(covered.by.named_at if covered.by else None)

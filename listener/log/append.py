@@ -9,12 +9,14 @@ from typing import Final
 from sqlalchemy import Connection
 
 from listener.log import schema
-from listener.log.database import marks
+from listener.log.database import is_postgres, marks
 from listener.log.event import Draft, Event, seal
 
 _COLUMNS: Final = len(schema.events.c)
 _ROWS_AT_ONCE: Final = 64
+CHANNEL: Final = "signlog"  # on which PostgreSQL tells that something was appended
 _HEAD: Final = "SELECT (SELECT max(position) FROM events), (SELECT id FROM log ORDER BY first_position DESC LIMIT 1)"
+_HEAD_AND_TELL: Final = f"{_HEAD}, pg_notify('{CHANNEL}', '')"  # heard when it is committed, by whoever listens then
 BULK_ROWS: Final = 100  # bulk work appends no more under one lock, so that the door never waits long
 
 
@@ -29,7 +31,7 @@ def append(connection: Connection, drafts: Sequence[Draft]) -> list[Event]:
     The head is read inside the transaction: the worker and commands append too, and under the append lock nobody
     can have moved it since.
     """
-    head, log_id = connection.exec_driver_sql(_HEAD).one()
+    head, log_id, *_ = connection.exec_driver_sql(_HEAD_AND_TELL if is_postgres(connection) else _HEAD).one()
     recorded_at = now()
     events = [seal(draft, log_id, position, recorded_at) for position, draft in enumerate(drafts, (head or 0) + 1)]
     row = marks(connection, _COLUMNS)

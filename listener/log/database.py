@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 from sqlalchemy import Connection, Engine
@@ -30,6 +31,10 @@ class Database(Readable, Protocol):
     @property
     def address(self) -> str:
         """How another process of ours finds it, with `reading.engine`; there may be a password in it."""
+
+    @property
+    def folder(self) -> Path | None:
+        """Where its file lies; None if a server has it."""
 
     @property
     def engine(self) -> Engine:

@@ -15,19 +15,18 @@ OLDEST_USABLE: Final = 130000  # server_version_num; older ones are without supp
 LOCK: Final = int.from_bytes(b"signlog")  # the append lock: a number in the database, and nobody else's
 
 LOCK_MS: Final = 10_000  # as long as SQLite waits for a lock
-_IDLE_MS: Final = 10_000  # a writer that was frozen must not keep all others waiting
-_READER_IDLE_MS: Final = 600_000  # a reader keeps what was erased from being removed
+IDLE_MS: Final = 10_000  # a writer that was frozen must not keep all others waiting
+READER_IDLE_MS: Final = 600_000  # a reader keeps what was erased from being removed
 
 # One message to the server each, and several statements: the lock must be ours before the next one takes its snapshot.
 # No state of a session, so that each transaction may have another server behind a pooler.
-WRITE: Final = (
-    "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; "
-    f"SET LOCAL lock_timeout = {LOCK_MS}; SET LOCAL idle_in_transaction_session_timeout = {_IDLE_MS}; "
-    f"SELECT pg_advisory_xact_lock({LOCK})"
+MAY_WRITE: Final = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"  # and sees what others write meanwhile
+_BESIDE: Final = (
+    f"{MAY_WRITE}; SET LOCAL lock_timeout = {LOCK_MS}; SET LOCAL idle_in_transaction_session_timeout = {IDLE_MS}"
 )
-_READ: Final = (
-    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
-    f"SET LOCAL idle_in_transaction_session_timeout = {_READER_IDLE_MS}"
+WRITE: Final = f"{_BESIDE}; SELECT pg_advisory_xact_lock({LOCK})"
+READ: Final = (
+    f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL idle_in_transaction_session_timeout = {READER_IDLE_MS}"
 )
 _SCRATCH: Final = "BEGIN; SET LOCAL search_path TO pg_temp"
 _CONNECT: Final = {
@@ -78,7 +77,7 @@ def postgres_engine(url: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        how: str = connection.get_execution_options().get("begin", _READ)
+        how: str = connection.get_execution_options().get("begin", READ)
         if how:
             connection.exec_driver_sql(how)
 
@@ -108,11 +107,14 @@ def _parsed(url: str) -> URL:
 class Postgres:
     """A log in a database of its own. Its order is made by a lock, not by ids, with any number of doors."""
 
+    folder: None = None
+
     def __init__(self, url: str) -> None:
         self.address = url
         self.name = _parsed(url).set(query={}).render_as_string(hide_password=True)
         self.engine = postgres_engine(url)
         self._writing = self.engine.execution_options(begin=WRITE)
+        self._beside = self.engine.execution_options(begin=_BESIDE)
         self._scratch = self.engine.execution_options(begin=_SCRATCH)
         self._overwritten: int | None = None  # before this transaction, and not gone yet
         self._alone = self.engine.execution_options(begin="")
@@ -121,6 +123,12 @@ class Postgres:
     def writing(self) -> Iterator[Connection]:
         """A write transaction: READ COMMITTED, under the append lock, durable when the block ends."""
         with self._writing.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def beside(self) -> Iterator[Connection]:
+        """A write transaction that appends nothing, and waits for nobody who appends: READ COMMITTED."""
+        with self._beside.begin() as connection:
             yield connection
 
     @contextlib.contextmanager

@@ -5,9 +5,10 @@ from typing import Any, Final
 from psycopg import Connection
 from psycopg.adapt import Buffer, Dumper, Loader
 
-# Two letters stand for U+0000 and for the sign itself, so that what was written is what is read.
-_SIGN: Final = "\x1a"
-_WRITTEN: Final = {"\x00": f"{_SIGN}0", _SIGN: f"{_SIGN}1"}
+# Two letters stand for U+0000 and for the sign itself, so that what was written is what is read. The sign is the letter
+# behind U+0000: so the order of what is written is that of the letters.
+_SIGN: Final = "\x01"
+_WRITTEN: Final = {"\x00": f"{_SIGN}\x01", _SIGN: f"{_SIGN}\x02"}
 _TEXT, _VARCHAR = 25, 1043  # https://www.postgresql.org/docs/current/datatype-oid.html; SELECT oid FROM pg_type
 
 

@@ -130,6 +130,7 @@ class Sqlite:
     """`signlog.db` in a local folder, written only under the append lock."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.path = folder / "signlog.db"
         self.name = self.address = str(self.path)
         self._wal = folder / "signlog.db-wal"

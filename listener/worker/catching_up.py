@@ -26,9 +26,9 @@ def fold_next(
         before = bookkeeping.checkpoint(connection)
     with database.reading() as log:
         if only_live and generations.live(log) != generation.generation:
-            raise errors.Superseded(f"{generation.path} is not shown any more")
+            raise errors.Superseded(f"{generation.name} is not shown any more")
         if not generations.bound(log, before):
-            raise errors.Parted(f"{generation.path} was folded from another log")
+            raise errors.Parted(f"{generation.name} was folded from another log")
         if tries is not None:
             return tries.fold_next(log, before)
         events = intake.following(log, before, until)

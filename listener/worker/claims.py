@@ -1,34 +1,47 @@
 """Who fetches which artifact. A claim lies beside the log, so that no replay and no second worker fetches twice."""
 
+from collections.abc import Set
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, and_
+from sqlalchemy import ColumnElement, Connection, and_, select
 
-from listener import acts, erased, errors
+from listener import acts, erased, errors, leases
 from listener.acts import Artifact
 from listener.log import event, reader, schema
-from listener.log.append import append, now
+from listener.log.append import append
 from listener.log.database import Database
 from listener.log.event import Draft
 from listener.worker import generations
 from projections import facts
 
 LEASE: Final = 15 * 60 * 1_000_000  # microseconds; longer than a fetch may take
+GONE: Final = 20  # seconds; whoever was not heard of for so long after his lease ended, fetches nothing any more
 _TABLE: Final = schema.claims
 _FREE: Final = {"holder": None, "leased_until": 0}
 
 
 class Claims:
-    """Leases with fences. `holder` names the process that asks."""
+    """Leases with fences. `holder` names the process that asks.
 
-    def __init__(self, database: Database, holder: str) -> None:
+    Where documents are `shared` between workers, each has a lease in the log's database while it lives, and the claims
+    of those who have none are free.
+    """
+
+    def __init__(self, database: Database, holder: str, shared: bool = False) -> None:
         self._database = database
         self._holder = holder
+        self._shared = shared
 
     def forget(self) -> None:
-        """Free every claim. Only for who holds the worker's lock: whoever held them is dead."""
+        """Free every claim. Only for who holds a lock that proves that whoever held them is dead."""
         with self._database.writing() as connection:
             connection.execute(_TABLE.update().where(_TABLE.c.holder.is_not(None)).values(_FREE))
+
+    def taken(self, source: str) -> Set[str]:
+        """The subjects of which a document is claimed now, by whomever."""
+        with self._database.reading() as connection:
+            claimed = select(_TABLE.c.subject).where(_TABLE.c.source == source, self._is_held(connection))
+            return frozenset(connection.scalars(claimed))
 
     def take(self, artifact: Artifact, generation: int, folded: int) -> int | None:
         """Claim it; the fence, or None if it is not ours to fetch.
@@ -43,16 +56,23 @@ class Claims:
             return self._lease(connection, artifact)
 
     def _lease(self, connection: Connection, artifact: Artifact) -> int | None:
-        found = connection.execute(_TABLE.select().where(_is(artifact))).one_or_none()
-        if found is not None and found.holder is not None and found.leased_until > now():
+        if connection.execute(_TABLE.select().where(_is(artifact), self._is_held(connection))).one_or_none():
             return None
+        found = connection.execute(_TABLE.select().where(_is(artifact))).one_or_none()
         fence = 1 if found is None else found.fence + 1
-        lease = {"fence": fence, "holder": self._holder, "leased_until": now() + LEASE}
+        lease = {"fence": fence, "holder": self._holder, "leased_until": leases.clock(connection) + LEASE}
         if found is None:
             connection.execute(_TABLE.insert().values(_key(artifact) | lease))
         else:
             connection.execute(_TABLE.update().where(_is(artifact)).values(lease))
         return fence
+
+    def _is_held(self, connection: Connection) -> ColumnElement[bool]:
+        """Whether a claim stands: not for ever, and not if whoever made it is gone."""
+        stands = _TABLE.c.holder.is_not(None) & (_TABLE.c.leased_until > leases.clock(connection))
+        if self._shared:
+            stands &= _TABLE.c.holder.in_(leases.heard_of(GONE, schema.leases.c.holder))
+        return stands
 
     def settle(self, artifact: Artifact, fence: int, outcome: Draft | None) -> None:
         """Append the outcome and free the claim, in one transaction. Raises Superseded if the fence moved."""

@@ -7,9 +7,9 @@ from sqlalchemy import Connection, func, select
 
 from listener import acts, bookkeeping, errors
 from listener.acts import Act
+from listener.lease import Lease
 from listener.log import event, reader, schema
 from listener.log.database import Database
-from listener.only import OnlyOne
 from listener.views import Views
 from listener.worker import generations
 from listener.worker.plan import Binding, Plan
@@ -22,14 +22,14 @@ def assert_comparable(database: Database, generation: Views) -> None:
     with generation.reading() as connection:
         if bookkeeping.made_of(connection) != bookkeeping.shape():
             raise errors.ReplayRefused(
-                f"the tables of {generation.path} have another shape than this code's; "
+                f"the tables of {generation.name} have another shape than this code's; "
                 "the worker folds them anew when it starts: run 'signlog serve'"
             )
         checkpoint = bookkeeping.checkpoint(connection)
     with database.reading() as log:
         if not generations.bound(log, checkpoint):
             raise errors.ReplayRefused(
-                f"{generation.path} was folded from another log; the worker folds it anew: run 'signlog serve'"
+                f"{generation.name} was folded from another log; the worker folds it anew: run 'signlog serve'"
             )
 
 
@@ -65,7 +65,7 @@ def assert_unspoilt(new: Views, fingerprint: str) -> None:
         raise errors.ReplayRefused(f"other code has folded on in what was planned; {AGAIN}")
 
 
-def assert_worker_agrees(database: Database, worker: OnlyOne, fingerprint: str) -> None:
+def assert_worker_agrees(database: Database, worker: Lease, fingerprint: str) -> None:
     """Raise ReplayRefused while a worker runs that was started with other code: it would fold on with that."""
     with database.reading() as log:
         if generations.declared_by(log, fingerprint):
@@ -104,7 +104,7 @@ def way_back(database: Database) -> tuple[int, int]:
 
 def assert_kept(old: Views) -> None:
     """Raise ReplayRefused if it was purged."""
-    if not old.path.exists():
+    if not old.exists():
         raise errors.ReplayRefused(
             f"generation {old.generation} is not there any more (purged?); deploy the code of then, and plan a replay"
         )

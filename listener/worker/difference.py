@@ -15,7 +15,6 @@ from sqlalchemy import (
     MetaData,
     Select,
     Table,
-    Text,
     and_,
     func,
     or_,
@@ -26,6 +25,7 @@ from listener import errors, times
 from listener.projection import PROJECTIONS
 from listener.views import beside
 from projections import artifacts, packages, timeline
+from projections.columns import Words
 
 ADDED: Final = "added"
 REMOVED: Final = "removed"
@@ -45,9 +45,10 @@ _BEFORE: Final = [beside(table).alias(f"before_{table.name}") for table in (modu
 _differing: Final = Table(
     "differing",
     MetaData(),
-    Column("source", Text, primary_key=True),
-    Column("subject", Text, primary_key=True),
+    Column("source", Words, primary_key=True),
+    Column("subject", Words, primary_key=True),
     prefixes=["TEMPORARY"],
+    postgresql_on_commit="DROP",  # a session may go on with somebody else
 )
 
 Rows = tuple[list[tuple[Any, ...]], ...]  # of one subject, a list for each projection

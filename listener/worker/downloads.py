@@ -75,7 +75,8 @@ class Downloads:
             room = AT_A_TIME - sum(busy == source for busy, _ in self._busy)
             if room > 0 and not self._paused(source) and not self._refused(source):
                 found = due(live, source, account)
-                free = [subject for subject in found if (source, subject) not in self._busy]
+                taken = self._claims.taken(source) if found else ()
+                free = [each for each in found if (source, each) not in self._busy and each not in taken]
                 for subject in free[:room]:
                     fetching = self._pools[source].submit(self._fetch_all, live, subject, found[subject])
                     self._busy[source, subject] = fetching

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 from listener import errors, provider
 from listener.concerning import Subject
+from listener.lease import Lease
 from listener.log import event
 from listener.log.database import Database
 from listener.log.event import Content
-from listener.only import OnlyOne
 from listener.quarantine import Kept, Quarantine
 from listener.worker import generations
 from listener.worker.blanking import Order, blank_strays, blank_subject
@@ -30,8 +30,8 @@ class Erased(NamedTuple):
 class Locks(NamedTuple):
     """Who holds them: the worker, and whoever builds generations or throws them away."""
 
-    worker: OnlyOne
-    replay: OnlyOne
+    worker: Lease
+    replay: Lease
 
 
 class Erasure:

@@ -12,7 +12,7 @@ _faults: Final = bookkeeping.faults
 _parked: Final = bookkeeping.parked
 _AT_ONCE: Final = 500  # positions in one query
 _FAULTY: Final = select(*(_faults.c[name] for name in Faulty._fields))
-_IN_ORDER: Final = (_faults.c.position, _faults.c.source, _faults.c.subject)
+_IN_ORDER: Final = (_faults.c.position, _faults.c.source, _faults.c.subject.nulls_first())
 
 
 def stopped(generation: Connection) -> list[Subject]:

@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 import zipfile
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import IO, Final
 from urllib.parse import quote
@@ -23,18 +24,35 @@ _CHECK_DISK_EVERY: Final = 16 * 1024 * 1024
 
 
 class FileStore:
-    """A folder: SOURCE/SUBJECT/ARTIFACT. Linking a file into place is the moment it exists."""
+    """A folder: SOURCE/SUBJECT/ARTIFACT. Linking a file into place is the moment it exists.
 
-    def __init__(self, folder: Path, disk_reserve: int) -> None:
+    Where several workers put documents there, each is a `worker` of another name, with a place of its own for what
+    comes in, and `living` names those that live.
+    """
+
+    def __init__(
+        self, folder: Path, disk_reserve: int, worker: str = "", living: Callable[[], Collection[str]] = tuple
+    ) -> None:
         self.folder = folder
         self._disk_reserve = disk_reserve
-        self._incoming = folder / _INCOMING
+        self._incoming = folder / _INCOMING / worker
+        self._living = living
 
     def prepare(self) -> None:
-        """Make the folder, and drop what an interrupted fetch left behind. Only for who holds the worker's lock."""
-        shutil.rmtree(self._incoming, ignore_errors=True)
-        self._incoming.mkdir(parents=True, mode=0o700)
+        """Make the folder, and drop what interrupted fetches left behind, but for those of who lives.
+
+        Without such names only for who holds a lock that proves that nobody else fetches.
+        """
+        living, incoming = self._living(), self.folder / _INCOMING
+        self._make_room()
+        for left in incoming.iterdir():
+            if left.name not in living:
+                _remove(left)
         files.sync_folder(self.folder.parent)
+
+    def _make_room(self) -> None:
+        for folder in (self.folder / _INCOMING, self._incoming):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def adopt(self, artifact: Artifact) -> Stored | None:
         """What lies in its place already, because the outcome was lost between link and append. None if nothing does.
@@ -58,6 +76,8 @@ class FileStore:
         """Write the stream to disk and put it in its place. Raises Unusable, DiskReserve; nothing is left then."""
         self.assert_room(stream.length or 0)
         path = self._place(artifact)
+        if not self._incoming.is_dir():  # another worker took us for dead, and cleared up
+            self._make_room()
         with tempfile.NamedTemporaryFile(dir=self._incoming, prefix="fetch-") as file:
             sha256, size = self._write(file, stream)
             if stream.length is not None and size != stream.length:
@@ -153,6 +173,13 @@ class FileStore:
         """
         for folder in self._above(path):
             files.sync_folder(folder)
+
+
+def _remove(left: Path) -> None:
+    if left.is_dir() and not left.is_symlink():
+        shutil.rmtree(left, ignore_errors=True)
+    else:
+        left.unlink(missing_ok=True)
 
 
 def safe(name: str) -> str:

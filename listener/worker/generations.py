@@ -1,16 +1,11 @@
 """Which generation of the views is shown, and whether it belongs to this log."""
 
-from pathlib import Path
-from typing import Final
-
 from sqlalchemy import Connection, select
 
 from listener import acts
 from listener.bookkeeping import Checkpoint
 from listener.log import event, reader, schema
-from listener.views import Views
-
-SCRATCH: Final = "replay-"  # how folders begin in which a generation is built that nobody will be shown
+from listener.shelf import Shelf
 
 
 def live(log: Connection) -> int | None:
@@ -49,15 +44,9 @@ def first_in_force(log: Connection) -> acts.InForce | None:
     return acts.newest_in_force(reversed(reader.acts(log, event.DECISION, acts.IN_FORCE_PATH)))
 
 
-def numbers(folder: Path, suffix: str = "db") -> set[int]:
-    """The generations of which something is there, shown or not; those that were built by half with `half`."""
-    stems = [path.stem.removeprefix("signlog-views-") for path in folder.glob(f"signlog-views-*.{suffix}*")]
-    return {int(stem) for stem in stems if stem.isdecimal()}
-
-
-def discard_others(log: Connection, folder: Path) -> list[int]:
+def discard_others(log: Connection, shelf: Shelf) -> list[int]:
     """Remove whatever there is of every generation but the one that is shown; their numbers."""
-    found = sorted((numbers(folder) | numbers(folder, "half")) - {live(log)})
+    found = sorted((shelf.numbers() | shelf.halves()) - {live(log)})
     for number in found:
-        Views(folder, number).discard()
+        shelf.generation(number).discard()
     return found

@@ -92,4 +92,4 @@ def arrive(log: Connection, generation: Connection, after: int, position: int, f
 def _continue(generation: Connection, after: int, fingerprint: str) -> None:
     """Say which code folds from here on. Code that changed without a replay makes the generation a mixed one."""
     if generation.scalar(bookkeeping.NEWEST_CODE) != fingerprint:
-        generation.execute(bookkeeping.segments.insert().values(after=after, fingerprint=fingerprint))
+        bookkeeping.continue_with(generation, after, fingerprint)

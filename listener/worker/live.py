@@ -1,10 +1,10 @@
 """The live generation of the views, for those who only read it: another one as soon as that is shown."""
 
 import threading
-from pathlib import Path
 
 from listener import errors
 from listener.log.database import Database
+from listener.shelf import Shelf
 from listener.views import Views
 from listener.worker import generations
 
@@ -12,9 +12,9 @@ from listener.worker import generations
 class Live:
     """Follows the pointer in the log's database. May be used by several threads."""
 
-    def __init__(self, database: Database, folder: Path) -> None:
+    def __init__(self, database: Database, shelf: Shelf) -> None:
         self._database = database
-        self._folder = folder
+        self._shelf = shelf
         self._lock = threading.Lock()
         self._views: Views | None = None
 
@@ -27,7 +27,7 @@ class Live:
         with self._lock:
             if self._views is None or self._views.generation != shown:
                 self._close()
-                self._views = Views(self._folder, shown)
+                self._views = self._shelf.generation(shown)
             return self._views
 
     def close(self) -> None:

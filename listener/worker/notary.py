@@ -23,11 +23,13 @@ _UNKNOWN: Final = ""  # nobody has looked yet
 class Notary:
     """Lets the tree grow, and signs: at the start, every so many events, every so often, and at the end.
 
-    In a thread of its own: a disk outside that does not answer must not keep the worker from anything.
+    In a thread of its own: a disk outside that does not answer must not keep the worker from anything. With a lease
+    that is `shared` another worker may go on, and then it is that one's to say what is wrong.
     """
 
-    def __init__(self, signer: Signer) -> None:
+    def __init__(self, signer: Signer, shared: bool = False) -> None:
         self._signer = signer
+        self._shared = shared
         self._trouble: str | None = _UNKNOWN
         self._retry_at = 0.0
         self._stopping = threading.Event()
@@ -40,7 +42,10 @@ class Notary:
     def close(self) -> None:
         """Sign what nobody has signed yet, and end, if that takes no time."""
         self._stopping.set()
-        self._thread.join(PATIENCE)
+        if self._thread.ident is not None:  # it began
+            self._thread.join(PATIENCE)
+        if self._shared:
+            self._tell(None)
 
     def tick(self) -> None:
         """Do what is due. What is wrong is said once, and kept for `signlog health` until it is over."""
@@ -52,6 +57,8 @@ class Notary:
             if self._signer.grow(GROW_SECONDS) and (self._trouble is not None or self._signer.due()):
                 self._signer.sign()
                 self._tell(None)
+        except errors.LeaseLost:  # another worker signs; ours is about to stand by
+            self._retry_at = time.monotonic() + RETRY_SECONDS
         except Exception as error:  # whatever it is, it is said and tried again: the thread must live
             self._retry_at = time.monotonic() + RETRY_SECONDS
             self._tell(str(getattr(error, "orig", None) or error))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Column, Connection, Integer, LargeBinary, MetaData, Table, Text, select
+from sqlalchemy import Column, Connection, LargeBinary, MetaData, Table, select
 
 from listener import acts, bookkeeping, views
 from listener.acts import Artifact
@@ -24,30 +24,31 @@ from listener.worker.difference import (
     Change,
     Difference,
 )
+from projections.columns import Number, Words
 
 COUNTED: Final = frozenset({"status", "stage", "confirmed", "trashed"})  # fields whose transitions are counted
 _ARTIFACT: Final = "artifacts."
 _AT_ONCE: Final = 1000
 
 _metadata = MetaData()
-_plan = Table("plan", _metadata, Column("id", Integer, primary_key=True), Column("body", LargeBinary, nullable=False))
+_plan = Table("plan", _metadata, Column("id", Number, primary_key=True), Column("body", LargeBinary, nullable=False))
 _changes = Table(
     "plan_changes",
     _metadata,
-    Column("number", Integer, primary_key=True),
-    Column("source", Text, nullable=False),
-    Column("id", Text, nullable=False),
-    Column("field", Text, nullable=False),
+    Column("number", Number, primary_key=True),
+    Column("source", Words, nullable=False),
+    Column("id", Words, nullable=False),
+    Column("field", Words, nullable=False),
     Column("before", LargeBinary, nullable=False),
     Column("after", LargeBinary, nullable=False),
 )
 _documents = Table(
     "plan_documents",
     _metadata,
-    Column("how", Text, primary_key=True),
-    Column("source", Text, primary_key=True),
-    Column("subject", Text, primary_key=True),
-    Column("name", Text, primary_key=True),
+    Column("how", Words, primary_key=True),
+    Column("source", Words, primary_key=True),
+    Column("subject", Words, primary_key=True),
+    Column("name", Words, primary_key=True),
 )
 
 
@@ -208,7 +209,7 @@ def faults(both: Connection) -> tuple[tuple[Fault, ...], bool]:
 
 def read(generation: Views) -> Plan | None:
     """The plan of a generation; None if it has none, or was not finished."""
-    if not generation.path.exists():
+    if not generation.exists():
         return None
     with generation.reading() as connection:
         if not connection.dialect.has_table(connection, _plan.name):

@@ -1,7 +1,5 @@
 """Keeps the live generation of the views up to date with the log."""
 
-from pathlib import Path
-
 import structlog
 from sqlalchemy import Connection
 
@@ -9,7 +7,7 @@ from listener import bookkeeping, errors
 from listener.log import reader
 from listener.log.append import now
 from listener.log.database import Database
-from listener.views import Views
+from listener.shelf import Shelf
 from listener.worker import generations
 from listener.worker.catching_up import fold_next
 from listener.worker.rebuilding import rebuild
@@ -21,9 +19,9 @@ _log = structlog.get_logger()
 class Projector:
     """Folds what the log has and the views do not. Two at once are safe: the checkpoint is compared in the write."""
 
-    def __init__(self, database: Database, folder: Path, fingerprint: str) -> None:
+    def __init__(self, database: Database, shelf: Shelf, fingerprint: str) -> None:
         self._database = database
-        self._folder = folder
+        self._shelf = shelf
         self._fingerprint = fingerprint
         self._tries: Tries | None = None
         self._open()
@@ -89,7 +87,7 @@ class Projector:
         """The live generation; another one if it is lost, cannot be read, or has another shape."""
         with self._database.writing() as connection:
             shown = generations.live(connection) or self._begin(connection)
-        self.views = Views(self._folder, shown)
+        self.views = self._shelf.generation(shown)
         try:
             origin = self._unfit()
         except errors.ViewsError as error:
@@ -100,15 +98,15 @@ class Projector:
 
     def _begin(self, connection: Connection) -> int:
         """The first generation. Shown only when it is there: what is shown and is not there was lost."""
-        first = Views(self._folder, 1)
-        if not first.path.exists():  # else somebody was killed here, or another log's views lie there
+        first = self._shelf.generation(1)
+        if not first.exists():  # else somebody was killed here, or another log's views lie there
             first.create(reader.log_id(connection), bookkeeping.FIRST)
             first.close()
         return generations.flip(connection, 1)
 
     def _unfit(self) -> str | None:
         """Why the live generation cannot be gone on with, if so."""
-        if not self.views.path.exists():
+        if not self.views.exists():
             return bookkeeping.LOST
         with self.views.reading() as connection:
             return None if bookkeeping.made_of(connection) == bookkeeping.shape() else bookkeeping.RESHAPED
@@ -120,7 +118,7 @@ class Projector:
         """
         old = self.views
         try:
-            self.views = rebuild(self._database, self._folder, self._fingerprint, origin, old.generation)
+            self.views = rebuild(self._database, self._shelf, self._fingerprint, origin, old.generation)
         except errors.Superseded:
             self._switch()
             return False

@@ -1,6 +1,5 @@
 """Views that nobody planned: built anew where those shown are lost, damaged, reshaped or parted from the log."""
 
-from pathlib import Path
 from typing import Final
 
 import structlog
@@ -10,6 +9,7 @@ from listener import acts, bookkeeping, errors
 from listener.acts import Act, Artifact
 from listener.log import event, reader
 from listener.log.database import Database
+from listener.shelf import Shelf
 from listener.views import Views
 from listener.worker import generations, renewal
 from listener.worker.building import build
@@ -23,7 +23,7 @@ _log = structlog.get_logger()
 _US: Final = "signlog"  # who decides that what cannot be read is not shown any more
 
 
-def rebuild(database: Database, folder: Path, fingerprint: str, origin: str, shown: int) -> Views:
+def rebuild(database: Database, shelf: Shelf, fingerprint: str, origin: str, shown: int) -> Views:
     """A new generation of all events instead of `shown`, the live one; `origin` says why.
 
     There is nothing to compare it with. So what it wants and is not stored is held, unless its code is approved.
@@ -34,10 +34,10 @@ def rebuild(database: Database, folder: Path, fingerprint: str, origin: str, sho
             raise errors.Superseded(f"generation {shown} is not shown any more")
         head = reader.head(log)
     _log.error("views_rebuilding", origin=origin, old=shown)
-    new = _begun(database, folder, shown, fingerprint)
+    new = _begun(database, shelf, shown, fingerprint)
     if new is None:
         # A plan may be in the making, without our knowing: what comes next to the one shown is for plans.
-        new = Views(folder, max({shown + 1} | generations.numbers(folder)) + 1)
+        new = shelf.generation(max({shown + 1} | shelf.numbers()) + 1)
         _make(database, new, origin, fingerprint, head)
     tries = Tries(new, fingerprint)
 
@@ -58,7 +58,7 @@ def rebuild(database: Database, folder: Path, fingerprint: str, origin: str, sho
 
 def _make(database: Database, new: Views, origin: str, fingerprint: str, head: int) -> None:
     """Build it at once; or only its tables, if whoever built it before died: then each try is to be written down."""
-    if not new.half.exists():
+    if not new.is_half():
         build(database, new, origin, fingerprint, head)
         return
     new.discard()
@@ -66,10 +66,10 @@ def _make(database: Database, new: Views, origin: str, fingerprint: str, head: i
         new.create(reader.log_id(log), origin)
 
 
-def _begun(database: Database, folder: Path, shown: int, fingerprint: str) -> Views | None:
+def _begun(database: Database, shelf: Shelf, shown: int, fingerprint: str) -> Views | None:
     """The newest generation that was made like this one, and never shown: whoever made it was killed."""
-    for number in sorted(generations.numbers(folder), reverse=True):
-        found = Views(folder, number)
+    for number in sorted(shelf.numbers(), reverse=True):
+        found = shelf.generation(number)
         if number > shown and _goes_on(database, found, fingerprint):
             return found
         found.close()

@@ -1,10 +1,7 @@
 """Live views that never held what was erased: made, shown, and all others removed."""
 
 import contextlib
-import itertools
-import shutil
 from collections.abc import Collection, Iterator
-from pathlib import Path
 from typing import Final
 
 from sqlalchemy import select
@@ -14,6 +11,7 @@ from listener.acts import Act
 from listener.concerning import Subject
 from listener.log.append import now
 from listener.log.database import Database
+from listener.shelf import Shelf
 from listener.views import Views
 from listener.worker import generations, leaving_out
 from listener.worker.catching_up import fold_next
@@ -22,15 +20,14 @@ from listener.worker.patience import until
 
 REASON: Final = "something was erased"
 _TRIES: Final = 5
-_LEFT_BEHIND: Final = (f"{generations.SCRATCH}*", ".restoring-*")  # by who was killed at a replay or a restore
 
 
 class Renewal:
     """Only for who holds the lock of replays: nobody else may make generations or throw them away meanwhile."""
 
-    def __init__(self, database: Database, folder: Path, fingerprint: str, disk_reserve: int) -> None:
+    def __init__(self, database: Database, shelf: Shelf, fingerprint: str, disk_reserve: int) -> None:
         self._database = database
-        self._folder = folder
+        self._shelf = shelf
         self._fingerprint = fingerprint
         self._disk_reserve = disk_reserve
 
@@ -42,7 +39,7 @@ class Renewal:
         if number is None:
             yield None
             return
-        live = Views(self._folder, number)
+        live = self._shelf.generation(number)
         try:
             self._assert_fit(live)
             yield live
@@ -55,16 +52,14 @@ class Renewal:
             if shape == bookkeeping.shape() and generations.bound(log, checkpoint):
                 return
         raise errors.ErasureRefused(
-            f"{live.path} was made by other code or from another log, and will be made anew: run 'signlog serve', "
+            f"{live.name} was made by other code or from another log, and will be made anew: run 'signlog serve', "
             "and when it has caught up, type this again"
         )
 
     def assert_room(self) -> None:
         """Raise DiskReserve if there is no room for a copy of the live views."""
         with self.shown() as live:
-            size = live.path.stat().st_size if live else 0
-        if shutil.disk_usage(self._folder).free - size < self._disk_reserve:
-            raise errors.DiskReserve(f"{size} bytes more would leave less than disk_reserve; make room")
+            self._shelf.assert_room(self._disk_reserve, live.generation if live else None)
 
     def renew(
         self, subjects: Collection[Subject], positions: Collection[int], operator: str, worker_runs: bool
@@ -79,16 +74,15 @@ class Renewal:
         since = now()
         if worker_runs and live is not None:
             until(lambda: self._has_beaten(since), "the worker has not taken up the new views")
-        for scratch in itertools.chain.from_iterable(map(self._folder.glob, _LEFT_BEHIND)):
-            shutil.rmtree(scratch, ignore_errors=True)
         with self._database.writing() as log:
-            generations.discard_others(log, self._folder)
+            generations.discard_others(log, self._shelf)
+        until(self._shelf.leave_no_trace, "somebody reads views of before")
 
     def _is_replaced(
         self, live: Views, subjects: Collection[Subject], positions: Collection[int], operator: str
     ) -> bool:
         """Whether a copy is shown now; not if another generation was shown in the meantime."""
-        new = Views(self._folder, live.generation + 1)  # where a plan would be: nobody plans meanwhile
+        new = self._shelf.generation(live.generation + 1)  # where a plan would be: nobody plans meanwhile
         went_live = Act(acts.LIVE, generation=new.generation, previous=live.generation, reason=REASON)
         try:
             leaving_out.copy(self._database, live, new, subjects, positions, self._fingerprint)

@@ -1,18 +1,16 @@
 """A new generation of the views beside the live one: built, compared, and shown only when somebody says so."""
 
 import contextlib
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 
 from sqlalchemy import Connection
 
 from listener import acts, bookkeeping, errors, views
 from listener.acts import Act, Artifact
 from listener.bookkeeping import Checkpoint
+from listener.lease import Lease
 from listener.log.database import Database
-from listener.only import OnlyOne
+from listener.shelf import Shelf
 from listener.views import Views
 from listener.worker import conditions, generations
 from listener.worker import plan as plans
@@ -35,14 +33,14 @@ class Replay:
     def __init__(
         self,
         database: Database,
-        folder: Path,
+        shelf: Shelf,
         fingerprint: str,
-        worker: OnlyOne,
-        only_one: OnlyOne,
+        worker: Lease,
+        only_one: Lease,
         disk_reserve: int = 0,
     ) -> None:
         self._database = database
-        self._folder = folder
+        self._shelf = shelf
         self._fingerprint = fingerprint
         self._worker = worker
         self._only_one = only_one
@@ -74,15 +72,11 @@ class Replay:
         and NotFoundError if nothing is known of it either way.
         """
         live = self._live()
-        with (
-            contextlib.closing(live),
-            tempfile.TemporaryDirectory(dir=self._folder, prefix=generations.SCRATCH) as scratch,
-        ):
+        with contextlib.closing(live), self._shelf.scratch() as new:
             goal = _position(live)
-            new = Views(Path(scratch), live.generation + 1)
             tell = self._told(goal, told)
             build(self._database, new, bookkeeping.REPLAYED, self._fingerprint, goal, tell, (source, id))
-            with contextlib.closing(new), new.beside(live) as both:
+            with new.beside(live) as both:
                 self._bound(both, bookkeeping.checkpoint(both, views.beside), live.generation)
                 found = difference(both, source, id)
                 faults = [fault for fault in plans.faults(both)[0] if _may_be_of(fault, source, id)]
@@ -121,9 +115,7 @@ class Replay:
         return tell
 
     def _assert_room(self) -> None:
-        free = shutil.disk_usage(self._folder).free
-        if free < self._disk_reserve:
-            raise errors.DiskReserve(f"{free} bytes are free in {self._folder}, less than disk_reserve; make room")
+        self._shelf.assert_room(self._disk_reserve)
 
     def _catch_up(self, generation: Views) -> None:
         """Fold what came since, up to the head."""
@@ -145,7 +137,7 @@ class Replay:
         return live
 
     def _generation(self, number: int) -> Views:
-        return Views(self._folder, number)
+        return self._shelf.generation(number)
 
     def planned(self) -> tuple[Plan, Views] | None:
         """The plan that waits to be applied, and the generation that keeps it; None without one. Close the views."""
@@ -206,7 +198,7 @@ class Replay:
     def purge(self) -> list[int]:
         """Remove every generation but the live one, and with them plans and the way back; their numbers."""
         with self._alone(), self._database.writing() as connection:
-            return generations.discard_others(connection, self._folder)
+            return generations.discard_others(connection, self._shelf)
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:

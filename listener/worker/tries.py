@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import structlog
 from sqlalchemy import Connection, select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InternalError, OperationalError
 
 from listener import bookkeeping, errors
 from listener.bookkeeping import Checkpoint
@@ -20,7 +20,8 @@ from listener.worker.fold import Faulty, Subject
 _log = structlog.get_logger()
 
 MOST_DEATHS: Final = 3
-_ENDED: Final = (OSError, OperationalError, errors.SignlogError)  # a full disk, a lock: no event is to blame
+# A full disk, a lock, a server that cut us off while we were frozen: no event is to blame.
+_ENDED: Final = (OSError, OperationalError, InternalError, errors.SignlogError)
 
 Folded = tuple[int, Sequence[Faulty]]  # how many events, and what could not be taken in
 

@@ -28,7 +28,7 @@ def run() -> None:
     """Print medians in milliseconds. The log is made once, which takes minutes, and kept."""
     settings = biglog.made(Path(FOLDER) / "ask")
     with bootstrap.existing_log(settings) as database:
-        asking = Asking(database, settings.folder)
+        asking = Asking(database)
         of_one = _measure("one subject", asking.of_one())
         of_a_page = _measure("a page", asking.of_a_page())
     print(f"slowest question about one subject  {of_one:6.1f} ms  (promised: {OF_ONE_MS:.0f})")
@@ -53,10 +53,9 @@ def _timed(question: Callable[[], object]) -> float:
 class Asking:
     """A log, and a subject in the midst of it that has lived a whole life."""
 
-    def __init__(self, database: Database, folder: Path) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._folder = folder
-        with reading(self._database, self._folder) as at:
+        with reading(self._database) as at:
             self._head = at.log.exec_driver_sql("SELECT max(position) FROM events").scalar_one()
             middle = "SELECT source, id, last_position FROM packages WHERE stage = 'completed' AND source = 'onespan' "
             middle += f"AND last_position > {self._head // 2} ORDER BY last_position LIMIT 1"
@@ -66,7 +65,7 @@ class Asking:
         """The question with everything that it needs: the views' file is opened anew."""
 
         def asked() -> object:
-            with reading(self._database, self._folder) as at:
+            with reading(self._database) as at:
                 return question(at, *arguments)
 
         return asked
@@ -107,7 +106,7 @@ class Asking:
 
     def _found(self, wanted: Filter, newest_first: bool = True) -> Callable[[], object]:
         whole = Span(1, self._head, newest_first)
-        return lambda: Search(self._database, self._folder, wanted).page(whole, PAGE)
+        return lambda: Search(self._database, wanted).page(whole, PAGE)
 
 
 def _stood(at: Reading, source: str, subject: str, known: str | None, so: str | None) -> object:

@@ -20,6 +20,7 @@ from listener.log import event, reader
 from listener.log.database import Database, marks
 from listener.log.event import Draft, seal
 from listener.settings import Settings, Source
+from listener.shelf import shelf
 from listener.worker.projector import Projector
 from projections import facts
 
@@ -64,7 +65,7 @@ def _fill(database: Database, count: int) -> None:
 
 
 def _fold(database: Database, folder: Path) -> None:
-    projector, started, folded = Projector(database, folder, fingerprint.fingerprint()), time.monotonic(), 0
+    projector, started, folded = Projector(database, shelf(database), fingerprint.fingerprint()), time.monotonic(), 0
     while taken := projector.fold_some():
         folded += taken
         if folded % 50_000 < taken:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from listener import bootstrap, logs, settings
+from listener import bootstrap, bootstrap_working, logs, settings
 from listener.cli.replay import GIVES_WAY
 from listener.log import reader
 from listener.log.append import append
@@ -64,14 +64,14 @@ def _filled(database: Database, events: int) -> int:
 def live(found: Settings) -> Timed:
     """The live generation, as the worker builds it where it finds that it is lost."""
     with bootstrap.existing_log(found) as database:
-        with bootstrap.worker(found, database) as (projector, _downloads):
+        with bootstrap_working.leading(found, database) as (projector, _downloads):
             projector.close()
         projector.views.discard()
         return _timed(lambda: _caught_up(found, database))
 
 
 def _caught_up(found: Settings, database: Database) -> int:
-    with bootstrap.worker(found, database) as (projector, _downloads), database.reading() as connection:
+    with bootstrap_working.leading(found, database) as (projector, _downloads), database.reading() as connection:
         projector.catch_up()
         projector.close()
         return reader.head(connection)

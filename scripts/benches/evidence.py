@@ -39,7 +39,7 @@ def run() -> None:
 
 def _one(database: Database, settings: Settings) -> tuple[str, str]:
     """A package in the midst of the log that has lived a whole life, with its documents."""
-    with reading(database, settings.folder) as at:
+    with reading(database) as at:
         query = "SELECT source, id FROM packages WHERE stage = 'completed' AND source = 'onespan' AND last_position > "
         query += f"{biglog.EVENTS // 2} ORDER BY last_position LIMIT 1"
         source, subject = at.views.exec_driver_sql(query).one()

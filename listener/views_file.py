@@ -1,0 +1,201 @@
+"""A generation of the views in a file of its own, beside that of the log."""
+
+import contextlib
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, ExceptionContext, event
+
+from listener import bookkeeping, errors
+from listener.log.sqlite import sqlite_engine
+from listener.views import BESIDE
+
+# What is lost in a power cut is folded again; the log it is folded from is never at risk here.
+_PRAGMAS: Final = {"journal_mode": "wal", "synchronous": 1, "journal_size_limit": 64 * 1024 * 1024}
+
+# Nobody looks at a generation while it is built, and half of one is of no use.
+_BUILDING: Final = {"journal_mode": "off", "synchronous": 0, "locking_mode": "exclusive", "cache_size": -16_384}
+
+_CORRUPT, _NOT_A_DATABASE = 11, 26  # https://sqlite.org/rescode.html
+
+_SCRATCH: Final = "replay-"  # how folders begin in which a generation is built that nobody will be shown
+_LEFT_BEHIND: Final = (f"{_SCRATCH}*", ".restoring-*")  # by who was killed at a replay or a restore
+
+
+class FileViews:
+    """A generation's file."""
+
+    def __init__(self, folder: Path, generation: int) -> None:
+        self.generation = generation
+        self.path = folder / f"signlog-views-{generation}.db"
+        self.name = str(self.path)
+        self.half = self.path.with_suffix(".half")  # while it is built
+        self.damaged = self.path.with_suffix(".damaged")  # somebody could not read it: the worker will look into that
+        self._engine = sqlite_engine(self.path, _PRAGMAS)
+        event.listen(self._engine, "handle_error", self._tell_damage)
+        self._writing = self._engine.execution_options(writing=True)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A write transaction, begun IMMEDIATE."""
+        with self._writing.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A read transaction."""
+        self._assert_there()
+        with self._engine.begin() as connection:
+            yield connection
+
+    def _assert_there(self) -> None:
+        """SQLite would make an empty one."""
+        if not self.exists():
+            raise errors.ViewsError(f"{self.path} is not there yet; the worker makes it: run 'signlog serve'")
+
+    def _tell_damage(self, context: ExceptionContext) -> None:
+        error = context.original_exception
+        damaged = getattr(error, "sqlite_errorcode", 0) & 0xFF in (_CORRUPT, _NOT_A_DATABASE)
+        if damaged:
+            with contextlib.suppress(OSError):
+                self.damaged.touch()
+        if damaged or str(error).startswith(("no such table", "no such column")):
+            raise errors.ViewsError(f"{self.path} is damaged ({error}); the worker folds it anew") from error
+
+    def assert_sound(self) -> None:
+        """Look through the file, if somebody said that it is damaged."""
+        if not self.damaged.exists():
+            return
+        self.damaged.unlink(missing_ok=True)
+        self._engine.dispose()  # connections of before hold pages in memory
+        with self.reading() as connection:
+            found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+        if found != "ok":
+            raise errors.ViewsError(f"{self.path} is damaged ({found}); the worker folds it anew")
+
+    def create(self, log_id: bytes, origin: str) -> None:
+        """Make the tables of an empty generation, unless they are there."""
+        with self.writing() as connection:
+            bookkeeping.create(connection, log_id, origin)
+
+    @contextlib.contextmanager
+    def building(self, log_id: bytes, origin: str, other: "FileViews | None" = None) -> Iterator[Connection]:
+        """Fill a file in one transaction that cannot be undone: it has no journal.
+
+        It is whole and durable when the block ends; before that it has another name.
+        """
+        self.discard()
+        engine = sqlite_engine(self.half, _BUILDING if other is None else {**_BUILDING, "locking_mode": "normal"})
+        try:
+            with engine.connect() as connection:
+                if other is not None:
+                    _attach(connection, other)
+                with connection.begin():
+                    bookkeeping.create(connection, log_id, origin)
+                    yield connection
+        finally:
+            engine.dispose()
+        _make_durable(self.half)
+        self.half.rename(self.path)
+        _make_durable(self.path.parent)
+
+    def settle(self) -> None:
+        """Flush the file."""
+        _make_durable(self.half)
+
+    @contextlib.contextmanager
+    def beside(self, other: "FileViews") -> Iterator[Connection]:
+        """A transaction over both files."""
+        other._assert_there()
+        with self._engine.connect() as connection:
+            _attach(connection, other)
+            try:
+                with connection.begin():
+                    yield connection
+            finally:
+                connection.connection.execute(f"DETACH DATABASE {BESIDE}").close()
+
+    def exists(self) -> bool:
+        """Whether the file is there."""
+        return self.path.exists()
+
+    def is_half(self) -> bool:
+        """Whether it has the name that it has while it is built."""
+        return self.half.exists()
+
+    def discard(self) -> None:
+        """Remove the file, what SQLite keeps beside it, and half of one."""
+        self.half.unlink(missing_ok=True)
+        self.damaged.unlink(missing_ok=True)
+        for suffix in ("", "-wal", "-shm"):
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._engine.dispose()
+
+
+def _attach(connection: Connection, other: FileViews) -> None:
+    """Before the transaction begins; with its locking mode, so that others go on reading and writing there."""
+    connection.connection.execute(f"ATTACH DATABASE ? AS {BESIDE}", (str(other.path),)).close()
+
+
+def _make_durable(path: Path) -> None:
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+class FileShelf:
+    """The files of all generations, in the folder of the log."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def generation(self, number: int) -> FileViews:
+        """The file of that number."""
+        return FileViews(self._folder, number)
+
+    def numbers(self) -> set[int]:
+        """By the names of the files."""
+        return self._named("db")
+
+    def halves(self) -> set[int]:
+        """By the names that they have while they are built."""
+        return self._named("half")
+
+    def _named(self, suffix: str) -> set[int]:
+        found = self._folder.glob(f"signlog-views-*.{suffix}*")
+        stems = [path.stem.removeprefix("signlog-views-") for path in found]
+        return {int(stem) for stem in stems if stem.isdecimal()}
+
+    @contextlib.contextmanager
+    def scratch(self) -> Iterator[FileViews]:
+        """In a folder of its own."""
+        with (
+            tempfile.TemporaryDirectory(dir=self._folder, prefix=_SCRATCH) as folder,
+            contextlib.closing(FileViews(Path(folder), 0)) as found,
+        ):
+            yield found
+
+    def assert_room(self, reserve: int, generation: int | None = None) -> None:
+        """Look at the disk of the folder."""
+        size = 0 if generation is None else self.generation(generation).path.stat().st_size
+        free = shutil.disk_usage(self._folder).free
+        if free - size < reserve:
+            raise errors.DiskReserve(
+                f"{free} bytes are free in {self._folder}; {size} more would leave less than disk_reserve; make room"
+            )
+
+    def leave_no_trace(self) -> bool:
+        """Remove the folders of those who were killed at a replay or a restore."""
+        for left in itertools.chain.from_iterable(map(self._folder.glob, _LEFT_BEHIND)):
+            shutil.rmtree(left, ignore_errors=True)
+        return True

@@ -1,0 +1,205 @@
+"""Views in schemas of the log's database: who may make them, who reads what is thrown away, what no session keeps."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import make_url
+from sqlalchemy.exc import ProgrammingError
+
+from listener import bookkeeping, errors
+from listener.log import reader
+from listener.log.migrate import migrate
+from listener.log.postgres import Postgres
+from listener.shelf import shelf
+from listener.views import Views
+from listener.views_file import FileShelf
+from listener.worker.projector import Projector
+from listener.worker.replay import Replay
+from tests import postgres
+from tests.pooler import CONNECTIONS, Pooler, pooled
+from tests.rig import Log, add, callback, fresh, history, tables
+from tests.test_worker_replay import fold, locks, replay, wrong_handler
+
+LOG_ID = bytes(16)
+
+
+@pytest.fixture
+def log(on_postgres: Path) -> Iterator[Log]:
+    """One in a server."""
+    with Log(on_postgres) as found:
+        yield found
+
+
+def schemas(log: Log) -> set[str]:
+    """Those of ours."""
+    with log.database.reading() as connection:
+        named = "SELECT nspname FROM pg_namespace WHERE starts_with(nspname, 'signlog')"
+        return set(connection.exec_driver_sql(named).scalars())
+
+
+def strays(log: Log) -> set[str]:
+    """Tables of views that stand where the log's are."""
+    with log.database.reading() as connection:
+        named = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"
+        return {table.name for table in bookkeeping._TABLES} & set(connection.exec_driver_sql(named).scalars())
+
+
+def made(log: Log, number: int = 1) -> Views:
+    """An empty generation."""
+    found = log.shelf.generation(number)
+    found.create(LOG_ID, bookkeeping.FIRST)
+    return found
+
+
+def test_generations_are_schemas_and_there_is_no_file(log: Log) -> None:
+    """Of the log's database; the folder has nothing of them."""
+    add(log.database, *history())
+    fold(log, "code")
+    replay(log).plan()
+    assert schemas(log) == {"signlog_views_1", "signlog_views_2"}
+    assert not list(log.settings.folder.glob("*views*"))
+    assert strays(log) == set()
+
+
+def test_another_machine_sees_the_same(log: Log, tmp_path: Path) -> None:
+    """With a folder of its own: it needs nothing but the address."""
+    add(log.database, *history())
+    fold(log, "code")
+    with contextlib.closing(Postgres(log.database.address)) as elsewhere:
+        assert tables(shelf(elsewhere).generation(1)) == tables(log.shelf.generation(1))
+
+
+def test_who_may_make_no_schemas_is_told_what_to_type(log: Log) -> None:
+    """The role, the database, the words; and when they were typed, it works."""
+    url = make_url(log.database.address)
+    with log.database.writing() as connection:
+        connection.exec_driver_sql("DROP ROLE IF EXISTS weak")
+        connection.exec_driver_sql("CREATE ROLE weak LOGIN")
+    address = url.set(username="weak").render_as_string()
+    grant = f"GRANT CREATE ON DATABASE {url.database} TO weak"
+    with contextlib.closing(Postgres(address)) as weak:
+        found = shelf(weak).generation(1)
+        with pytest.raises(errors.UnsuitableDatabase, match=grant):
+            found.create(LOG_ID, bookkeeping.FIRST)
+        with pytest.raises(errors.UnsuitableDatabase, match=grant), found.building(LOG_ID, bookkeeping.FIRST):
+            pytest.fail("it was built")
+        postgres.tell(log.database.address, grant)
+        found.create(LOG_ID, bookkeeping.FIRST)
+        assert found.exists()
+    postgres.tell(log.database.address, "DROP OWNED BY weak CASCADE", "DROP ROLE weak")
+
+
+def test_a_reader_of_what_is_thrown_away_keeps_nobody_waiting(log: Log) -> None:
+    """Nobody finds it from then on, nor does the reader at its next question; it goes when the reader does."""
+    found = made(log)
+    with found.reading() as connection:
+        assert bookkeeping.checkpoint(connection).position == 0
+        found.discard()
+        assert log.shelf.numbers() == set()
+        assert not log.shelf.leave_no_trace()
+        with pytest.raises(errors.ViewsError, match="not there"):
+            bookkeeping.checkpoint(connection)
+    assert log.shelf.leave_no_trace()
+    assert schemas(log) == set()
+
+
+def test_whoever_writes_can_ask_the_log_in_the_same_transaction(log: Log) -> None:
+    """Whether it still may; who builds or reads cannot, and finds no table of the log in the place of its own."""
+    found = made(log)
+    with found.writing() as connection:
+        assert reader.head(connection) == 1
+    for use in (found.reading, lambda: found.building(LOG_ID, bookkeeping.FIRST)):
+        with pytest.raises(errors.ViewsError, match="not there, or damaged"), use() as connection:
+            reader.head(connection)
+
+
+def test_an_error_of_the_log_is_not_blamed_on_the_views(log: Log) -> None:
+    """Nor a wrong statement; a table that is not there is."""
+    found = made(log)
+    missing = "SELECT * FROM nowhere"
+    with pytest.raises(ProgrammingError, match="nowhere"), found.reading(), log.database.reading() as connection:
+        connection.exec_driver_sql(missing)
+    with pytest.raises(ProgrammingError, match="syntax"), found.reading() as connection:
+        connection.exec_driver_sql("not even SQL")
+    with pytest.raises(errors.ViewsError, match="schema signlog_views_1"), found.reading() as connection:
+        connection.exec_driver_sql(missing)
+
+
+def test_what_is_thrown_away_while_it_is_built_does_not_appear(log: Log) -> None:
+    """Nor does any table of it stand elsewhere."""
+    new = log.shelf.generation(2)
+    with pytest.raises(errors.ViewsError), new.building(LOG_ID, bookkeeping.FIRST):
+        log.shelf.generation(2).discard()
+    with pytest.raises(errors.ViewsError), new.beside(made(log)) as connection:
+        bookkeeping.create(connection, LOG_ID, bookkeeping.FIRST)
+    assert log.shelf.leave_no_trace()
+    assert (schemas(log), strays(log)) == ({"signlog_views_1"}, set())
+
+
+def test_what_looks_like_ours_and_is_not_stays(log: Log) -> None:
+    """Of other names nobody throws anything away."""
+    postgres.tell(log.database.address, "CREATE SCHEMA signlog_views_x", "CREATE SCHEMA signlog_views_1_old")
+    made(log)
+    assert log.shelf.numbers() == {1}
+    log.shelf.generation(1).discard()
+    assert schemas(log) == {"signlog_views_x", "signlog_views_1_old"}
+
+
+# Behind a pooler that gives each transaction another connection
+
+
+@pytest.fixture
+def pooler(on_postgres: Path) -> Iterator[Pooler]:
+    """In front of a database of its own."""
+    url = postgres.url(on_postgres)
+    assert url is not None
+    with pooled(url) as found:
+        yield found
+
+
+def test_views_work_behind_a_pooler(pooler: Pooler, tmp_path: Path) -> None:
+    """Folded, planned, applied, taken back, purged; and no session keeps anything of it."""
+    with contextlib.closing(Postgres(pooler.url)) as database:
+        migrate(database)
+        add(database, *history())
+        found = shelf(database)
+        with wrong_handler(), contextlib.closing(Projector(database, found, "wrong")) as projector:
+            projector.catch_up()
+        right, wrong = (Replay(database, found, code, *locks(tmp_path)) for code in ("right", "wrong"))
+        right.apply(right.plan().digest, "somebody", accept_faults=True)
+        assert wrong.roll_back("somebody") == 1
+        assert right.plan().summary["changed"] > 0
+        assert right.purge() == [2]
+        assert found.numbers() == {1}
+    left = (
+        "SELECT current_setting('search_path'), current_setting('synchronous_commit'), "
+        "(SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'), "
+        "(SELECT count(*) FROM pg_class WHERE relpersistence = 't' AND relname = 'differing')"
+    )
+    with psycopg.connect(postgres.plain(pooler.url), autocommit=True) as connection:
+        for _ in range(2 * CONNECTIONS):
+            assert connection.execute(left, prepare=False).fetchone() == ('"$user", public', "on", 0, 0)
+    assert len(set(pooler.used)) == CONNECTIONS
+
+
+# The same as in files
+
+
+def test_a_plan_is_the_same_as_with_files(log: Log, tmp_path: Path) -> None:
+    """To the last letter of its digest: rows, their order, and what differs; whatever strangers call their packages."""
+    odd = ("a\x00b", "a\x01", "a\x00", "a b", "A", "é", "😀")
+    add(log.database, *history(), *(callback("PACKAGE_CREATE", name) for name in odd))
+    add(log.database, *(callback("PACKAGE_COMPLETE", name) for name in odd))
+    files = FileShelf(tmp_path / "files")
+    with wrong_handler():
+        fold(log, "wrong")
+        with contextlib.closing(fresh(log.database, tmp_path / "files", "wrong")) as projector:
+            projector.catch_up()
+    plans = [Replay(log.database, kept, "right", *locks(log.settings.folder)).plan() for kept in (files, log.shelf)]
+    assert plans[0] == plans[1]
+    assert plans[0].summary["changed"] >= len(odd)
+    for number in (1, 2):
+        assert tables(files.generation(number)) == tables(log.shelf.generation(number))
