@@ -63,7 +63,9 @@ def prepare(settings: Settings) -> None:
 
 def only_server(settings: Settings) -> int:
     """The lock that there is one supervised server on the folder; its descriptor, to be held until the process ends."""
-    return OnlyOne(settings.folder, "server").__enter__().fd
+    held = OnlyOne(settings.folder, "server").__enter__().fd
+    assert held is not None  # noqa: S101  it was entered
+    return held
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ SignlogError
 │   └── Parted              they were folded from another log
 ├── AgendaDamaged           the agenda cannot be read: it is made anew
 ├── Superseded              somebody else holds the claim now: stop, change nothing
+├── LeaseLost               another worker leads now: nothing was written, stand by
 ├── DiskReserve             too little room left: only the door goes on writing
 └── ProviderError           a provider's API did not give what was asked
     ├── Unauthorized        it refused our key: an alarm, not a retry loop
@@ -98,6 +99,10 @@ class AgendaDamaged(SignlogError):  # noqa: N818
 
 class Superseded(SignlogError):  # noqa: N818
     """Somebody else was faster: another worker holds the claim, or another generation is shown."""
+
+
+class LeaseLost(SignlogError):  # noqa: N818
+    """Another process does now what only one may do; nothing of what we did since is written."""
 
 
 class DiskReserve(SignlogError):  # noqa: N818

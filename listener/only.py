@@ -3,28 +3,52 @@
 import fcntl
 import os
 from pathlib import Path
-from typing import Self
+from typing import ClassVar
 
-from listener import errors
+from sqlalchemy import Connection
+
+from listener.lease import Lease
 
 
-class OnlyOne:
+class OnlyOne(Lease):
     """One worker, or one supervised server, on a data folder: whoever holds it knows that every other is dead."""
+
+    shared: ClassVar[bool] = False
 
     def __init__(self, folder: Path, part: str = "worker") -> None:
         self._path = folder / f"signlog-{part}.lock"
         self._part = part
+        self.fd: int | None = None
 
-    def __enter__(self) -> Self:
-        self.fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    def take(self) -> bool:
+        """Lock the file, unless we have."""
+        if self.fd is not None:
+            return True
+        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            os.close(self.fd)
-            raise errors.ConfigurationError(
-                f"a {self._part} already runs on {self._path.parent}; one is enough, stop that one first"
-            ) from None
-        return self
+            os.close(fd)
+            return False
+        self.fd = fd
+        return True
 
-    def __exit__(self, *_: object) -> None:
-        os.close(self.fd)
+    def let_go(self) -> None:
+        """Close the file."""
+        if self.fd is not None:
+            os.close(self.fd)
+            self.fd = None
+
+    @property
+    def held(self) -> bool:
+        """Whether we have locked it."""
+        return self.fd is not None
+
+    def assert_held(self, connection: Connection) -> None:
+        """Nothing to look at: the kernel keeps the lock for as long as we live, frozen or not, and whatever the
+        clocks say. While somebody else has it, nothing of ours is left that could write."""
+
+    @property
+    def taken(self) -> str:
+        """That one is enough."""
+        return f"a {self._part} already runs on {self._path.parent}; one is enough, stop that one first"

@@ -362,8 +362,10 @@ RULES = [
         never_calls(
             "Backup",
             "Claims",
+            "DatabaseLease",
             "Downloads",
             "Erasure",
+            "Fenced",
             "FileStore",
             "Gate",
             "KeyFile",

@@ -20,11 +20,11 @@ _READER_IDLE_MS: Final = 600_000  # a reader keeps what was erased from being re
 
 # One message to the server each, and several statements: the lock must be ours before the next one takes its snapshot.
 # No state of a session, so that each transaction may have another server behind a pooler.
-WRITE: Final = (
+_BESIDE: Final = (
     "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; "
-    f"SET LOCAL lock_timeout = {LOCK_MS}; SET LOCAL idle_in_transaction_session_timeout = {_IDLE_MS}; "
-    f"SELECT pg_advisory_xact_lock({LOCK})"
+    f"SET LOCAL lock_timeout = {LOCK_MS}; SET LOCAL idle_in_transaction_session_timeout = {_IDLE_MS}"
 )
+WRITE: Final = f"{_BESIDE}; SELECT pg_advisory_xact_lock({LOCK})"
 _READ: Final = (
     "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
     f"SET LOCAL idle_in_transaction_session_timeout = {_READER_IDLE_MS}"
@@ -113,6 +113,7 @@ class Postgres:
         self.name = _parsed(url).set(query={}).render_as_string(hide_password=True)
         self.engine = postgres_engine(url)
         self._writing = self.engine.execution_options(begin=WRITE)
+        self._beside = self.engine.execution_options(begin=_BESIDE)
         self._scratch = self.engine.execution_options(begin=_SCRATCH)
         self._overwritten: int | None = None  # before this transaction, and not gone yet
         self._alone = self.engine.execution_options(begin="")
@@ -121,6 +122,12 @@ class Postgres:
     def writing(self) -> Iterator[Connection]:
         """A write transaction: READ COMMITTED, under the append lock, durable when the block ends."""
         with self._writing.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def beside(self) -> Iterator[Connection]:
+        """A write transaction that appends nothing, and waits for nobody who appends: READ COMMITTED."""
+        with self._beside.begin() as connection:
             yield connection
 
     @contextlib.contextmanager

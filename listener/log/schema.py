@@ -4,7 +4,7 @@ from typing import Final
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text, text
 
-REVISION: Final = "0002"  # the newest migration; a test compares it with Alembic's head
+REVISION: Final = "0003"  # the newest migration; a test compares it with Alembic's head
 
 # PostgreSQL's INTEGER has four bytes, and its text another order than that of the letters' numbers.
 _Number: Final = Integer().with_variant(BigInteger(), "postgresql")
@@ -84,5 +84,16 @@ claims = Table(
     Column("fence", _Number, nullable=False),
     Column("holder", _Words),
     Column("leased_until", _Number, nullable=False),
+    sqlite_strict=True,
+)
+
+# Used where processes on several machines share the log; a file has locks of the kernel's.
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", _Words, primary_key=True),
+    Column("holder", _Words),
+    Column("fence", _Number, nullable=False),
+    Column("until", _Number, nullable=False),
     sqlite_strict=True,
 )
