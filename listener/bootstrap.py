@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from listener.log.tree import Tree
     from listener.restore import Restore
     from listener.signing.signer import Signer
+    from listener.transfer import Transfer
     from listener.worker.replay import Replay
 
 _SECRET_BYTES: Final = 32
@@ -54,8 +55,19 @@ def prepare(settings: Settings) -> None:
     """Make the log if need be, and declare what is in force. Only for who will serve: others must not speak for it."""
     check(settings)
     with log(settings) as database:
+        _assert_goes_on(database)
         declare(database, settings)
     secret(settings)
+
+
+def _assert_goes_on(database: Database) -> None:
+    with database.reading() as connection:
+        sealed = reader.sealed(connection)
+    if sealed is not None:
+        raise errors.ConfigurationError(
+            f"database_url: event {sealed} sealed the log in {database.name}, which goes on in another database; "
+            f"name that here ('signlog show {sealed}' tells where it is)"
+        )
 
 
 def only_server(settings: Settings) -> int:
@@ -214,6 +226,19 @@ def restore(settings: Settings) -> "Iterator[Restore]":
     check(settings)
     with OnlyOne(settings.folder, "server"), OnlyOne(settings.folder):
         yield Restore(settings.folder, settings.documents_folder, settings.disk_reserve, opened)
+
+
+@contextlib.contextmanager
+def transfer(settings: Settings, database: Database, url: str) -> "Iterator[Transfer]":
+    """What moves the log into PostgreSQL, while nobody erases or replays."""
+    from listener.transfer import Transfer
+
+    source, target = bootstrap_log.leaving(database), bootstrap_log.server(url)
+    try:
+        with OnlyOne(settings.folder, "replay"), signer(settings, source) as found:
+            yield Transfer(source, target, found)
+    finally:
+        target.close()
 
 
 def replay(settings: Settings, database: Database) -> "Replay":

@@ -22,11 +22,14 @@ _NO_COPY: Final = (
 
 def database(settings: Settings) -> Database:
     """As it is configured, whatever there is of it."""
-    if settings.database_url is None:
-        return Sqlite(settings.folder)
+    return Sqlite(settings.folder) if settings.database_url is None else server(settings.database_url)
+
+
+def server(url: str) -> Database:
+    """A log in PostgreSQL. Raises ConfigurationError for what is no address."""
     from listener.log.postgres import Postgres
 
-    return Postgres(settings.database_url)
+    return Postgres(url)
 
 
 def assert_there(settings: Settings) -> None:
@@ -43,6 +46,13 @@ def assert_file(settings: Settings) -> None:
     """Raise CopyRefused if the log is in no file."""
     if settings.database_url is not None:
         raise errors.CopyRefused(_NO_COPY)
+
+
+def leaving(found: Database) -> Database:
+    """The log that is to be copied to a server. Raises CopyRefused if it lies in one."""
+    if not isinstance(found, Sqlite):
+        raise errors.CopyRefused(f"the log is in {found.name} already; to move that, use pg_dump and pg_restore")
+    return found
 
 
 def file(found: Database) -> Sqlite:

@@ -6,6 +6,7 @@ SignlogError
 ├── LogError                the log cannot do it now
 │   ├── LogUnavailable      not stored: the sender hears 503 and may try again
 │   ├── Overloaded          the queue in front of the log is full: 503 as well
+│   ├── Sealed              it was copied elsewhere, and goes on there
 │   ├── UnsuitableDatabase  the file, its SQLite or its pragmas are not what durability needs
 │   └── TreeDamaged         the tree beside the log cannot be read: it is made anew
 ├── NotANote                what should be a signed note is none, or its signature is wrong
@@ -51,6 +52,10 @@ class LogUnavailable(LogError):  # noqa: N818  a state of the world, named as on
 
 class Overloaded(LogError):  # noqa: N818
     """More bytes wait to be stored than the queue may hold."""
+
+
+class Sealed(LogError):  # noqa: N818
+    """The log was copied to another database: only that one is appended to."""
 
 
 class UnsuitableDatabase(LogError):  # noqa: N818

@@ -45,9 +45,9 @@ def only_grows(name: str, insert: str, why: str) -> None:
     refuse_truncate(name, why)
 
 
-def refuse(name: str, act: str, when: str | None, why: str) -> None:
+def refuse(name: str, act: str, when: str | None, why: str, guard: str = "refuse") -> None:
     """Refuse an act on a row if an expression over OLD and NEW is true, or always."""
-    trigger = f"{name}_refuse_{act}"
+    trigger = f"{name}_{guard}_{act}"
     if _on_postgres():
         op.execute(_FUNCTION.format(name=named(trigger), when=when or "true", why=why))
         op.execute(f"CREATE TRIGGER {trigger} BEFORE {act} ON {name} FOR EACH ROW EXECUTE FUNCTION {named(trigger)}()")

@@ -43,7 +43,7 @@ def test_there_are_the_commands_of_this_version() -> None:
         "downloads", "downloads list", "downloads retry", "downloads release", "import", "reconcile", "register",
         "replay", "faults", "faults list", "faults show", "faults retry", "faults skip",
         "quarantine", "quarantine list", "quarantine show", "quarantine accept", "quarantine drop",
-        "verify", "checkpoint", "evidence", "backup", "restore",
+        "verify", "checkpoint", "evidence", "backup", "restore", "copy-to",
     }  # fmt: skip
 
 

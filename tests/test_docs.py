@@ -20,6 +20,7 @@ from listener.settings_layers import Form
 from tests.site import Site, callback, environment, stored, until
 from tests.test_cli_asking import AS_OF, EXPLAINED
 from tests.test_cli_backup import COPIED
+from tests.test_cli_copy_to import MOVED
 from tests.test_cli_erase import ERASED, HOLD
 from tests.test_cli_faults import COLUMNS as FAULT
 from tests.test_cli_health import KEYS
@@ -143,7 +144,7 @@ def test_every_command_that_is_named_is_one() -> None:
     known = {name for name, _ in leaves()}
     for page, text in PAGES.items():
         for said in re.findall(r"`signlog ([a-z][^`]*)`", text):
-            words = list(itertools.takewhile(lambda word: re.fullmatch(r"[a-z]+", word), said.split()))
+            words = list(itertools.takewhile(lambda word: re.fullmatch(r"[a-z][a-z-]*", word), said.split()))
             assert " ".join(words[:2]) in known or words[0] in known, (page, said)
 
 
@@ -168,6 +169,7 @@ SHAPES = {
     "evidence": EVIDENCE,
     "backup": COPIED,
     "restore": COPIED,
+    "copy-to": MOVED,
 }
 
 

@@ -18,16 +18,34 @@ from sqlalchemy import event as listen
 
 from listener import errors
 from listener.log import catalog, migrate, reader, schema
+from listener.log.append import insert
 from listener.log.database import Database
+from listener.log.event import seal
 from listener.log.sqlite import Sqlite
 from tests import logbook
-from tests.logbook import ROOT, add, bodies, connected, either, ended, locked, open_when_told, opened, spawned, until
+from tests.logbook import (
+    ROOT,
+    add,
+    bodies,
+    callback,
+    connected,
+    either,
+    ended,
+    locked,
+    open_when_told,
+    opened,
+    spawned,
+    until,
+)
 
-TRIGGERS = [
-    f"{table}_refuse_{act}"
-    for table in ("erasures", "events", "heads", "log")
-    for act in ("delete", "insert", "update")
-]
+TRIGGERS = sorted(
+    ["events_sealed_insert"]
+    + [
+        f"{table}_refuse_{act}"
+        for table in ("erasures", "events", "heads", "log", "sealed")
+        for act in ("delete", "insert", "update")
+    ]
+)
 
 
 def made(connection: Connection, kind: str) -> dict[str, str]:
@@ -200,7 +218,10 @@ def test_a_log_of_the_first_version_is_upgraded(each_engine: Path, monkeypatch: 
         known = reader.log_id(connection)
     monkeypatch.undo()
     database = connected(each_engine)
-    add(database, b"one", b"two")
+    with database.writing() as connection:
+        insert(
+            connection, [seal(callback(body), known, position, 1) for position, body in enumerate((b"one", b"two"), 1)]
+        )
     database.close()
     (each_engine / "new").mkdir()
     with either(each_engine) as old, either(each_engine / "new") as new:

@@ -26,9 +26,8 @@ class Page(NamedTuple):
     erased: dict[int, int]
 
 
-def pages(database: Readable, until: int) -> Iterator[Page]:
-    """The rows up to a position, a short transaction a page. Raises LogError where one cannot be read at all."""
-    after = 0
+def pages(database: Readable, until: int, after: int = 0) -> Iterator[Page]:
+    """The rows between two positions, a short transaction a page. Raises LogError where one cannot be read at all."""
     while after < until:
         try:
             with database.reading() as connection:

@@ -10,6 +10,7 @@ from listener import __version__
 from listener.cli import (
     backup,
     checkpoint,
+    copy_to,
     demo,
     downloads,
     erase,
@@ -77,6 +78,7 @@ app.command("checkpoint")(checkpoint.checkpoint)
 app.command("evidence", context_settings=ID_FRIENDLY)(evidence.evidence)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
+app.command("copy-to")(copy_to.copy_to)
 app.add_typer(downloads.app, name="downloads")
 app.add_typer(faults.app, name="faults")
 app.add_typer(quarantine.app, name="quarantine")

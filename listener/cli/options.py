@@ -90,7 +90,7 @@ def told() -> Iterator[None]:
     except errors.SignlogError as error:
         fail(NO, str(error))
     except DBAPIError as error:
-        fail(NO, f"the database cannot be used: {error.orig}")
+        fail(NO, f"the database cannot be used: {' '.join(str(error.orig).split())}")
     except OverflowError:
         fail(NO, "there is no number so large")
     except UnicodeEncodeError:

@@ -52,6 +52,11 @@ _FROZEN: Final = (
 )
 
 
+def with_driver(url: str) -> str:
+    """An address as everybody writes it, as the settings have it: which driver is ours to say."""
+    return url if "+" in url.partition(":")[0] else url.replace("postgresql://", SCHEME, 1)
+
+
 def postgres_engine(url: str) -> Engine:
     """An engine whose transactions read, unless its option `begin` holds other statements that begin one.
 

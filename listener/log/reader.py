@@ -28,6 +28,12 @@ def log_id(connection: Connection) -> bytes:
     return found
 
 
+def sealed(connection: Connection) -> int | None:
+    """The position of the event that ended the log, if it goes on elsewhere."""
+    found: int | None = connection.exec_driver_sql("SELECT position FROM sealed").scalar()
+    return found
+
+
 def leaf(connection: Connection, position: int) -> bytes | None:
     """The leaf of the event at a position, if there is one."""
     return connection.scalar(select(_events.c.leaf).where(_events.c.position == position))

@@ -4,7 +4,7 @@ from typing import Final
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text, text
 
-REVISION: Final = "0003"  # the newest migration; a test compares it with Alembic's head
+REVISION: Final = "0004"  # the newest migration; a test compares it with Alembic's head
 
 # PostgreSQL's INTEGER has four bytes, and its text another order than that of the letters' numbers.
 _Number: Final = Integer().with_variant(BigInteger(), "postgresql")
@@ -95,5 +95,12 @@ leases = Table(
     Column("holder", _Words),
     Column("fence", _Number, nullable=False),
     Column("until", _Number, nullable=False),
+    sqlite_strict=True,
+)
+
+sealed = Table(
+    "sealed",
+    metadata,
+    Column("position", _Number, primary_key=True, autoincrement=False),
     sqlite_strict=True,
 )

@@ -1,0 +1,147 @@
+"""Moves a log into another database while it is appended to, and seals the one that it leaves."""
+
+from typing import Final, NamedTuple
+
+from sqlalchemy import Connection, Table, select
+
+from listener import acts, errors
+from listener.acts import Act
+from listener.audit import scan
+from listener.audit.events import Events
+from listener.audit.findings import Findings
+from listener.audit.scan import Page
+from listener.audit.verify import Told
+from listener.log import erase, heads, migrate, reader, schema
+from listener.log.append import append, insert
+from listener.log.database import Database
+from listener.log.merkle import Frontier
+from listener.signing.signer import Signer
+
+_ROWS_AT_ONCE: Final = 500
+_FEW: Final = 200  # events: what may be copied while nobody appends
+_BESIDE: Final = (schema.heads, schema.live, schema.claims, schema.log)  # the id comes last: then it is a log
+
+
+class Moved(NamedTuple):
+    """How many events went over, the last of which sealed the log, and the root over them."""
+
+    events: int
+    root: bytes
+
+
+class Transfer:
+    """From `source` to `target`. What was copied is read back and compared; stopped, it goes on where it was."""
+
+    def __init__(self, source: Database, target: Database, signer: Signer) -> None:
+        self._source = source
+        self._target = target
+        self._signer = signer
+        self._found = Findings()
+        self._frontier = Frontier()
+
+    def make(self, operator: str, told: Told) -> Moved:
+        """Copy everything, and seal the source. Raises CopyRefused, SigningStopped; nothing is sealed then.
+
+        What comes while it is copied is copied, too; only behind the last few events somebody waits: under the append
+        lock they are copied, and the decision that ends the log is appended.
+        """
+        self._target.assert_suitable()
+        migrate.make_tables(self._target)
+        self._assert_ours()
+        self._signer.sign()  # whoever cannot sign the last head should hear so before
+        with self._source.reading() as log:
+            self._checked = Events(self._source, heads.epochs(log), self._found)
+        self._copy(told)
+        self._seal(operator)
+        self._copy(told)
+        self._signer.sign()
+        return self._finish()
+
+    def _assert_ours(self) -> None:
+        """Raise CopyRefused unless the target is empty, or has a part of this log, and nothing else."""
+        with self._source.reading() as here, self._target.reading() as there:
+            position = reader.head(there)
+            known = heads.epochs(there)
+            if known and (known != heads.epochs(here) or not reader.sealed(here)):
+                raise errors.CopyRefused(f"there is another log in {self._target.name}; name an empty database")
+            if position and reader.leaf(there, position) != reader.leaf(here, position):
+                raise errors.CopyRefused(
+                    f"{self._target.name} holds other events than this log, or has gone on; name an empty database"
+                )
+
+    def _copy(self, told: Told) -> None:
+        """Read back what is there already, then copy the next page, until all but a few are there."""
+        while True:
+            with self._source.reading() as here, self._target.reading() as there:
+                until, done = reader.head(here), reader.head(there)
+            for page in scan.pages(self._target, done, self._frontier.size):
+                self._take(page)
+                told(len(page.rows), until)
+            if until - done <= (0 if self._is_sealed() else _FEW):
+                return
+            self._put(next(scan.pages(self._source, until, done)))
+
+    def _seal(self, operator: str) -> None:
+        """Append what ends the log. Until this transaction is through, nobody has appended behind what was copied."""
+        if self._is_sealed():
+            return
+        with self._source.writing() as here:
+            self._copy_rest(reader.head(here))
+            self._erase(here)
+            act = Act(acts.SEALED, reason=f"it goes on in {self._target.name}")
+            (decision,) = append(here, [acts.decision(act, operator, acts.SEALED_PATH)])
+            here.execute(schema.sealed.insert().values(position=decision.position))
+
+    def _copy_rest(self, until: int) -> None:
+        for page in scan.pages(self._source, until, self._frontier.size):
+            self._put(page)
+        for page in scan.pages(self._target, until, self._frontier.size):
+            self._take(page)
+
+    def _put(self, page: Page) -> None:
+        with self._target.writing() as there:
+            if page.erased:
+                rows = [{"position": position, "decided": decided} for position, decided in page.erased.items()]
+                there.execute(schema.erasures.insert(), rows)
+            insert(there, page.rows)
+
+    def _take(self, page: Page) -> None:
+        """Compare what was read back with its hashes, and with its place in the log."""
+        for leaf in self._checked.take(page):
+            self._frontier.push(leaf)
+        if self._found.problems:
+            first = self._found.problems[0]
+            raise errors.CopyRefused(
+                f"event {first.position} is not what was written: {first.said}; see 'signlog verify'"
+            )
+
+    def _erase(self, here: Connection) -> None:
+        """Erase there what was erased here between two tries."""
+        with self._target.writing() as there:
+            known = set(there.scalars(select(schema.erasures.c.position)))
+            for position, decided in here.execute(select(schema.erasures)):
+                if position not in known:
+                    erase.erase(there, [position], decided)
+
+    def _finish(self) -> Moved:
+        """Compare the root, then copy what belongs to the log beside its events: from here on the target is a log."""
+        moved = Moved(self._frontier.size, self._frontier.root())
+        with self._signer.tree.reading() as stored:
+            if stored.root(moved.events) != moved.root:
+                raise errors.CopyRefused("the copy has another root than the log; see 'signlog verify'")
+        with self._source.reading() as here, self._target.writing() as there:
+            if not heads.epochs(there):
+                for table in _BESIDE:
+                    _copy_table(here, there, table)
+        self._target.leave_no_trace()  # of what was erased, or of tries that broke off
+        return moved
+
+    def _is_sealed(self) -> bool:
+        with self._source.reading() as here:
+            return reader.sealed(here) is not None
+
+
+def _copy_table(here: Connection, there: Connection, table: Table) -> None:
+    found = here.execute(select(table).order_by(*table.primary_key))
+    for rows in found.mappings().partitions(_ROWS_AT_ONCE):
+        there.execute(table.insert(), [dict(row) for row in rows])
