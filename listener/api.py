@@ -48,13 +48,17 @@ NOTHING: Final = Known()
 
 
 class Observation(NamedTuple):
-    """An answer of a provider's API, reduced to what may be kept: the status code and allow-listed fields as JSON."""
+    """An answer of a provider's API, reduced to what may be kept: the status code and allow-listed fields as JSON.
+
+    `lacks` names fields that could not be had this time: what an earlier answer said of them is not taken back.
+    """
 
     method: str
     path: str
     code: int
     body: bytes
     complete: bool
+    lacks: tuple[str, ...] = ()
 
 
 class Stream(NamedTuple):

@@ -162,7 +162,7 @@ SHAPES = {
     "downloads list": {"source", "subject", *ARTIFACT},
     "quarantine list": REFUSED,
     "quarantine show": {"peer", "headers", "body"},
-    "reconcile": {"asked", "agreed", "differed", "missing"},
+    "reconcile": {"asked", "agreed", "differed", "unknown", "missing"},
     "verify": REPORT,
     "checkpoint": {"size", "root", "note"},
     "evidence": EVIDENCE,
