@@ -22,6 +22,7 @@ RETRY_PATH: Final = "/artifacts"  # where decisions about several artifacts are 
 QUARANTINE_PATH: Final = "/quarantine"
 IMPORT_PATH: Final = "/imports"
 EXPECTED_PATH: Final = "/expected/"  # where it is filed what somebody expects, each subject for itself
+ABANDONED_PATH: Final = "/abandoned"  # what is never to be fetched
 HELD_PATH: Final = "/held"  # what a replay wanted, and who let it go
 ERASED_PATH: Final = "/erased"
 SEALED: Final = "sealed"
@@ -190,7 +191,7 @@ def _fact(found: Readable, act: Act, artifact: Artifact) -> Fact:
         artifact=artifact.name,
         attempt=act.attempt,
         next_at=act.next_at,
-        stored=_stored(act) if act.action == facts.STORED else None,
+        stored=_stored(act) if act.action in (facts.STORED, facts.CHECKED) else None,
     )
 
 
@@ -217,5 +218,5 @@ def _expected(found: Readable, subject: str, expected: Expected, reason: str | N
 
 def _stored(act: Act) -> Stored:
     if act.sha256 is None or act.size is None or act.path is None:
-        raise errors.Fault("a document stored, without its hash, size or path")
+        raise errors.Fault(f"a document {act.action}, without its hash, size or path")
     return Stored(act.sha256, act.size, act.path, act.verdict)

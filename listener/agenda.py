@@ -168,6 +168,18 @@ class Agenda:
                 values = {"asked_at": at, "answered": known, "next_at": _entry(row).next_at(at, known)}
                 connection.execute(_subjects.update().where(_is(source, subject)).values(values))
 
+    def tried(self, source: str, subject: str, began: int) -> bool:
+        """It was asked for in vain, in a round that began then: it stays due, behind all that were due before.
+
+        Whether it was tried in vain before, too, and never with success since.
+        """
+        with self._writing() as connection:
+            row = connection.execute(_subjects.select().where(_is(source, subject))).one_or_none()
+            connection.execute(
+                _subjects.update().where(_is(source, subject)).values(asked_at=began - 1, next_at=began - 1)
+            )
+            return row is not None and 0 < row.asked_at == row.next_at  # who has an answer is due later than that
+
     def forget(self, source: str, subject: str) -> None:
         """Nobody asks for it any more."""
         with self._writing() as connection:

@@ -1,9 +1,9 @@
 """What a provider's API is to us, and which ones there are: each is one module in `listener/apis/`.
 
-They are no part of the meaning: how we ask may change without a replay.
+They are no part of the meaning: how we ask may change without a replay. Who is content with one file has both in it.
 """
 
-import importlib
+import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -48,13 +48,17 @@ NOTHING: Final = Known()
 
 
 class Observation(NamedTuple):
-    """An answer of a provider's API, reduced to what may be kept: the status code and allow-listed fields as JSON."""
+    """An answer of a provider's API, reduced to what may be kept: the status code and allow-listed fields as JSON.
+
+    `lacks` names fields that could not be had this time: what an earlier answer said of them is not taken back.
+    """
 
     method: str
     path: str
     code: int
     body: bytes
     complete: bool
+    lacks: tuple[str, ...] = ()
 
 
 class Stream(NamedTuple):
@@ -149,7 +153,7 @@ class Lister(Protocol):
 
 
 class Speaker(Protocol):
-    """A module of `listener/apis/`."""
+    """A module of `listener/apis/`, or one of `listener/providers/` that says how to ask, too."""
 
     ARTIFACTS: Mapping[str, str]  # what it can be asked for: name → what it is
     DEFAULT_ARTIFACTS: tuple[str, ...]
@@ -173,5 +177,7 @@ class Speaker(Protocol):
 
 
 def named(provider: str) -> Speaker:
-    """How to ask a provider; there is one for each."""
-    return cast(Speaker, importlib.import_module(f"listener.apis.{provider}"))
+    """How to ask a provider; there is one for each, in a file of its own or in the one that says what it means."""
+    beside = f"listener.apis.{provider}"
+    alone = importlib.util.find_spec(beside) is None
+    return cast(Speaker, importlib.import_module(f"listener.providers.{provider}" if alone else beside))

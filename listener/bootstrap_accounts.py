@@ -17,14 +17,14 @@ def accounts(settings: Settings) -> dict[str, Account]:
         access = sources.access_to(name, source)
         if access is not None:
             speaker = api.named(source.provider)
-            inspector = _inspector(name, source, settings.check_signatures)
+            checker = inspector(name, source, settings.check_signatures)
             asking = speaker.connect(access)
             lister = cast(Lister, asking) if speaker.LISTS else None
-            found[name] = Account(source.provider, asking, access, speaker.RECIPES, inspector, lister)
+            found[name] = Account(source.provider, asking, access, speaker.RECIPES, checker, lister)
     return found
 
 
-def _inspector(name: str, source: Source, on: bool) -> Inspector:
+def inspector(name: str, source: Source, on: bool) -> Inspector:
     """Who has the signatures of its documents checked: as configured, else what the provider's are due."""
     known = api.named(source.provider)
     due = known.SIGNED if source.signed_artifacts is None else source.signed_artifacts

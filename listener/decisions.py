@@ -21,6 +21,11 @@ def retry(database: Database, artifacts: Sequence[Artifact], operator: str, reas
     return _decide(database, facts.RETRY, acts.RETRY_PATH, artifacts, operator, reason)
 
 
+def abandon(database: Database, artifacts: Sequence[Artifact], operator: str, reason: str) -> list[int]:
+    """Never fetch these, until somebody says to try again; the positions of the decisions, which list each."""
+    return _decide(database, facts.ABANDON, acts.ABANDONED_PATH, artifacts, operator, reason)
+
+
 def release(database: Database, artifacts: Sequence[Artifact], operator: str, reason: str) -> list[int]:
     """Let go what a replay held; the positions of the decisions, which list each artifact."""
     return _decide(database, facts.RELEASED, acts.HELD_PATH, artifacts, operator, reason)

@@ -31,6 +31,7 @@ TABLE: Final = Table(
     Column("last_position", Number, nullable=False),
     Column("found", Words),
     Column("doubtful", Number, nullable=False),
+    Column("decided", Number, nullable=False),  # whether a person abandoned it: then nobody need look
     Column("fold", LargeBinary, nullable=False),
 )
 Index("artifacts_due", TABLE.c.state, TABLE.c.next_at)
@@ -48,13 +49,15 @@ EACH: Final[Mapping[str, Callable[[Answer], Sequence[Named]]]] = {
 }
 
 _HOLDS: Final = frozenset({facts.HELD, facts.RELEASED})
-_ACTS: Final = _HOLDS | {facts.STORED, facts.FAILED, facts.ABANDONED, facts.LISTED, facts.RETRY}
+_TRIES: Final = frozenset({facts.FAILED, facts.ABANDONED, facts.LISTED})  # what a try comes to, if not to a document
+_ACTS: Final = _HOLDS | _TRIES | {facts.STORED, facts.CHECKED, facts.RETRY, facts.ABANDON}
+_GIVEN_UP: Final = frozenset({facts.ABANDONED, facts.ABANDON})  # by us, after so many tries, or by a person
 
 
 class State(msgspec.Struct, frozen=True):
     """One artifact. `attempts` and `next_at` (microseconds, ours; None: not by the clock) stood in the outcome.
 
-    `acted` is the position of our last act.
+    `acted` is the position of our last act, `judged` of the newest verdict behind the one it was stored with.
     """
 
     wanted_at: int | None = None
@@ -66,10 +69,11 @@ class State(msgspec.Struct, frozen=True):
     held: bool = False
     last_position: int = 0
     acted: int = 0
+    judged: int = 0
 
     @property
     def verdict(self) -> Verdict | None:
-        """What was found of its signatures, once it is stored."""
+        """What was last found of its signatures, once it is stored."""
         return self.stored.verdict if self.stored is not None else None
 
     @property
@@ -79,8 +83,10 @@ class State(msgspec.Struct, frozen=True):
             return UNWANTED
         if self.stored is not None:
             return STORED
-        if self.act in (facts.ABANDONED, facts.LISTED):
-            return ABANDONED if self.act == facts.ABANDONED else LISTED
+        if self.act in _GIVEN_UP:
+            return ABANDONED
+        if self.act == facts.LISTED:
+            return LISTED
         if self.held:
             return HELD
         return FAILED if self.act == facts.FAILED else WANTED
@@ -119,23 +125,35 @@ def apply(state: State, key: Key, fact: Fact) -> State:
 def _act(state: State, fact: Fact) -> State:
     if fact.what in _HOLDS:
         return msgspec.structs.replace(state, held=fact.what == facts.HELD)
-    if fact.position < state.acted:  # it could be read only now: we have done more since
+    if fact.what == facts.CHECKED:
+        return _judge(state, fact)
+    overruled = state.act == facts.ABANDON and fact.what in _TRIES  # a try that was under way when a person decided
+    if overruled or fact.position < state.acted:  # or it could be read only now: we have done more since
         return msgspec.structs.replace(state, stored=state.stored or fact.stored)
     return State(
         wanted_at=state.wanted_at,
         act=fact.what,
         attempts=fact.attempt,
         next_at=fact.next_at,
-        error=fact.message if fact.what in (facts.FAILED, facts.ABANDONED) else None,
+        error=fact.message if fact.what in _GIVEN_UP | {facts.FAILED} else None,
         stored=state.stored or fact.stored,
         held=state.held,
         acted=fact.position,
+        judged=state.judged,
     )
+
+
+def _judge(state: State, fact: Fact) -> State:
+    """The newest verdict counts, if it is about what is stored."""
+    same = state.stored is not None and fact.stored is not None and state.stored.sha256 == fact.stored.sha256
+    if not same or fact.position < state.judged:
+        return state
+    return msgspec.structs.replace(state, stored=fact.stored, judged=fact.position)
 
 
 def _want(state: State, fact: Fact, answered: bool) -> State:
     wanted_at = min(state.wanted_at or fact.recorded_at, fact.recorded_at)
-    if answered:
+    if answered and state.act != facts.ABANDON:
         return State(wanted_at=wanted_at, act=facts.LISTED, held=state.held)
     if _is_news(state, fact):
         return State(wanted_at=wanted_at, held=state.held, acted=state.acted)
@@ -145,10 +163,10 @@ def _want(state: State, fact: Fact, answered: bool) -> State:
 def _is_news(state: State, fact: Fact) -> bool:
     """Whether a completion behind our last act begins the attempts anew: the one before may have been premature.
 
-    What was given up comes alive again, whoever says that it is complete. What waits for its next try becomes due by
-    a callback, but not by an answer of the API: each try asks for one, and two artifacts could chase each other. What
-    waits for a person (a refused key: there is no next time) goes on waiting. An old one that could be read only now
-    stands in front of our act.
+    What we gave up comes alive again, whoever says that it is complete; what a person gave up does not. What waits for
+    its next try becomes due by a callback, but not by an answer of the API: each try asks for one, and two artifacts
+    could chase each other. What waits for a person (a refused key: there is no next time) goes on waiting. An old one
+    that could be read only now stands in front of our act.
     """
     if state.stored is not None or fact.position < state.acted:
         return False
@@ -162,7 +180,7 @@ def row(key: Key, state: State) -> tuple[Any, ...]:
     found, doubtful = (verdict.found, int(verdict.doubtful)) if verdict else (None, 0)
     return (
         *(*key, state.state, state.next_at, state.wanted_at, state.last_position),
-        *(found, doubtful, msgspec.json.encode(state)),
+        *(found, doubtful, int(state.act == facts.ABANDON), msgspec.json.encode(state)),
     )
 
 

@@ -26,7 +26,9 @@ STORED: Final = "stored"  # what we did with an artifact
 FAILED: Final = "failed"
 ABANDONED: Final = "abandoned"
 LISTED: Final = "listed"  # the provider said which there are of a kind
-RETRY: Final = "retry"  # what an operator decided about it
+RETRY: Final = "retry"  # what an operator decided about it: to try it again …
+ABANDON: Final = "abandon"  # … or never, unless somebody decides otherwise
+CHECKED: Final = "checked"  # its signatures were looked at once more
 HELD: Final = "held"  # only a replay wants it: it waits for a person
 RELEASED: Final = "released"
 ERASED: Final = "erased"  # what was known of the subject was erased: it wants nothing any more
@@ -36,7 +38,9 @@ EXPECTED: Final = "expected"  # somebody said that there is, or will be, such a 
 OTHER: Final = "other"
 
 # What we did, and decided: it says nothing of where a subject stands.
-OURS: Final = frozenset({STORED, FAILED, ABANDONED, LISTED, RETRY, HELD, RELEASED, ERASED, ON_HOLD, LIFTED})
+OURS: Final = frozenset(
+    {STORED, FAILED, ABANDONED, LISTED, RETRY, ABANDON, CHECKED, HELD, RELEASED, ERASED, ON_HOLD, LIFTED}
+)
 
 # Where a subject stands.
 DRAFT: Final = "draft"
@@ -138,8 +142,8 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def doubtful(self) -> bool:
-        """Whether a person should look: a broken signature is wrong wherever it is, a missing one where it is due."""
-        return self.found == INVALID or (self.due and self.found in (UNREADABLE, UNSIGNED, UNTRUSTED))
+        """Whether a person should look: a broken signature is wrong anywhere, and none found good where it is due."""
+        return self.found == INVALID or (self.due and self.found != VALID)
 
     @property
     def text(self) -> str:
@@ -154,7 +158,7 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def _signers(self) -> str:
         """The first of them, and how many more there are."""
-        first, *others = dict.fromkeys(one.signer for paper in self.papers for one in paper.signatures)
+        first, *others = dict.fromkeys(one.signer for paper in self.papers for one in paper.signatures) or ("nobody",)
         return f"{first} and {len(others)} more" if others else first
 
     @property
@@ -176,7 +180,7 @@ _SAID: Final = {
 class Stored(msgspec.Struct, frozen=True, omit_defaults=True):
     """A document as it lies on disk: SHA-256 in lower-case hex, size in bytes, path below the documents folder.
 
-    `verdict` says how its signatures were found; none where it is no PDF, or was stored before they were checked.
+    `verdict` says how its signatures were found; none where it is no PDF, or nobody has looked since that was built.
     """
 
     sha256: str

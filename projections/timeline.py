@@ -49,6 +49,8 @@ _TEXTS: Final = {
     facts.ABANDONED: "{artifact} abandoned: {message}",
     facts.LISTED: "{artifact}: the provider said which there are",
     facts.RETRY: "{artifact} to be tried again: {message}",
+    facts.ABANDON: "{artifact} abandoned by decision: {message}",
+    facts.CHECKED: "{artifact} checked again: {message}",
     facts.HELD: "{artifact} held: {message}",
     facts.RELEASED: "{artifact} released: {message}",
     facts.ERASED: "erased: {message}",

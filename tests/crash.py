@@ -3,25 +3,31 @@
 Forked from a process with one thread and no open files, because starting Python anew for each step takes a second.
 """
 
+import contextlib
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Self
 
 import httpx  # imported here, so that no forked process has to  # noqa: F401
+import pytest
 import sqlalchemy
 from sqlalchemy import Engine
 
-from listener import logs
-from listener.worker import downloads  # noqa: F401
+from listener import errors, logs
+from listener.demo.imitation import Imitation
+from listener.worker import downloads, schedule  # noqa: F401
+from projections import artifacts
 from tests import evro
 from tests.rig import SOURCE, Worker
 
 NEVER = 10**9
+RETRIES = 2  # of whoever is in a hurry
 
 
 class Steps:
@@ -34,7 +40,7 @@ class Steps:
         for name in ("fsync", "link", "mkdir", "fchmod"):
             setattr(os, name, self.before(name, getattr(os, name)))
         sqlalchemy.event.listen(Engine, "before_cursor_execute", self.before_statement)
-        sqlalchemy.event.listen(Engine, "commit", lambda _connection: self.step("commit"))
+        sqlalchemy.event.listen(Engine, "commit", self.before_commit)
 
     def before(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         """The call, with a step before it; what is behind one is before the next."""
@@ -50,6 +56,11 @@ class Steps:
         if arguments[2].startswith(("INSERT", "UPDATE")):
             self.step(arguments[2].partition(" (")[0].partition(" VALUES")[0].partition(" SET")[0])
 
+    def before_commit(self, _connection: object) -> None:
+        """A step, if anything was written: how often views that are behind try in vain is up to chance."""
+        if self.taken and self.taken[-1].startswith(("INSERT", "UPDATE")):
+            self.step("commit")
+
     def step(self, name: str) -> None:
         """Take one; only the threads that fetch do."""
         if threading.current_thread().name.startswith(self.source):
@@ -58,12 +69,62 @@ class Steps:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
-def run(folder: str, url: str, last: int, stored: int, source: str, signatures: bool) -> None:
-    """Work until so many documents are stored, or the last step."""
+class Crashes:
+    """The process that forks a worker for each life."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-m", "tests.crash"]
+        root = Path(__file__).parents[1]
+        self._process = subprocess.Popen(command, cwd=root, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._process.__exit__(*error)
+
+    def work(
+        self,
+        folder: Path,
+        server: Imitation,
+        last: int = NEVER,
+        source: str = SOURCE,
+        signatures: bool = False,
+        hurry: bool = False,
+    ) -> int:
+        """Let a worker fetch what is wanted there, and check it or not, until the last step; its exit code."""
+        stdin: IO[str] | None = self._process.stdin
+        stdout: IO[str] | None = self._process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        stdin.write(json.dumps([str(folder), server.url, last, source, signatures, hurry]) + "\n")
+        stdin.flush()
+        return int(stdout.readline())
+
+
+@contextlib.contextmanager
+def hurried() -> Iterator[None]:
+    """Time passes at once, and what fails is soon given up."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(schedule, "SECONDS", (0,) * len(schedule.SECONDS))
+        patched.setattr(schedule, "RETRIES", RETRIES)
+        patched.setattr(schedule, "_RETRIES", {errors.NotAccessible: RETRIES, errors.Hopeless: 0})
+        yield
+
+
+def ended(worker: Worker) -> bool:
+    """Whether nothing will happen any more by itself: all is stored or given up, or the key was refused."""
+    known = worker.artifacts().values()
+    refused = any(each.state == artifacts.FAILED and each.next_at is None for each in known)
+    return bool(known) and (refused or not any(each.state in artifacts.OPEN for each in known))
+
+
+def run(folder: str, url: str, last: int, source: str, signatures: bool, hurry: bool) -> None:
+    """Work to the end, or to the last step."""
     logs.configure()
     steps = Steps(last, source)
-    with worker_of(source, Path(folder), url, signatures) as worker:
-        worker.run(lambda: len(worker.stored()) == stored)
+    with hurried() if hurry else contextlib.nullcontext(), worker_of(source, Path(folder), url, signatures) as worker:
+        worker.run(lambda: ended(worker))
     Path(folder, "steps").write_text(json.dumps(steps.taken))
 
 

@@ -1,4 +1,4 @@
-"""The page about adding a provider is right: its two files are all it takes, and they keep the rules of the house."""
+"""The page about adding a provider is right: two files are all it takes, or one, by the rules of the house."""
 
 import http.client
 import importlib.util
@@ -26,6 +26,7 @@ from tests.test_providers_contract import HOSTILE, keeps_the_rules, recorded
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs/adding-a-provider.md").read_text(encoding="utf-8")
 MEANING, ASKING = re.findall(r"^```python\n(.*?)^```$", PAGE, re.M | re.S)
+ALONE = {"listener/providers/signpost.py": MEANING + "\n\n" + ASKING}
 FILES = {"listener/providers/signpost.py": MEANING, "listener/apis/signpost.py": ASKING}
 CONTRACT = pdf.document("Contract", ["signed"])
 
@@ -86,9 +87,10 @@ def answer(folder: Path, *arguments: str) -> Any:
     return json.loads(out or "null")
 
 
-def test_two_files_make_a_provider(tmp_path: Path, signpost: str) -> None:
+@pytest.mark.parametrize("files", [FILES, ALONE], ids=["two files", "one file"])
+def test_they_make_a_provider(tmp_path: Path, signpost: str, files: dict[str, str]) -> None:
     """A callback comes in, is understood, confirmed by the API, and the document is fetched; no other file changed."""
-    folder = copied(tmp_path, FILES)
+    folder = copied(tmp_path, files)
     configured(folder, signpost)
     served = start(folder, "serve")
     try:
@@ -136,6 +138,16 @@ def test_they_keep_the_rules_of_the_house(path: str) -> None:
     assert [problem for rule in RULES for problem in problems(rule, path, FILES[path])] == []
     worse = FILES[path] + "\nimport os\n\nkey = os.environ['KEY']\n"
     assert [problem for rule in RULES for problem in problems(rule, path, worse)]
+
+
+def test_one_file_breaks_no_rule_but_that_there_are_two() -> None:
+    """It knows how to ask, which the meaning of a provider does not."""
+    ((path, code),) = ALONE.items()
+    broken = {problem for rule in RULES for problem in problems(rule, path, code)}
+    assert broken == {
+        f"{path}: imports {name}" for name in re.findall(r"listener\.(?:api|wire)\.\w+", " ".join(broken))
+    }
+    assert broken
 
 
 def meaning(folder: Path) -> ModuleType:

@@ -131,7 +131,8 @@ def told(tree: ast.Module, _code: str) -> list[str]:
 
 
 EVERYWHERE = ("listener/*", "projections/*")
-BUILDERS = tuple(f"listener.bootstrap{of}" for of in ("", "_accounts", "_erasing", "_log", "_reconciling", "_working"))
+PARTS = ("", "_accounts", "_checking", "_erasing", "_log", "_reconciling", "_working")
+BUILDERS = tuple(f"listener.bootstrap{of}" for of in PARTS)
 OPENING = ("generations", "live", "projector", "rebuilding", "renewal", "replay")  # rooms of the worker that open views
 RULES = [
     Rule(

@@ -134,7 +134,7 @@ def test_documents_that_nobody_need_look_at(tmp_path: Path) -> None:
     """Signed, or not due a signature, or not looked at: how many there are of what, and no alarm."""
     site = Site(tmp_path, ONESPAN + 'artifacts = ["evidence.pdf"]\n')
     good = Paper("", facts.VALID, signatures=(Signature("Ana Lee", intact=True, whole=True),))
-    fine_ones = (Verdict(facts.VALID, True, None, (good,)), Verdict(facts.UNSIGNED), Verdict(facts.UNCHECKED, due=True))
+    fine_ones = (Verdict(facts.VALID, True, None, (good,)), Verdict(facts.UNSIGNED), Verdict(facts.UNCHECKED))
     site.filled(*judged(*fine_ones), stored())
     assert {word: number for word, number in fine(site)["signatures"].items() if number} == {
         "unchecked": 1,

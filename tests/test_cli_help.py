@@ -40,7 +40,8 @@ def test_there_are_the_commands_of_this_version() -> None:
     """Each in its place."""
     assert {" ".join(words) for words in COMMANDS if words} == {
         "serve", "demo", "events", "show", "status", "timeline", "explain", "expect", "erase", "hold", "health",
-        "downloads", "downloads list", "downloads retry", "downloads release", "import", "reconcile", "register",
+        "downloads", "downloads list", "downloads retry", "downloads release",
+        "downloads abandon", "downloads check", "import", "reconcile", "register",
         "replay", "faults", "faults list", "faults show", "faults retry", "faults skip",
         "quarantine", "quarantine list", "quarantine show", "quarantine accept", "quarantine drop",
         "verify", "checkpoint", "evidence", "backup", "restore", "copy-to",

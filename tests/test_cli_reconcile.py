@@ -48,14 +48,14 @@ def test_it_tells_what_was_missed_once(tmp_path: Path, server: OneSpan) -> None:
     assert {"source": "onespan", "id": ID, "status": "COMPLETED"} in done.json["missing"]
     found.fold()
     again = found.run("reconcile", "onespan", "--since", "1d", "--json")
-    assert (again.code, again.json) == (0, {"asked": 2, "agreed": 2, "differed": 0, "missing": []})
+    assert (again.code, again.json) == (0, {"asked": 2, "agreed": 2, "differed": 0, "unknown": 0, "missing": []})
     assert found.run("status", "onespan", ID, "--json").json["missed"] is True
 
 
 def test_people_are_told_in_words(tmp_path: Path, server: OneSpan) -> None:
     """How many, and which; nothing, where nothing moved."""
     found = site(tmp_path, server)
-    assert found.run("reconcile").out.split() == ["asked", "0", "agreed", "0", "differed", "0"]
+    assert found.run("reconcile").out.split() == ["asked", "0", "agreed", "0", "differed", "0", "unknown", "0"]
     done = found.run("reconcile", "--since", "1d")
     assert (done.code, done.err) == (1, "")
     assert "Completed, and no callback told:" in done.out
@@ -69,6 +69,8 @@ def test_people_are_told_in_words(tmp_path: Path, server: OneSpan) -> None:
         (["evrotrust"], 2, "sources.evrotrust.api_key: required to ask the provider"),
         (["onespan", "evrotrust"], 2, "sources.evrotrust.api_key: required"),
         (["--since", "soon"], 2, "'soon' is no time; write "),
+        (["--since", "+7d"], 2, "Z is still to come; write an age, such as 7d"),
+        (["--since", "2999-01-01"], 2, "--since: 2999-01-01T00:00:00.000000Z is still to come"),
         (["--sinse", "1d"], 2, "No such option"),
     ],
 )
@@ -120,7 +122,10 @@ def test_the_worker_does_it_by_itself(tmp_path: Path, server: OneSpan) -> None:
     process = found.start("serve", "--worker")
     try:
         until(lambda: len(found.run("status", "--stage", "completed", "--json").json) == 2)
-        until(lambda: found.run("health", "--json").json["sources"]["onespan"]["reconciled"])
+        reconciled = until(lambda: found.run("health", "--json").json["sources"]["onespan"]["reconciled"])
+        assert (
+            f"onespan     no callback yet, compared with the provider at {reconciled[:16]}" in found.run("health").out
+        )
         until(lambda: len(found.run("downloads", "--state", "stored", "--json").json) == 4)
     finally:
         process.terminate()

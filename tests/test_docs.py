@@ -163,7 +163,7 @@ SHAPES = {
     "downloads list": {"source", "subject", *ARTIFACT},
     "quarantine list": REFUSED,
     "quarantine show": {"peer", "headers", "body"},
-    "reconcile": {"asked", "agreed", "differed", "missing"},
+    "reconcile": {"asked", "agreed", "differed", "unknown", "missing"},
     "verify": REPORT,
     "checkpoint": {"size", "root", "note"},
     "evidence": EVIDENCE,
@@ -310,8 +310,10 @@ def alarms() -> list[str]:
     code = [(ROOT / path).read_text(encoding="utf-8") for path in ("listener/desk/health.py", "listener/log/sqlite.py")]
     calls = [node for tree in map(ast.parse, code) for node in ast.walk(tree) if isinstance(node, ast.Call)]
     raising = [call for call in calls if ast.unparse(call.func) == "alarms.append"]
+    documents = ast.walk(ast.parse((ROOT / "listener/desk/documents.py").read_text(encoding="utf-8")))
+    told = [ast.unparse(node.value) for node in documents if isinstance(node, ast.Yield) and node.value]
     reading = (ROOT / "listener/desk/reading.py").read_text(encoding="utf-8")
-    return [ast.unparse(call.args[0]) for call in raising if not isinstance(call.args[0], ast.Call)] + [reading]
+    return [ast.unparse(call.args[0]) for call in raising if not isinstance(call.args[0], ast.Call)] + [*told, reading]
 
 
 def test_every_alarm_is_told_and_every_alarm_that_is_told_is_one() -> None:

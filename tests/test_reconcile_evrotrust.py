@@ -105,6 +105,24 @@ def test_what_is_expected_is_found_wherever_it_is(tmp_path: Path, server: Evrotr
         assert server.count("thread.status") == 1
 
 
+def test_a_thread_that_cannot_be_had_each_time_is_nothing_new(tmp_path: Path, server: Evrotrust) -> None:
+    """Every second question of it fails, and one answer is kept; what does change there is told."""
+    server.add(Transaction(ID, 1, thread_id="AA"))
+    other = server.add(Transaction("1", 1, thread_id="AA"))
+    with worker(tmp_path, server.url) as found:
+        expect(found, thread="AA")
+        for fault in (faults.Fault(), faults.Status(500)) * 3:
+            server.faults.add("thread.status", fault)
+            turn(found, SOURCE, NOW)
+        assert (server.count("thread.status"), len(observations(found))) == (6, 1)
+        assert {*state(found).signers} == {ID, "1"}
+        other.status = 2
+        for fault in (faults.Status(500), faults.Fault(), faults.Status(500)):
+            server.faults.add("thread.status", fault)
+            turn(found, SOURCE, NOW)
+        assert len(observations(found)) == 2
+
+
 def test_what_is_not_known_there_yet_is_asked_for_again(tmp_path: Path, server: Evrotrust) -> None:
     """443 means both; and 469 comes with a wait for itself alone."""
     with worker(tmp_path, server.url) as found:

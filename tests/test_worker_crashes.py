@@ -3,11 +3,8 @@
 import hashlib
 import json
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 import pytest
 
@@ -17,38 +14,18 @@ from listener.demo.onespan import OneSpan
 from listener.worker import schedule
 from projections import facts
 from tests import evro
-from tests.crash import NEVER
-from tests.rig import BOTH, EVIDENCE, ID, SOURCE, ZIP, Log, Worker, add, callback, completed, paths
+from tests.crash import Crashes
+from tests.rig import BOTH, EVIDENCE, ID, ZIP, Log, Worker, add, callback, completed, paths
 
-ROOT = Path(__file__).parents[1]
 CLAIM = "INSERT INTO claims"
 FETCH = {ZIP: "documents.zip", EVIDENCE: "evidence"}
-
-
-class Crashes:
-    """The process that forks a worker for each step."""
-
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        self.stdin: IO[str] = process.stdin
-        self.stdout: IO[str] = process.stdout
-
-    def work(
-        self, folder: Path, server: Imitation, last: int = NEVER, source: str = SOURCE, signatures: bool = False
-    ) -> int:
-        """Let a worker fetch what is wanted there, and check it or not; its exit code."""
-        self.stdin.write(json.dumps([str(folder), server.url, last, len(BOTH), source, signatures]) + "\n")
-        self.stdin.flush()
-        return int(self.stdout.readline())
 
 
 @pytest.fixture(scope="module")
 def crashes() -> Iterator[Crashes]:
     """One for all steps."""
-    command = [sys.executable, "-m", "tests.crash"]
-    with subprocess.Popen(command, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        yield Crashes(process)
+    with Crashes() as found:
+        yield found
 
 
 def wanted(folder: Path, server: OneSpan) -> Path:
@@ -121,13 +98,18 @@ def test_killed_around_a_check_what_is_not_signed_is_stored_once(tmp_path: Path,
 def assert_whole(worker: Worker, server: OneSpan) -> None:
     """Each document once in the log and once on disk, as the provider made it."""
     assert worker.stored() == sorted((ID, name) for name in BOTH)
+    assert_lies(worker, server)
+
+
+def assert_lies(worker: Worker, server: OneSpan) -> None:
+    """What is stored lies there as the provider made it, and nothing else does."""
     package = server.packages[ID]
     made = {ZIP: papers.documents(package), EVIDENCE: papers.evidence(package)}
     for act in worker.outcomes(facts.STORED):
         content = (worker.settings.documents_folder / (act.path or "")).read_bytes()
         assert content == made[act.name or ""]
         assert act.sha256 == hashlib.sha256(content).hexdigest()
-    assert len(paths(worker.settings.documents_folder)) == 2
+    assert paths(worker.settings.documents_folder) == sorted(act.path or "" for act in worker.outcomes(facts.STORED))
 
 
 FAILING_STEPS = 11  # of a worker: the first failure is told before the last of them

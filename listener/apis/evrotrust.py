@@ -101,10 +101,14 @@ class _Api:
         if code != 200:
             return _observation(place, asked, code, Kept(answer=(Whole.of(whole),)))
         kept = _kept(whole)
-        if known.thread is not None:
-            asked["threadID"] = known.thread
-            kept.thread, about = self._thread(known.thread)
-            kept.answer += about
+        if known.thread is None:
+            return _observation(place, asked, code, kept)
+        asked["threadID"] = known.thread
+        thread = self._thread(known.thread)
+        if thread is None:
+            return _observation(place, asked, code, kept, lacks=("thread",))
+        kept.thread, about = thread
+        kept.answer += (about,)
         return _observation(place, asked, code, kept)
 
     def fetch(self, subject: str, artifact: str, answer: Observation) -> AbstractContextManager[Stream]:
@@ -127,13 +131,13 @@ class _Api:
                     return other, answer, place
         return code, whole, likeliest
 
-    def _thread(self, thread: str) -> tuple[tuple[Signing, ...], tuple[Whole, ...]]:
+    def _thread(self, thread: str) -> tuple[tuple[Signing, ...], Whole] | None:
         """Who signs in a thread. We were told which one it is: if that was wrong, it must not hold anything up."""
         with contextlib.suppress(errors.ProviderError):
             code, whole = self._read(_THREAD, threadID=thread)
             if code == 200:
-                return _signings(whole), (Whole.of(whole),)
-        return (), ()
+                return _signings(whole), Whole.of(whole)
+        return None
 
     def _read(self, path: str, **named: str) -> tuple[int, bytes]:
         return self._wire.read("POST", path, also=(_NOT_FOUND,), content=self._content(**named))
@@ -148,9 +152,11 @@ def _places(known: Known) -> Sequence[_Addresses]:
     return (likeliest,) if known.certain else (likeliest, *(place for place in _ALL if place != likeliest))
 
 
-def _observation(place: _Addresses, asked: Mapping[str, str], code: int, kept: Kept) -> Observation:
+def _observation(
+    place: _Addresses, asked: Mapping[str, str], code: int, kept: Kept, lacks: tuple[str, ...] = ()
+) -> Observation:
     path = f"{place.status}?{urlencode(asked)}"
-    return Observation("POST", path, code, msgspec.json.encode(kept), evrotrust.complete(kept))
+    return Observation("POST", path, code, msgspec.json.encode(kept), evrotrust.complete(kept), lacks)
 
 
 def _kept(answer: bytes) -> Kept:

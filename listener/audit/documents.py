@@ -44,15 +44,15 @@ def stored(database: Readable) -> Iterator[Document]:
             yield document
 
 
-def told(outcome: Event) -> Document | None:
-    """The document that an event says was stored, None if it says no such thing."""
+def told(outcome: Event, action: str = facts.STORED) -> Document | None:
+    """The document that an event says was stored (or what else is named), None if it says no such thing."""
     if outcome.kind != event.OUTCOME:
         return None
     try:
         said = _decode(outcome.body or b"")
     except (ValueError, RecursionError):
         return None
-    if said.action != facts.STORED or said.path is None or said.sha256 is None or said.size is None:
+    if said.action != action or said.path is None or said.sha256 is None or said.size is None:
         return None
     return Document(outcome.position, said.path, said.sha256, said.size)
 

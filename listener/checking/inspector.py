@@ -34,12 +34,16 @@ class Inspector(NamedTuple):
     roots: tuple[bytes, ...] = ()
     on: bool = True
 
+    def looks_at(self, name: str) -> bool:
+        """Whether an artifact holds PDFs of the provider's making."""
+        return _is_one_of(name, self.holds)
+
     def verdict(self, name: str, document: Path, scratch: Path, stopping: threading.Event) -> Verdict | None:
         """What is found in a stored artifact; None if it holds no PDF of the provider's making.
 
         Raises Unusable if we are to stop, OSError if there is no room for another process.
         """
-        if not _is_one_of(name, self.holds):
+        if not self.looks_at(name):
             return None
         due, lacking = _is_one_of(name, self.due), self._lacking()
         if lacking is not None:
@@ -108,5 +112,5 @@ def _papers(made: IO[bytes]) -> Iterator[Paper]:
 def _verdict(papers: tuple[Paper, ...], due: bool, reason: str | None) -> Verdict:
     found = {paper.found for paper in papers} | ({facts.UNREADABLE} if reason else set())
     if not found:
-        return Verdict(facts.UNCHECKED, due, "it holds no PDF")
+        return Verdict(facts.UNCHECKED, reason="it holds no PDF")
     return Verdict(min(found, key=facts.FOUND.index), due, reason, papers)

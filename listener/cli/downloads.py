@@ -1,4 +1,4 @@
-"""signlog downloads: list, retry, release."""
+"""signlog downloads: list, retry, release, abandon; `check` stands beside."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from listener import errors
-from listener.cli import options, output
+from listener.cli import downloads_check, options, output
 from listener.cli.options import Config, Json, Reason
 
 if TYPE_CHECKING:
@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 _COLUMNS = ("source", "subject", "name", "state", "error", "attempts", "next_at", "size", "path")
 _ON_A_SCREEN = 50
 
-_HELP = """List signed documents: wanted, held, stored, failed. Or try them again.
+_HELP = """List signed documents: wanted, held, stored, failed. Or decide about them.
 
 Example: signlog downloads
 """
 
 app = typer.Typer(cls=options.ListFirst, help=_HELP)
+app.command("check", context_settings=options.ID_FRIENDLY)(downloads_check.check)
 
 
 @app.command("list")
@@ -125,6 +126,39 @@ def release(
         _told(
             positions, artifacts, json, "To be fetched now, by the worker. 'signlog downloads' shows what comes of it."
         )
+
+
+@app.command("abandon", context_settings=options.ID_FRIENDLY)
+def abandon(
+    reason: Reason,
+    source: Annotated[str | None, typer.Argument(metavar="SOURCE", help="Of this source …")] = None,
+    id: Annotated[str | None, typer.Argument(metavar="ID", help="… of this package or transaction …")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="… this document.")] = None,
+    all: Annotated[bool, typer.Option("--all", help="Everything that is wanted, held, failed or given up.")] = False,
+    json: Json = False,
+    config: Config = None,
+) -> None:
+    """Give documents up: no longer wanted, held or failed.
+
+    No callback brings them back, and health is content; 'signlog downloads retry' does bring them back. The decision
+    lists each document; it and its reason are kept in the log.
+
+    Example: signlog downloads abandon onespan LWsUTvGgE4WpOvaQPT16idnxNj8= --reason 'deleted there'
+    """
+    options.no_option(source)
+    with options.opened(config) as (_, database):
+        from listener import decisions
+        from listener.desk import downloads as desk
+        from listener.desk.reading import reading
+
+        if all == (source is not None):
+            raise errors.ConfigurationError("name a SOURCE (and an ID), or say --all")
+        with reading(database) as at:
+            artifacts = desk.abandonable(at, source, id, name)
+        if not artifacts:
+            raise errors.NotFoundError("nothing to abandon: no such document is wanted, held, failed or given up")
+        positions = decisions.abandon(database, artifacts, options.operator(), reason)
+        _told(positions, artifacts, json, "Not to be fetched any more; 'signlog downloads retry' brings them back.")
 
 
 def _told(positions: list[int], artifacts: "list[Artifact]", json: bool, then: str) -> None:

@@ -67,5 +67,6 @@ def _signatures(found: dict[str, int]) -> str | None:
 
 
 def _source(source: dict[str, Any]) -> str:
-    last = source["last_callback"]
-    return f"last callback at {last}" if last else "no callback yet"
+    last, compared = source["last_callback"], source["reconciled"]
+    told = f"last callback at {last}" if last else "no callback yet"
+    return told + (f", compared with the provider at {compared}" if compared else "")

@@ -35,10 +35,10 @@ def reconcile(
     for name in source or ():
         options.no_option(name)
     with options.opened(config) as (found, database):
-        from listener import bootstrap_reconciling, times
+        from listener import bootstrap_reconciling
         from listener.worker.reconcile import Findings, Order
 
-        order = Order("command", None if since is None else times.read(since))
+        order = Order("command", _past(since))
         findings = Findings()
         with bootstrap_reconciling.reconciler(found, database) as reconciler:
             broken = _through(reconciler, _named(reconciler, source, list(found.sources)), order, findings)
@@ -47,6 +47,19 @@ def reconcile(
             raise errors.NotFoundError("; ".join(broken) + ". Typed again, it goes on where it was")
         if findings.missing:
             raise typer.Exit(options.NO)
+
+
+def _past(since: str | None) -> int | None:
+    """A time from which on to ask. Raises ConfigurationError for one that is still to come."""
+    from listener import times
+    from listener.log.append import now
+
+    if since is None:
+        return None
+    found = times.read(since)
+    if found > now():
+        raise errors.ConfigurationError(f"--since: {times.written(found)} is still to come; write an age, such as 7d")
+    return found
 
 
 def _named(reconciler: "Reconciler", source: list[str] | None, configured: list[str]) -> list[str]:
@@ -75,7 +88,7 @@ def _through(reconciler: "Reconciler", sources: list[str], order: "Order", findi
 
 def _told(findings: "Findings", json: bool) -> None:
     missing = [missed._asdict() for missed in findings.missing]
-    counts = {"asked": findings.asked, "agreed": findings.agreed, "differed": findings.differed}
+    counts = {name: getattr(findings, name) for name in ("asked", "agreed", "differed", "unknown")}
     if json:
         output.json_value({**counts, "missing": missing})
         return

@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import select, tuple_
+from sqlalchemy import ColumnElement, select, tuple_
 
 from listener import times
 from listener.acts import Artifact
@@ -64,18 +64,29 @@ def retryable(at: Reading, source: str | None, subject: str | None, name: str | 
     return _in_states(at, (artifacts.FAILED, artifacts.ABANDONED), source, subject, name)
 
 
+def abandonable(at: Reading, source: str | None, subject: str | None, name: str | None) -> list[Artifact]:
+    """Artifacts that are not stored, and of which no person has decided that they never will be, one by one."""
+    states = (artifacts.WANTED, artifacts.HELD, artifacts.FAILED, artifacts.ABANDONED)
+    return _in_states(at, states, source, subject, name, _TABLE.c.decided == 0)
+
+
 def releasable(at: Reading, source: str | None, subject: str | None, name: str | None) -> list[Artifact]:
     """Artifacts that a replay held, one by one."""
     return _in_states(at, (artifacts.HELD,), source, subject, name)
 
 
 def _in_states(
-    at: Reading, states: Iterable[str], source: str | None, subject: str | None, name: str | None
+    at: Reading,
+    states: Iterable[str],
+    source: str | None,
+    subject: str | None,
+    name: str | None,
+    *where: ColumnElement[bool],
 ) -> list[Artifact]:
     named = ((_TABLE.c.source, source), (_TABLE.c.subject, subject), (_TABLE.c.name, name))
     key = [column for column, _ in named]
     query = select(*key).where(
-        _TABLE.c.state.in_(states), *(column == value for column, value in named if value is not None)
+        _TABLE.c.state.in_(states), *where, *(column == value for column, value in named if value is not None)
     )
     return [Artifact(*row) for row in at.views.execute(query.order_by(_TABLE.c.last_position, *key))]
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, select
 from listener import api, bookkeeping, errors, fingerprint, leases, times
 from listener.agenda import Agenda, State
 from listener.concerning import Subject
-from listener.desk import signatures, status
+from listener.desk import documents, signatures, status
 from listener.desk.reading import Reading, reading
 from listener.log import event, reader, schema
 from listener.log.append import now
@@ -25,7 +25,6 @@ from projections import artifacts, course, facts, packages
 _SECOND: Final = 1_000_000
 DEAD_AFTER: Final = 20 * _SECOND  # without a heartbeat
 LATE_AFTER: Final = 60 * _SECOND  # an event that nobody folded
-WANTED_TOO_LONG: Final = 3600 * _SECOND
 TROUBLED_TOO_LONG: Final = 2 * 3600 * _SECOND
 CLOCK_BACK: Final = 5 * _SECOND
 UNDER_WAY: Final = 15 * 60 * _SECOND  # a callback may come so much later than the API tells of a completion
@@ -58,7 +57,8 @@ def health(database: Database, settings: Settings, quarantine: Quarantine) -> di
         )
     for name, source in found["sources"].items():
         source["reconciled"] = times.written(rounds[name])
-    return {**found, "workers": workers, "quarantined": rows, "alarms": alarms, "notes": database.notes()}
+    notes = [*database.notes(), *found.pop("notes")]
+    return {**found, "workers": workers, "quarantined": rows, "alarms": alarms, "notes": notes}
 
 
 def _rounds(settings: Settings, alarms: list[str]) -> dict[str, int | None]:
@@ -81,7 +81,7 @@ def _without_views(database: Database, settings: Settings) -> dict[str, Any]:
     progress = {"head": head, "projected": 0, "lag_events": head, "lag_seconds": lag / _SECOND}
     doubts = {"faults": 0, "missed": 0, "anomalies": 0, "heartbeat": None, "replay_pending": False}
     counts = {**dict.fromkeys(_STATES, 0), "signatures": dict.fromkeys(facts.FOUND, 0)}
-    return {**progress, **counts, **doubts, "sources": sources}
+    return {**progress, **counts, **doubts, "notes": [], "sources": sources}
 
 
 def _machine(database: Database, settings: Settings) -> list[str]:
@@ -126,7 +126,7 @@ def _views(at: Reading, settings: Settings, alarms: list[str]) -> dict[str, Any]
     counts, faults, contradicted, pending = _counts(at), _positions(at), _contradicted(at), _mixed(at)
     late, missed, doubtful = status.overdue(at), _missed(at), signatures.doubtful(at)
     alarms += _progress(beat, lag, checkpoint.origin)
-    alarms += _documents(at, settings, counts)
+    alarms += documents.alarms(at, settings)
     if pending:
         alarms.append("other code than today's folded a part of the views; 'signlog replay' shows what that changes")
     if faults:
@@ -147,6 +147,7 @@ def _views(at: Reading, settings: Settings, alarms: list[str]) -> dict[str, Any]
         "anomalies": len({*contradicted, *late, *missed, *doubtful}),
         "heartbeat": times.written(beat),
         "replay_pending": pending,
+        "notes": documents.notes(at, settings),
         "sources": {name: _source(at.log, name, settings) for name in settings.sources},
     }
 
@@ -227,57 +228,6 @@ def _progress(beat: int | None, lag: int, origin: str) -> list[str]:
     if origin == bookkeeping.DAMAGED:
         alarms.append("the views were damaged and were folded anew; look at the disk below them")
     return alarms
-
-
-def _documents(at: Reading, settings: Settings, counts: dict[str, int]) -> list[str]:
-    alarms = []
-    lacking, oldest = _unfinished(at, settings)
-    for (source, lacks), number in lacking.items():
-        alarms.append(f"{source}: documents wanted and not fetched: {number}; {lacks}")
-    for source, since in oldest.items():
-        if now() - since > WANTED_TOO_LONG:
-            alarms.append(f"{source}: a document is wanted since {times.written(since)}; see 'signlog downloads'")
-    refused = select(_artifacts.c.source).where(_artifacts.c.state == artifacts.FAILED, _artifacts.c.next_at.is_(None))
-    for source in at.views.scalars(refused.distinct()):
-        key = "client_secret" if source in settings.sources and settings.sources[source].client_id else "api_key"
-        alarms.append(f"{source}: the provider refuses the API key; mend sources.{source}.{key} and restart")
-    if counts[artifacts.ABANDONED]:
-        alarms.append(
-            f"documents given up: {counts[artifacts.ABANDONED]}; 'signlog downloads --state abandoned' says why, "
-            "'signlog downloads retry --reason …' tries again"
-        )
-    return alarms
-
-
-def _unfinished(at: Reading, settings: Settings) -> tuple[dict[tuple[str, str], int], dict[str, int]]:
-    """How many documents wait for what is not configured, by source; of the others, since when the oldest is wanted."""
-    c = _artifacts.c
-    query = select(c.source, c.name, func.count(), func.min(c.wanted_at)).group_by(c.source, c.name)
-    lacking: dict[tuple[str, str], int] = {}
-    oldest: dict[str, int] = {}
-    for source, name, number, since in at.views.execute(query.where(c.state.in_((artifacts.WANTED, artifacts.FAILED)))):
-        lacks = _lacking(source, name, settings)
-        if lacks is not None:
-            lacking[source, lacks] = lacking.get((source, lacks), 0) + number
-        elif since is not None:
-            oldest[source] = min(since, oldest.get(source, since))
-    return lacking, oldest
-
-
-def _lacking(source: str, name: str, settings: Settings) -> str | None:
-    """Why a document is not fetched, or not made of another one, if so."""
-    configured = settings.sources.get(source)
-    if configured is None:
-        return f"sources.{source} is not configured any more"
-    speaker, access = api.named(configured.provider), configured.access
-    lacking = speaker.missing(access)
-    if lacking is not None:
-        return f"set sources.{source}.{lacking}; or sources.{source}.artifacts = [], for what completes from then on"
-    recipe = speaker.RECIPES.get(name)
-    if recipe is not None and not recipe.possible(access):
-        fewer = f'sources.{source}.artifacts = ["{recipe.of}"]'
-        return f"set sources.{source}.{recipe.needs}; or {fewer}, for what completes from then on"
-    return None
 
 
 def _mixed(at: Reading) -> bool:

@@ -179,6 +179,7 @@ def _document(paper: Paper) -> dict[str, Any]:
         "sha256": paper.stored.sha256,
         "size": paper.stored.size,
         "signatures": paper.verdict,
+        "checked": paper.checked,
     }
 
 

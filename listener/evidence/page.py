@@ -73,7 +73,7 @@ def _document(paper: Paper) -> Markup:
         tag("h3", name),
         tag("p", f"{paper.stored.size:,} bytes, stored by event {paper.stored.position}.{place}"),
         tag("p", "SHA-256 ", tag("code", paper.stored.sha256)),
-        verdicts.shown(paper.verdict),
+        verdicts.shown(paper.verdict, paper.checked),
     )
 
 

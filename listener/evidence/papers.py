@@ -11,6 +11,7 @@ from listener import errors, files
 from listener.audit import documents
 from listener.audit.documents import Document
 from listener.log.event import Event
+from projections import facts
 
 _ODD: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST: Final = 80
@@ -18,7 +19,9 @@ _LONGEST_SUFFIX: Final = 12
 
 
 class Paper(NamedTuple):
-    """A document that was stored: its name, the outcome that says so, and the verdict on its signatures that it holds.
+    """A document that was stored: its name, the outcome that says so, and the newest verdict on its signatures.
+
+    The outcome has that verdict, or `checked` is the position of the event that has it.
 
     `file` is its name in the evidence; where it is None, `why` says why the document is not in there.
     """
@@ -28,6 +31,7 @@ class Paper(NamedTuple):
     verdict: dict[str, Any] | None
     file: str | None
     why: str | None = None
+    checked: int | None = None
 
 
 class Told(msgspec.Struct):
@@ -38,20 +42,28 @@ class Told(msgspec.Struct):
 
 
 def paper(outcome: Event) -> Paper | None:
-    """The document that an event says was stored, if it says so. It is not known yet whether it lies there."""
-    stored = documents.told(outcome)
-    if stored is None:
+    """The document that an event says was stored, or checked again. It is not known yet whether it lies there."""
+    stored, again = documents.told(outcome), documents.told(outcome, facts.CHECKED)
+    if stored is None and again is None:
         return None
     try:
         told = msgspec.json.decode(outcome.body or b"", type=Told)
     except (msgspec.MsgspecError, ValueError):  # of a later version: the document is none the less one
         told = Told()
-    return Paper(told.name, stored, told.verdict, None)
+    if stored is not None:
+        return Paper(told.name, stored, told.verdict, None)
+    return again and Paper(told.name, again, told.verdict, None, checked=again.position)
 
 
 def found(folder: Path, papers: Iterable[Paper]) -> list[Paper]:
     """Each place once, and whether what lies there is what was stored."""
-    once = {paper.stored.path: paper for paper in papers}
+    once = dict[str, Paper]()
+    for paper in papers:
+        before = once.get(paper.stored.path)
+        if paper.checked is None:
+            once[paper.stored.path] = paper
+        elif before is not None and before.stored.sha256 == paper.stored.sha256:
+            once[paper.stored.path] = before._replace(verdict=paper.verdict, checked=paper.checked)
     return [_found(folder, paper, number) for number, paper in enumerate(once.values(), 1)]
 
 

@@ -18,17 +18,21 @@ _DUE: Final = {True: "There should be one.", False: "None was due."}
 _HEADS: Final = ("signed by", "at", "as it was signed", "covers the whole file", "signer trusted")
 
 
-def shown(verdict: dict[str, Any] | None) -> Markup:
-    """The verdict of the day on which the document was stored. Whatever an outcome says, it is told as text."""
+def shown(verdict: dict[str, Any] | None, checked: int | None = None) -> Markup:
+    """The newest verdict: of the day on which the document was stored, or of the event that `checked` it again.
+
+    Whatever an outcome says, it is told as text.
+    """
+    when = "when it was stored" if checked is None else f"checked again by event {checked}"
     if verdict is None:
-        return tag("p", tag("b", "Signatures, when it was stored: "), "no verdict on them was recorded.")
+        return tag("p", tag("b", f"Signatures, {when}: "), "no verdict on them was recorded.")
     found = str(verdict.get("found"))
     due = _DUE[verdict.get("due") is True] if found == "unsigned" else ""
     said = joined(filter(None, (_FOUND.get(found, found), due, verdict.get("reason"))), " ")
     papers = [one for one in _list(verdict.get("papers")) if isinstance(one, dict)]
     return joined(
         (
-            tag("p", tag("b", "Signatures, when it was stored: "), said),
+            tag("p", tag("b", f"Signatures, {when}: "), said),
             *(each for paper in papers for each in _paper(paper)),
         )
     )

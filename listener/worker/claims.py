@@ -47,8 +47,8 @@ class Claims:
         """Claim it; the fence, or None if it is not ours to fetch.
 
         `generation` and `folded` say on which views the wish is founded. A wish of views that are not live, that have
-        not seen our last act on it or what was held when they went live, or that the log says is stored, is an old
-        opinion; and of what was erased nothing is fetched again.
+        not seen our last act on it, what was held when they went live or what was abandoned since, or that the log
+        says is stored, is an old opinion; and of what was erased nothing is fetched again.
         """
         with self._database.writing() as connection:
             if generations.live(connection) != generation or _settled(connection, artifact, folded):
@@ -96,9 +96,10 @@ def _is(artifact: Artifact) -> ColumnElement[bool]:
 def _settled(connection: Connection, artifact: Artifact, folded: int) -> bool:
     if erased.when(connection, artifact.source, artifact.subject) is not None:
         return True
-    went_live = reader.acts(connection, event.DECISION, acts.LIVE_PATH, last=1)
-    if went_live and went_live[0].position > folded:
-        return True
+    for filed in (acts.LIVE_PATH, acts.ABANDONED_PATH):
+        decided = reader.acts(connection, event.DECISION, filed, last=1)
+        if decided and decided[0].position > folded:
+            return True
     outcomes = reader.acts(connection, event.OUTCOME, acts.path(artifact))
     if outcomes and outcomes[0].position > folded:
         return True

@@ -77,7 +77,7 @@ class Observer:
             if _newest_callback(connection, draft.source, subject, looked):
                 return None
             last = _last(connection, draft)
-            if last is not None and last.position > called_back and _facts(last) == _facts(draft):
+            if last is not None and last.position > called_back and _same(last, draft, answer.lacks):
                 return Heard(answer, last, news=False, head=head)
             (kept,) = append(connection, [draft])
             return Heard(answer, kept, news=True, head=kept.position)
@@ -130,8 +130,12 @@ def _newest_callback(log: Connection, source: str, subject: str, after: int) -> 
     return max((fact.position for fact in called_back(log, source, subject, after)), default=0)
 
 
-def _facts(answer: Event | Draft) -> tuple[Any, ...]:
-    """What two answers must share to be the same: all but the bytes around the facts."""
-    kept = msgspec.json.decode(answer.body or b"{}")
-    kept.pop("answer", None)
-    return (answer.headers, kept)
+def _same(last: Event, draft: Draft, lacks: tuple[str, ...]) -> bool:
+    """Whether an answer says nothing new: all but the bytes around the facts, and what could not be had this time."""
+    aside = ("answer", *lacks)
+    return (last.headers, _facts(last, aside)) == (draft.headers, _facts(draft, aside))
+
+
+def _facts(answer: Event | Draft, aside: tuple[str, ...]) -> dict[str, Any]:
+    kept: dict[str, Any] = msgspec.json.decode(answer.body or b"{}")
+    return {name: value for name, value in kept.items() if name not in aside}

@@ -54,19 +54,24 @@ class Missed(NamedTuple):
 
 
 class Findings:
-    """What came of it: how many subjects were compared, how many agreed, and completions that no callback told of."""
+    """What came of it: how many subjects were asked for, how many agreed, and completions that no callback told of.
+
+    Of the `unknown` the provider told no status: it does not know them, or does not tell us.
+    """
 
     def __init__(self) -> None:
         self.asked = 0
         self.agreed = 0
         self.differed = 0
+        self.unknown = 0
         self.missing: list[Missed] = []
 
-    def add(self, agrees: bool) -> None:
-        """One more subject of which the provider said where it stands."""
+    def add(self, agrees: bool | None) -> None:
+        """One more subject, and whether the provider said that it stands where we think; None if it said nothing."""
         self.asked += 1
-        self.agreed += agrees
-        self.differed += not agrees
+        self.agreed += agrees is True
+        self.differed += agrees is False
+        self.unknown += agrees is None
 
 
 class Reconciler:
@@ -131,7 +136,9 @@ class _Turn:
         self._known = known
         self._findings = findings
         self._pause = pause
+        self._answers = False  # whether the API has answered anything in this turn
         self._without_answer = 0
+        self._in_vain = dict[str, errors.ProviderError]()  # what is not asked for again in this turn
 
     def compare(self) -> bool:
         """Go through what the provider lists, if it does; False if we are to stop."""
@@ -149,18 +156,26 @@ class _Turn:
             self._agenda.move(self._source, self._order.who, page.cursor)
             if self._pause(PACE):
                 return False
+        self._answers = True
         return True
 
     def ask(self, tell: Tell) -> bool:
-        """Ask for each subject that is due; False if we are to stop."""
+        """Ask for each subject that is due; False if we are to stop. Raises ProviderError if none had an answer."""
         done = 0
-        while found := self._agenda.due(self._source, now(), self._known.began, self._order.at_once, _AT_ONCE):
+        while found := self._due():
             for number, subject in enumerate(found):
                 if not self._question(subject):
                     return False
                 done += 1
                 tell(1, done + len(found) - number - 1)
+        if self._in_vain and not self._answers:
+            raise next(iter(self._in_vain.values()))
         return True
+
+    def _due(self) -> list[str]:
+        most = _AT_ONCE + len(self._in_vain)
+        found = self._agenda.due(self._source, now(), self._known.began, self._order.at_once, most)
+        return [subject for subject in found if subject not in self._in_vain]
 
     def _may_be_told_yet(self, listed: Listed) -> bool:
         """Whether a callback of it may be on its way; the next round goes back as far as that."""
@@ -178,24 +193,35 @@ class _Turn:
             heard = self._hear(subject, state or State())
         except errors.Superseded:  # it was erased meanwhile
             return True
-        except errors.ProviderError as error:
+        except (errors.Unusable, errors.Unauthorized) as error:
+            self._bear(subject, error)
+        except errors.ProviderError:  # an answer, if none that says where it stands
             self._note(subject)
-            self._bear(error)
         else:
-            self._without_answer = 0
             self._note(subject, heard.head)
             self._take(subject, state, heard)
         return True
 
     def _note(self, subject: str, answered: int | None = None) -> None:
-        """It was asked for in this round, whatever our clock says by now."""
-        self._agenda.asked(self._source, subject, max(now(), self._known.began), answered)
+        """It was asked for in this round, and the API answers."""
+        self._answers, self._without_answer = True, 0
+        at = max(now(), self._known.began)  # whatever our clock says by now
+        self._agenda.asked(self._source, subject, at, answered)
 
-    def _bear(self, error: errors.ProviderError) -> None:
-        """Go on, unless it is the API that does not answer, and not one subject that cannot be had."""
-        self._without_answer += isinstance(error, errors.Unusable)
-        hopeless = self._without_answer >= _IN_A_ROW or error.retry_after is not None
-        if isinstance(error, errors.Unauthorized) or (hopeless and isinstance(error, errors.Unusable)):
+    def _bear(self, subject: str, error: errors.ProviderError) -> None:
+        """Go on, unless it is the API that does not answer, and not one subject that cannot be had.
+
+        An outage must cost no subject its turn. One that was in vain before, while others are answered, has had it.
+        """
+        before = self._agenda.tried(self._source, subject, self._known.began)
+        if isinstance(error, errors.Unauthorized) or error.retry_after is not None:
+            raise error
+        if before and self._answers:
+            self._note(subject)
+            return
+        self._in_vain[subject] = error
+        self._without_answer += 1
+        if self._without_answer >= _IN_A_ROW:
             raise error
 
     def _is_erased(self, subject: str) -> bool:
@@ -209,7 +235,7 @@ class _Turn:
     def _take(self, subject: str, state: State | None, heard: Heard) -> None:
         fact = _fact(heard)
         if fact is None or fact.status is None:  # they do not know it, or it is not for us
-            self._findings.asked += 1
+            self._findings.add(agrees=None)
             return
         self._findings.add(agrees=state is not None and state.standing.status == fact.status)
         if heard.news and fact.stage == facts.COMPLETED and not self._is_told(subject):

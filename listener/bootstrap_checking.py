@@ -1,0 +1,34 @@
+"""Builds what checks stored documents again: the part of the wiring that a server never needs."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from listener import bootstrap_accounts, errors
+from listener.checking import inspector
+from listener.log.database import Database
+from listener.settings import Settings
+
+if TYPE_CHECKING:
+    from listener.worker.checks import Checks
+
+
+@contextlib.contextmanager
+def checks(settings: Settings, database: Database) -> "Iterator[Checks]":
+    """For all configured sources. Raises ConfigurationError where nothing could be checked."""
+    from listener.shelf import shelf
+    from listener.worker.checks import Checks, Inspected
+    from listener.worker.filestore import FileStore
+    from listener.worker.live import Live
+
+    if not settings.check_signatures:
+        raise errors.ConfigurationError("check_signatures: is false; set it to true to have signatures checked")
+    if inspector.missing():
+        raise errors.ConfigurationError(inspector.INSTALL)
+    sources = {
+        name: Inspected(source.provider, bootstrap_accounts.inspector(name, source, settings.check_signatures))
+        for name, source in settings.sources.items()
+    }
+    store = FileStore(settings.documents_folder, settings.disk_reserve)
+    with contextlib.closing(Live(database, shelf(database))) as live:
+        yield Checks(database, live, store, sources)

@@ -1,0 +1,113 @@
+"""Documents that need a person: not fetched, given up, or due a signature that nobody has looked for."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from sqlalchemy import func, select
+
+from listener import api, times
+from listener.checking import inspector
+from listener.desk import signatures
+from listener.desk.reading import Reading
+from listener.log.append import now
+from listener.settings import Settings
+from projections import artifacts
+
+WANTED_TOO_LONG: Final = 3600 * 1_000_000
+
+_c: Final = artifacts.TABLE.c
+
+
+def alarms(at: Reading, settings: Settings) -> list[str]:
+    """What is in the way of documents, and of their signatures where somebody said that these are due."""
+    asked = [told for source, told in _unchecked(at, settings) if _is_asked_for(source, settings)]
+    return [*_not_fetched(at, settings), *_refused(at, settings), *_given_up(at), *asked]
+
+
+def notes(at: Reading, settings: Settings) -> list[str]:
+    """Signatures that nobody looked for, where nobody said that they are due."""
+    return [told for source, told in _unchecked(at, settings) if not _is_asked_for(source, settings)]
+
+
+def _not_fetched(at: Reading, settings: Settings) -> Iterator[str]:
+    lacking, oldest = _unfinished(at, settings)
+    for (source, lacks), number in lacking.items():
+        yield f"{source}: documents wanted and not fetched: {number}; {lacks}"
+    for source, since in oldest.items():
+        if now() - since > WANTED_TOO_LONG:
+            yield f"{source}: a document is wanted since {times.written(since)}; see 'signlog downloads'"
+
+
+def _refused(at: Reading, settings: Settings) -> Iterator[str]:
+    refused = select(_c.source).where(_c.state == artifacts.FAILED, _c.next_at.is_(None))
+    for source in at.views.scalars(refused.distinct()):
+        key = "client_secret" if source in settings.sources and settings.sources[source].client_id else "api_key"
+        yield f"{source}: the provider refuses the API key; mend sources.{source}.{key} and restart"
+
+
+def _given_up(at: Reading) -> Iterator[str]:
+    """What a person abandoned is no news to anybody."""
+    ours = select(func.count()).where(_c.state == artifacts.ABANDONED, _c.decided == 0)
+    if number := at.views.scalar(ours):
+        yield (
+            f"documents given up: {number}; 'signlog downloads --state abandoned' says why, "
+            "'signlog downloads retry --reason …' tries again, 'signlog downloads abandon' leaves it at that"
+        )
+
+
+def _unfinished(at: Reading, settings: Settings) -> tuple[dict[tuple[str, str], int], dict[str, int]]:
+    """How many documents wait for what is not configured, by source; of the others, since when the oldest is wanted."""
+    query = select(_c.source, _c.name, func.count(), func.min(_c.wanted_at)).group_by(_c.source, _c.name)
+    lacking: dict[tuple[str, str], int] = {}
+    oldest: dict[str, int] = {}
+    for source, name, number, since in at.views.execute(
+        query.where(_c.state.in_((artifacts.WANTED, artifacts.FAILED)))
+    ):
+        lacks = _lacking(source, name, settings)
+        if lacks is not None:
+            lacking[source, lacks] = lacking.get((source, lacks), 0) + number
+        elif since is not None:
+            oldest[source] = min(since, oldest.get(source, since))
+    return lacking, oldest
+
+
+def _lacking(source: str, name: str, settings: Settings) -> str | None:
+    """Why a document is not fetched, or not made of another one, if so."""
+    configured = settings.sources.get(source)
+    if configured is None:
+        return f"sources.{source} is not configured any more"
+    speaker, access = api.named(configured.provider), configured.access
+    lacking = speaker.missing(access)
+    if lacking is not None:
+        return f"set sources.{source}.{lacking}; or sources.{source}.artifacts = [], for what completes from then on"
+    recipe = speaker.RECIPES.get(name)
+    if recipe is not None and not recipe.possible(access):
+        fewer = f'sources.{source}.artifacts = ["{recipe.of}"]'
+        return f"set sources.{source}.{recipe.needs}; or {fewer}, for what completes from then on"
+    return None
+
+
+def _unchecked(at: Reading, settings: Settings) -> Iterator[tuple[str, str]]:
+    """By source, how many documents are due a signature that nobody looked for, and what to do."""
+    for source, number in signatures.unchecked(at).items():
+        yield (
+            source,
+            f"{source}: documents due a signature that nobody looked for: {number}; {_to_do(source, settings)}",
+        )
+
+
+def _to_do(source: str, settings: Settings) -> str:
+    if source not in settings.sources:
+        return f"sources.{source} is not configured any more"
+    then = f"type: signlog downloads check {source}"
+    if not settings.check_signatures:
+        return (
+            f"set check_signatures = true, restart, and {then}; or sources.{source}.signed_artifacts = [], and the same"
+        )
+    return f"{inspector.INSTALL}, restart, and {then}" if inspector.missing() else then
+
+
+def _is_asked_for(source: str, settings: Settings) -> bool:
+    """Whether somebody said that signatures are due there, or whom to trust; else only we think so."""
+    configured = settings.sources.get(source)
+    return configured is not None and bool(configured.signed_artifacts or configured.trust_roots)
