@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from listener import rows
@@ -58,6 +58,7 @@ def test_the_history_has_a_bit_of_everything() -> None:
     assert {known.state for known in fold.states[ARTIFACTS].values()} == {artifacts.WANTED, artifacts.STORED}
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, len(HISTORY)), max_size=12))
 def test_in_pieces_the_same_as_at_once(cuts: list[int]) -> None:
     """Taken in one by one or all together, the states, faults and what waits are equal."""

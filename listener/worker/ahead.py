@@ -6,11 +6,12 @@ standard output, each behind its length. It is never far ahead: the pipe is shor
 
 import contextlib
 import gc
+import itertools
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator
-from typing import IO, Final
+from collections.abc import Iterator, Sequence
+from typing import IO, Any, Final
 
 import msgspec
 from sqlalchemy import Connection, Engine
@@ -19,6 +20,7 @@ from listener import errors, parent
 from listener.interpreter import Interpreter
 from listener.log import address, reader
 from listener.log.database import Database
+from listener.projection import MADE_ONCE, Projection
 from listener.worker import revisiting
 from listener.worker.fold import Faulty
 from projections.facts import Fact
@@ -28,11 +30,14 @@ WORTH_A_PROCESS: Final = 20_000  # events: fewer are read before another process
 _OBJECTS: Final = 200_000  # that may be made before cycles are looked for
 _LENGTH: Final = struct.Struct("<I")
 
+Row = tuple[Any, ...]
+
 
 class Piece(msgspec.Struct, array_like=True, gc=False):
     """What some events say, and which could not be read. `last` is the position of the last of them.
 
-    A decision about faults is the last of its piece: it `decides` what becomes of those before.
+    A decision about faults is the last of its piece: it `decides` what becomes of those before. `rows` has a row of
+    each fact for each projection of MADE_ONCE; None if some cannot be made: whoever folds finds out why.
     """
 
     last: int
@@ -40,6 +45,13 @@ class Piece(msgspec.Struct, array_like=True, gc=False):
     decides: bool
     facts: list[Fact]
     faults: list[Faulty]
+    rows: list[list[Row]] | None
+
+    def of(self, source: str, subject: str) -> "Piece":
+        """Only what is said of one subject."""
+        its = [fact.source == source and fact.subject == subject for fact in self.facts]
+        rows = None if self.rows is None else [list(itertools.compress(made, its)) for made in self.rows]
+        return msgspec.structs.replace(self, facts=list(itertools.compress(self.facts, its)), rows=rows)
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -111,7 +123,19 @@ def _read(log: Connection, after: int, until: int, interpreter: Interpreter) -> 
             found += interpreter.facts(event)
         except errors.Fault as fault:
             faults.append(Faulty(event.position, event.source, None, str(fault)))
-    return Piece(events[-1].position, len(events), revisiting.decides(events[-1]), found, faults)
+    return Piece(events[-1].position, len(events), revisiting.decides(events[-1]), found, faults, _rows(found))
+
+
+def _rows(found: Sequence[Fact]) -> list[list[Row]] | None:
+    try:
+        return [[_row(known, fact) for fact in found] for known in MADE_ONCE]
+    except Exception:  # a projection's bug: it shows again where the fact is folded, and stops its subject
+        return None
+
+
+def _row(projection: Projection, fact: Fact) -> Row:
+    [key] = projection.keys(fact)
+    return projection.row(key, projection.apply(projection.initial(key), key, fact))
 
 
 def _main(log: str, until: int) -> None:

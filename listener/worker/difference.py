@@ -122,8 +122,9 @@ def _begin(both: Connection) -> None:
 
 
 def _add(both: Connection, subjects: Select[Any]) -> int:
-    new = subjects.except_(select(_differing))
-    return both.execute(_differing.insert().from_select(["source", "subject"], new)).rowcount
+    # With EXCEPT, SQLite would read the tables in the order of their subjects, which lie all over the file.
+    new = _differing.insert().prefix_with("OR IGNORE")
+    return both.execute(new.from_select(["source", "subject"], subjects)).rowcount
 
 
 def _count(both: Connection, table: FromClause) -> int:
