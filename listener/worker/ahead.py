@@ -1,7 +1,8 @@
 """Reading ahead: a process of its own makes facts of events, while this one folds those that came before.
 
-`python -m listener.worker.ahead UNTIL` reads from its standard input where the log lies, and writes pieces to its
-standard output, each behind its length. It is never far ahead: the pipe is short, and whoever folds is slower.
+`python -m listener.worker.ahead UNTIL [AFTER UNTIL]` reads from its standard input where the log lies, and writes
+pieces to its standard output, each behind its length; those of the second stretch have one event each. It is never far
+ahead: the pipe is short, and whoever folds is slower.
 """
 
 import contextlib
@@ -11,7 +12,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from typing import IO, Any, Final
+from typing import IO, Any, Final, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, Engine
@@ -69,24 +70,38 @@ def seldom_collecting() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-def pieces(database: Database, until: int) -> Iterator[Piece]:
-    """What all events up to a position say, in order. Raises LogError if the other process ends before its time."""
-    return _there(database.address, until) if until >= WORTH_A_PROCESS else _here(database.engine, until)
+class Stretch(NamedTuple):
+    """The events behind a position, up to another."""
+
+    after: int
+    until: int
 
 
-def _here(log: Engine, until: int) -> Iterator[Piece]:
+def size(after: int, alone: Stretch | None) -> int:
+    """How many events the piece behind a position may have: one, where each is to be taken in alone."""
+    return 1 if alone is not None and alone.after <= after < alone.until else EVENTS
+
+
+def pieces(database: Database, until: int, alone: Stretch | None = None) -> Iterator[Piece]:
+    """What all events up to a position say, in order. Raises Died if the other process ends before its time."""
+    if until < WORTH_A_PROCESS:
+        return _here(database.engine, until, alone)
+    return _there(database.address, until, alone)
+
+
+def _here(log: Engine, until: int, alone: Stretch | None) -> Iterator[Piece]:
     after, interpreter = 0, Interpreter()
     while after < until:
         with log.begin() as connection:  # a short transaction: a long one would make the write-ahead log grow
-            piece = _read(connection, after, until, interpreter)
+            piece = _read(connection, Stretch(after, until), size(after, alone), interpreter)
         if piece is None:
             return
         yield piece
         after = piece.last
 
 
-def _there(log: str, until: int) -> Iterator[Piece]:
-    command = [*parent.command("listener.worker.ahead"), str(until)]
+def _there(log: str, until: int, alone: Stretch | None) -> Iterator[Piece]:
+    command = [*parent.command("listener.worker.ahead"), *map(str, (until, *(alone or ())))]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE) as process:  # noqa: S603  ourselves
         assert process.stdout is not None  # noqa: S101  it was asked for
         assert process.stdin is not None  # noqa: S101  it was, too
@@ -108,12 +123,12 @@ def _receive(stream: IO[bytes]) -> Piece:
     try:
         return _decode(body)
     except msgspec.DecodeError:
-        raise errors.LogError("the process that reads the log ended before its time; see what it said above") from None
+        raise errors.Died("the process that reads the log ended before its time; see what it said above") from None
 
 
-def _read(log: Connection, after: int, until: int, interpreter: Interpreter) -> Piece | None:
-    """The next piece behind a position; None if there is none."""
-    events = reader.contents(log, after, EVENTS, revisiting.stretch(log, after, until))
+def _read(log: Connection, stretch: Stretch, most: int, interpreter: Interpreter) -> Piece | None:
+    """The first piece of a stretch; None if there is none."""
+    events = reader.contents(log, stretch.after, most, revisiting.stretch(log, *stretch))
     if not events:
         return None
     found: list[Fact] = []
@@ -138,14 +153,14 @@ def _row(projection: Projection, fact: Fact) -> Row:
     return projection.row(key, projection.apply(projection.initial(key), key, fact))
 
 
-def _main(log: str, until: int) -> None:
+def _main(log: str, until: int, *alone: int) -> None:
     """Until all was sent, or nobody listens any more."""
     with contextlib.suppress(BrokenPipeError), seldom_collecting(), open(1, "wb", closefd=False) as pipe:
-        for piece in _here(address.reading(log), until):
+        for piece in _here(address.reading(log), until, Stretch(*alone) if alone else None):
             body = _encode(piece)
             pipe.write(_LENGTH.pack(len(body)) + body)
             pipe.flush()
 
 
 if __name__ == "__main__":
-    _main(sys.stdin.read(), int(sys.argv[1]))
+    _main(sys.stdin.read(), *map(int, sys.argv[1:]))

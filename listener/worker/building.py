@@ -15,7 +15,7 @@ from listener.log.database import Database
 from listener.projection import MADE_ONCE, PROJECTIONS, Projection
 from listener.views import Views
 from listener.worker import ahead, faults, intake, revisiting
-from listener.worker.ahead import Piece, Row
+from listener.worker.ahead import Piece, Row, Stretch
 from listener.worker.fold import Fold, States, Subject
 from projections.facts import Key
 
@@ -44,17 +44,18 @@ def build(
     until: int,
     told: Told = lambda _events: None,
     only: Subject | None = None,
+    alone: Stretch | None = None,
 ) -> None:
     """Make the generation of all events up to a position, or `only` one subject's part of it.
 
-    Nobody may look at it before this returns. What was killed half way is of no use, and is thrown away by whoever
-    builds next.
+    Those of the stretch `alone` are taken in one by one. Nobody may look at it before this returns. What was killed
+    half way is of no use, and is thrown away by whoever builds next. Raises Died if the process that reads ends.
     """
     with database.reading() as log:
         log_id = reader.log_id(log)
     with generation.building(log_id, origin) as connection, _aside() as writer:
         half, last = Half(database, connection, writer, fingerprint), 0
-        for number, piece in enumerate(ahead.pieces(database, until), 1):
+        for number, piece in enumerate(ahead.pieces(database, until, alone), 1):
             half.take(piece if only is None else piece.of(*only))
             if number % _SETTLED == 0:
                 generation.settle()
