@@ -247,7 +247,8 @@ def replay(settings: Settings, database: Database) -> "Replay":
     from listener.worker.replay import Replay
 
     worker, only_one = (bootstrap_log.lease(settings, database, part) for part in ("worker", "replay"))
-    return Replay(database, shelf(database), fingerprint.fingerprint(), worker, only_one, settings.disk_reserve)
+    code, reserve = fingerprint.fingerprint(), settings.disk_reserve
+    return Replay(database, shelf(database), settings.folder, code, worker, only_one, reserve)
 
 
 @contextlib.contextmanager

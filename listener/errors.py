@@ -8,7 +8,8 @@ SignlogError
 │   ├── Overloaded          the queue in front of the log is full: 503 as well
 │   ├── Sealed              it was copied elsewhere, and goes on there
 │   ├── UnsuitableDatabase  the file, its SQLite or its pragmas are not what durability needs
-│   └── TreeDamaged         the tree beside the log cannot be read: it is made anew
+│   ├── TreeDamaged         the tree beside the log cannot be read: it is made anew
+│   └── Died                who took events in ended meanwhile: one of them may be to blame
 ├── NotANote                what should be a signed note is none, or its signature is wrong
 ├── SigningStopped          the log or the key is not what was signed with: a person must decide
 ├── CopyRefused             a backup or evidence would not be whole, or would lie upon something else
@@ -64,6 +65,10 @@ class UnsuitableDatabase(LogError):  # noqa: N818
 
 class TreeDamaged(LogError):  # noqa: N818
     """The file of the tree cannot be read; it is worked out from the log again."""
+
+
+class Died(LogError):  # noqa: N818
+    """A process that took events in ended before its time."""
 
 
 class NotANote(SignlogError):  # noqa: N818

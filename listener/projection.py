@@ -13,7 +13,7 @@ class Projection(Protocol):
     """A module of `projections/`: a table, and a pure fold that fills it."""
 
     TABLE: Table
-    ONCE: bool  # no later fact touches a row that is there
+    ONCE: bool  # each fact is a row of its own, which no later fact touches
 
     def keys(self, fact: Fact) -> Sequence[Key]:
         """Every row that the fact touches."""
@@ -32,3 +32,4 @@ class Projection(Protocol):
 
 
 PROJECTIONS: Final[tuple[Projection, ...]] = (packages, timeline, artifacts)
+MADE_ONCE: Final = tuple(known for known in PROJECTIONS if known.ONCE)

@@ -38,10 +38,15 @@ def _loaded(projection: Projection, row: Sequence[Any]) -> Any:
 
 def save(connection: Connection, projection: Projection, states: Mapping[Key, Any]) -> None:
     """Write these states over what was there."""
-    for page in _paged(list(states.items())):
-        rows = [projection.row(key, state) for key, state in page]  # all at once would be as large as all states again
-        insert = _insert(projection.TABLE, _marks(connection, len(rows[0]), len(rows)))
-        connection.exec_driver_sql(insert, _flat(rows))
+    for page in _paged(list(states.items())):  # rows of all at once would be as large as all states again
+        write(connection, projection.TABLE, [projection.row(key, state) for key, state in page])
+
+
+def write(connection: Connection, table: Table, rows: Sequence[Sequence[Any]]) -> None:
+    """Write these rows over what was there."""
+    for page in _paged(rows):
+        insert = _insert(table, _marks(connection, len(page[0]), len(page)))
+        connection.exec_driver_sql(insert, _flat(page))
 
 
 def _paged(rows: Sequence[_Row]) -> Iterable[Sequence[_Row]]:

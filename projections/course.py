@@ -121,10 +121,10 @@ def _step(fact: Fact) -> Step:
 
 def _place(step: Step) -> Place | None:
     """Where a callback whose clock is believed stands among its like; only repetitions share a place."""
-    clock = step.clock
-    if clock is None or clock != step.occurred_at or step.observed:
+    at = step.occurred_at
+    if at is None or at > step.recorded_at + facts.CLOCK_TOLERANCE or step.what == facts.OBSERVED:
         return None
-    return clock, step.rank, step.name, step.status or ""
+    return at, step.rank, step.name, step.status or ""
 
 
 def _with(steps: tuple[Step, ...], new: Step) -> tuple[Step, ...]:

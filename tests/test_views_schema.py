@@ -168,7 +168,7 @@ def test_views_work_behind_a_pooler(pooler: Pooler, tmp_path: Path) -> None:
         found = shelf(database)
         with wrong_handler(), contextlib.closing(Projector(database, found, "wrong")) as projector:
             projector.catch_up()
-        right, wrong = (Replay(database, found, code, *locks(tmp_path)) for code in ("right", "wrong"))
+        right, wrong = (Replay(database, found, tmp_path, code, *locks(tmp_path)) for code in ("right", "wrong"))
         right.apply(right.plan().digest, "somebody", accept_faults=True)
         assert wrong.roll_back("somebody") == 1
         assert right.plan().summary["changed"] > 0
@@ -198,7 +198,10 @@ def test_a_plan_is_the_same_as_with_files(log: Log, tmp_path: Path) -> None:
         fold(log, "wrong")
         with contextlib.closing(fresh(log.database, tmp_path / "files", "wrong")) as projector:
             projector.catch_up()
-    plans = [Replay(log.database, kept, "right", *locks(log.settings.folder)).plan() for kept in (files, log.shelf)]
+    plans = [
+        Replay(log.database, kept, log.settings.folder, "right", *locks(log.settings.folder)).plan()
+        for kept in (files, log.shelf)
+    ]
     assert plans[0] == plans[1]
     assert plans[0].summary["changed"] >= len(odd)
     for number in (1, 2):

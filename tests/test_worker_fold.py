@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from listener import rows
@@ -58,6 +58,7 @@ def test_the_history_has_a_bit_of_everything() -> None:
     assert {known.state for known in fold.states[ARTIFACTS].values()} == {artifacts.WANTED, artifacts.STORED}
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, len(HISTORY)), max_size=12))
 def test_in_pieces_the_same_as_at_once(cuts: list[int]) -> None:
     """Taken in one by one or all together, the states, faults and what waits are equal."""
@@ -167,6 +168,16 @@ def test_only_what_changed_is_to_be_saved() -> None:
     """States that were loaded for a fact that waits are left alone."""
     fold = folded(events([callback("PACKAGE_CREATE", "a"), callback("PACKAGE_CREATE", "b")]), [(SOURCE, "a")])
     assert fold.changed[PACKAGES].keys() == {(SOURCE, "b")}
+
+
+def test_the_oldest_states_are_let_go() -> None:
+    """Those that changed are told, to be written; as many as may stay do."""
+    fold = folded(events([callback("PACKAGE_CREATE", name) for name in "abc"]))
+    del fold.changed[PACKAGES][SOURCE, "a"]  # as if it had been loaded
+    assert not any(fold.let_go(3))
+    gone = fold.let_go(1)
+    assert (list(gone[PACKAGES]), len(gone[TIMELINE])) == ([(SOURCE, "b")], 2)
+    assert list(fold.states[PACKAGES]) == list(fold.changed[PACKAGES]) == [(SOURCE, "c")]
 
 
 def test_nothing_to_fold_is_no_problem() -> None:

@@ -71,7 +71,7 @@ def locks(folder: Path) -> tuple[OnlyOne, OnlyOne]:
 
 def replay(log: Log, code: str = "right") -> Replay:
     """What replays with this code."""
-    return Replay(log.database, log.shelf, code, *locks(log.settings.folder))
+    return Replay(log.database, log.shelf, log.settings.folder, code, *locks(log.settings.folder))
 
 
 def live(log: Log) -> Views:
@@ -638,7 +638,8 @@ class Racing(Replay):
     """A replay, and what others do between its looks at the head."""
 
     def __init__(self, log: Log, meanwhile: Sequence[Callable[[], object]]) -> None:
-        super().__init__(log.database, log.shelf, "right", *locks(log.settings.folder))
+        folder = log.settings.folder
+        super().__init__(log.database, log.shelf, folder, "right", *locks(folder))
         self.meanwhile = iter(meanwhile)
 
     def _catch_up(self, generation: Views) -> None:
@@ -735,7 +736,7 @@ def test_views_that_cannot_be_compared_are_no_ground_for_a_plan(tmp_path: Path) 
             replay(log).plan()
         fold(log, "old")
         with pytest.raises(errors.DiskReserve):
-            Replay(log.database, log.shelf, "right", *locks(log.settings.folder), 2**60).plan()
+            Replay(log.database, log.shelf, log.settings.folder, "right", *locks(log.settings.folder), 2**60).plan()
         with live(log).writing() as connection:
             connection.exec_driver_sql("UPDATE checkpoint SET leaf = x'00'")
         with pytest.raises(errors.ReplayRefused, match="another log"):

@@ -364,7 +364,7 @@ def test_source_and_subject_name_one_subject(log: Log) -> None:
 def planned(log: Log) -> Plan:
     """What a replay with code of another fingerprint would change."""
     folder = log.settings.folder
-    return Replay(log.database, log.shelf, "new", OnlyOne(folder), OnlyOne(folder, "replay")).plan()
+    return Replay(log.database, log.shelf, folder, "new", OnlyOne(folder), OnlyOne(folder, "replay")).plan()
 
 
 def test_a_fault_that_is_skipped_is_no_fault_of_a_plan(log: Log) -> None:
@@ -397,7 +397,7 @@ def test_a_decision_that_nobody_obeyed_yet_is_obeyed_by_both(log: Log) -> None:
         skip(log, 3)
         plan = planned(log)
         assert [(fault.position, fault.new) for fault in plan.faults] == [(3, False)]
-        Replay(log.database, log.shelf, "new", OnlyOne(folder), OnlyOne(folder, "replay")).apply(
+        Replay(log.database, log.shelf, folder, "new", OnlyOne(folder), OnlyOne(folder, "replay")).apply(
             plan.digest, "somebody"
         )
     with log.shelf.generation(2).reading() as connection:

@@ -368,7 +368,7 @@ def test_a_plan_is_bound_to_the_code_that_tried_again(log: Log) -> None:
         fold(log)
     fold(log, "new")
     folder = log.settings.folder
-    plan = Replay(log.database, log.shelf, "newest", OnlyOne(folder), OnlyOne(folder, "replay")).plan()
+    plan = Replay(log.database, log.shelf, folder, "newest", OnlyOne(folder), OnlyOne(folder, "replay")).plan()
     assert plan.binding.segments == ((0, "code"), (11, "new"))
 
 

@@ -109,6 +109,9 @@ def _at_once(known: "Replay", accept_faults: bool, json: bool) -> None:
 @contextlib.contextmanager
 def _planned(known: "Replay") -> "Iterator[tuple[Plan, Connection]]":
     """A new plan, and the tables beside it."""
+    died = known.last_words()
+    if died is not None:
+        output.note(died)
     with progress.bar("folding") as told:
         known.plan(told)
     found = known.planned()

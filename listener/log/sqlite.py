@@ -22,6 +22,10 @@ try:  # a current SQLite, whatever the system brings
 except ImportError:  # no wheel for this platform
     import sqlite3 as sqlite
 
+# For every None and bytes the driver looks for somebody who adapts it: two exceptions, a microsecond, unless there is.
+sqlite.register_adapter(type(None), lambda none: none)
+sqlite.register_adapter(bytes, bytes)
+
 SQLITE_VERSION: Final[tuple[int, ...]] = sqlite.sqlite_version_info
 
 # Before these, a commit during another connection's checkpoint can lose acknowledged rows (https://sqlite.org/wal.html,

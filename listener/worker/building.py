@@ -1,21 +1,39 @@
 """Building a whole generation, from the first event on: in memory as far as it goes, and durable only at the end."""
 
-from collections.abc import Callable
-from typing import Final
+import contextlib
+import itertools
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection
 
 from listener import rows
 from listener.log import reader
 from listener.log.database import Database
+from listener.projection import MADE_ONCE, PROJECTIONS, Projection
 from listener.views import Views
 from listener.worker import ahead, faults, intake, revisiting
-from listener.worker.ahead import Piece
-from listener.worker.fold import Fold, Subject
+from listener.worker.ahead import Piece, Row, Stretch
+from listener.worker.fold import Fold, States, Subject
+from projections.facts import Key
 
 Told = Callable[[int], None]  # so many more events were folded
 
-MOST_STATES: Final = 40_000  # of one projection, in memory: about 2 kB each
+MOST_STATES: Final = 20_000  # of one projection, in memory: about 2 kB each
+_SETTLED: Final = 20  # pieces, whose rows are a dozen megabytes
+_TURN: Final = 0.000_2  # seconds: whoever writes needs the interpreter for a moment only, and often
+
+
+class Leaving(NamedTuple):
+    """What is not needed in memory any more: rows that came with a piece, and states."""
+
+    made: Sequence[Sequence[Row]]  # for each of MADE_ONCE
+    states: Sequence[States]  # for each of PROJECTIONS
+
+
+_NOTHING: Final = Leaving([() for _ in MADE_ONCE], [{} for _ in PROJECTIONS])
 
 
 def build(
@@ -26,50 +44,100 @@ def build(
     until: int,
     told: Told = lambda _events: None,
     only: Subject | None = None,
+    alone: Stretch | None = None,
 ) -> None:
     """Make the generation of all events up to a position, or `only` one subject's part of it.
 
-    Nobody may look at it before this returns. What was killed half way is of no use, and is thrown away by whoever
-    builds next.
+    Those of the stretch `alone` are taken in one by one. Nobody may look at it before this returns. What was killed
+    half way is of no use, and is thrown away by whoever builds next. Raises Died if the process that reads ends.
     """
     with database.reading() as log:
         log_id = reader.log_id(log)
-    with ahead.seldom_collecting(), generation.building(log_id, origin) as connection:
-        fold, last = Fold(), 0
-        for piece in ahead.pieces(database, until):
-            fold.faults += piece.faults
-            fold.take_facts(piece.facts, only)
-            faults.note(connection, fold, fingerprint)
-            if piece.decides:
-                _obey(database, connection, fold, piece, fingerprint)
-            if _make_room(connection, fold):
+    with generation.building(log_id, origin) as connection, _aside() as writer:
+        half, last = Half(database, connection, writer, fingerprint), 0
+        for number, piece in enumerate(ahead.pieces(database, until, alone), 1):
+            half.take(piece if only is None else piece.of(*only))
+            if number % _SETTLED == 0:
                 generation.settle()
             last = piece.last
             told(piece.events)
-        _save_all(connection, fold)
+        half.finish(last)
+
+
+class Half:
+    """A generation while it is built: what a piece leaves behind is written while the next one is folded."""
+
+    def __init__(self, database: Database, connection: Connection, writer: Executor, fingerprint: str) -> None:
+        self._database = database
+        self._connection = connection
+        self._writer = writer
+        self._fingerprint = fingerprint
+        self._fold = Fold()
+        self._leaving = _NOTHING
+
+    def take(self, piece: Piece) -> None:
+        """Fold what comes next."""
+        self._fold.load_for(piece.facts)
+        # From here to its end the connection is the writer's.
+        writing = self._writer.submit(_write, self._connection, self._leaving)
+        made = self._folded(piece)
+        writing.result()
+        self._leaving = _NOTHING
+        self._fold.faults += piece.faults
+        faults.note(self._connection, self._fold, self._fingerprint)
+        if piece.decides:
+            self._obey(piece.last)
+        self._leaving = Leaving(made, self._too_many())
+
+    def _load(self, projection: Projection, keys: Sequence[Key]) -> Mapping[Key, Any]:
+        """As they are written; what is still leaving is newer."""
+        leaving = self._leaving.states[PROJECTIONS.index(projection)]
+        return rows.load(self._connection, projection, keys) | {key: leaving[key] for key in keys if key in leaving}
+
+    def _folded(self, piece: Piece) -> Sequence[Sequence[Row]]:
+        """The rows that came with the piece, but for those of facts that must wait."""
+        if piece.rows is None:
+            self._fold.take_facts(piece.facts)
+            return _NOTHING.made
+        taken = self._fold.take_lasting(piece.facts)
+        return [list(itertools.compress(made, taken)) for made in piece.rows]
+
+    def _obey(self, position: int) -> None:
+        """Do what a decision says about faults; they are noted, and what they touch is in memory or written."""
+        with self._database.reading() as log:
+            [decided] = reader.contents_at(log, [position])
+            revisiting.obey(log, self._connection, self._fold, decided, self._fingerprint)
+
+    def _too_many(self) -> Sequence[States]:
+        """The states beyond those that are held in memory."""
+        if max(map(len, self._fold.states)) <= MOST_STATES:
+            return _NOTHING.states
+        self._fold.load = self._load
+        return self._fold.let_go(MOST_STATES)
+
+    def finish(self, last: int) -> None:
+        """Write down what is left; `last` is the position of the last event."""
+        _write(self._connection, self._leaving)
+        intake.save(self._connection, self._fold)
         if last:
-            with database.reading() as log:
-                intake.arrive(log, connection, 0, last, fingerprint)
+            with self._database.reading() as log:
+                intake.arrive(log, self._connection, 0, last, self._fingerprint)
 
 
-def _obey(database: Database, connection: Connection, fold: Fold, piece: Piece, fingerprint: str) -> None:
-    """Do what a decision says about faults; they are noted, and the states stay in memory."""
-    with database.reading() as log:
-        [decided] = reader.contents_at(log, [piece.last])
-        revisiting.obey(log, connection, fold, decided, fingerprint)
+def _write(connection: Connection, leaving: Leaving) -> None:
+    for projection, made in zip(MADE_ONCE, leaving.made, strict=True):
+        rows.write(connection, projection.TABLE, made)
+    for projection, states in zip(PROJECTIONS, leaving.states, strict=True):
+        rows.save(connection, projection, states)
 
 
-def _make_room(connection: Connection, fold: Fold) -> bool:
-    """Write everything down once it is too much to be held; whether it was."""
-    if max(map(len, fold.states)) <= MOST_STATES:
-        return False
-    _save_all(connection, fold)
-    fold.load = lambda projection, keys: rows.load(connection, projection, keys)
-    return True
-
-
-def _save_all(connection: Connection, fold: Fold) -> None:
-    intake.save(connection, fold)
-    for states, changed in zip(fold.states, fold.changed, strict=True):
-        states.clear()
-        changed.clear()
+@contextlib.contextmanager
+def _aside() -> Iterator[Executor]:
+    """A thread that writes: SQLite lets go of the interpreter while it works."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_TURN)
+    try:
+        with ahead.seldom_collecting(), ThreadPoolExecutor(1, "rows") as writer:
+            yield writer
+    finally:
+        sys.setswitchinterval(before)

@@ -20,8 +20,10 @@ from sqlalchemy import (
     or_,
     select,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 
 from listener import errors, times
+from listener.log.database import is_postgres
 from listener.projection import PROJECTIONS
 from listener.views import beside
 from projections import artifacts, packages, timeline
@@ -123,8 +125,10 @@ def _begin(both: Connection) -> None:
 
 
 def _add(both: Connection, subjects: Select[Any]) -> int:
-    new = subjects.except_(select(_differing))
-    return both.execute(_differing.insert().from_select(["source", "subject"], new)).rowcount
+    # With EXCEPT, SQLite would read the tables in the order of their subjects, which lie all over the file.
+    insert = postgresql.insert if is_postgres(both) else sqlite.insert
+    new = insert(_differing).from_select(["source", "subject"], subjects)
+    return both.execute(new.on_conflict_do_nothing()).rowcount
 
 
 def _count(both: Connection, table: FromClause) -> int:

@@ -1,5 +1,6 @@
 """Folding events into states, in memory: the same for the live views, a replay and a question about the past."""
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,6 +13,9 @@ from projections.facts import Fact, Key
 Subject = tuple[str, str]
 States = dict[Key, Any]
 Loader = Callable[[Projection, Sequence[Key]], Mapping[Key, Any]]
+_Part = tuple[
+    States, States, Callable[[Fact], Sequence[Key]], Callable[[Key], Any], Callable[[Any, Key, Fact], Any]
+]  # of a fold: states, those that changed, and what a projection does
 
 
 class Faulty(NamedTuple):
@@ -39,10 +43,11 @@ class Fold:
         self.changed: list[States] = [{} for _ in PROJECTIONS]  # in the order of the log
         self.faults: list[Faulty] = []
         self.parked: list[tuple[str, str, int]] = []
-        self._parts = [
+        self._all = [
             (states, changed, known.keys, known.initial, known.apply)
             for known, states, changed in zip(PROJECTIONS, self.states, self.changed, strict=True)
         ]
+        self._lasting = [part for known, part in zip(PROJECTIONS, self._all, strict=True) if not known.ONCE]
 
     def take(self, events: Sequence[Readable], interpreter: Interpreter, only: Subject | None = None) -> None:
         """Interpret the events and apply what they say, of everybody or `only` of one subject."""
@@ -53,9 +58,26 @@ class Fold:
         """Apply what some events say, of everybody or `only` of one subject."""
         if only is not None:
             found = [fact for fact in found if (fact.source, fact.subject) == only]
-        self._load(found)
+        self.load_for(found)
         for fact in found:
-            self._apply(fact)
+            self._apply(fact, self._all)
+
+    def take_lasting(self, found: Sequence[Fact]) -> list[bool]:
+        """Apply what some events say, but for rows that are made ONCE: those the caller has. Which were taken in.
+
+        The caller has loaded what they touch.
+        """
+        return [self._apply(fact, self._lasting) for fact in found]
+
+    def let_go(self, most: int) -> list[States]:
+        """Forget the oldest states of each projection, but so many; those of them that changed."""
+        gone = []
+        for states, changed in zip(self.states, self.changed, strict=True):
+            oldest = list(itertools.islice(states, max(0, len(states) - most)))
+            for key in oldest:
+                del states[key]
+            gone.append({key: changed.pop(key) for key in oldest if key in changed})
+        return gone
 
     def leave_out(self, event: Readable, of: Iterable[Subject], error: str, attempts: int = 1) -> None:
         """Take nothing of an event in: it is a fault of these subjects, or of nobody who could be named."""
@@ -76,7 +98,8 @@ class Fold:
             self.faults.append(Faulty(event.position, event.source, None, str(fault)))
             return ()
 
-    def _load(self, found: Iterable[Fact]) -> None:
+    def load_for(self, found: Iterable[Fact]) -> None:
+        """Load the states that some facts touch, as far as they are not here."""
         if self.load is nothing:
             return
         for projection, states in zip(PROJECTIONS, self.states, strict=True):
@@ -84,22 +107,22 @@ class Fold:
                 keys = {key for fact in found for key in projection.keys(fact)} - states.keys()
                 states.update(self.load(projection, sorted(keys)))
 
-    def _apply(self, fact: Fact) -> None:
-        """Apply to every projection or to none, so that a fault leaves no half-taken fact behind."""
+    def _apply(self, fact: Fact, parts: Sequence[_Part]) -> bool:
+        """Apply to every projection or to none, so that a fault leaves no half-taken fact behind; whether it was."""
         subject = (fact.source, fact.subject)
         if subject in self.stopped:
             self.parked.append((*subject, fact.position))
-            return
+            return False
+        moved = []
         try:
-            moved = [
-                (states, changed, key, apply(states.get(key) or initial(key), key, fact))
-                for states, changed, keys, initial, apply in self._parts
-                for key in keys(fact)
-            ]
+            for states, changed, keys, initial, apply in parts:
+                for key in keys(fact):
+                    moved.append((states, changed, key, apply(states.get(key) or initial(key), key, fact)))
         except Exception as error:  # a projection's bug stops this subject, and nobody else
             self.stopped.add(subject)
             self.faults.append(Faulty(fact.position, *subject, f"{type(error).__name__}: {error}"))
-            return
+            return False
         for states, changed, key, state in moved:
             states[key] = state
             changed[key] = state
+        return True

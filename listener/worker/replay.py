@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 
 from sqlalchemy import Connection
 
@@ -20,6 +21,7 @@ from listener.worker.difference import ELSEWHERE, WANTED, Difference, difference
 from listener.worker.going_live import go_live
 from listener.worker.intake import catch_up
 from listener.worker.plan import Binding, Fault, Plan
+from listener.worker.trace import TRYING, Trace
 
 Progress = Callable[[int, int], None]  # so many more events folded, of how many in all
 
@@ -27,13 +29,14 @@ Progress = Callable[[int, int], None]  # so many more events folded, of how many
 class Replay:
     """Plans, applies and takes back. `fingerprint` is that of our code, `worker` the lock of whoever folds live.
 
-    `only_one` is the lock of a replay; `disk_reserve`, in bytes, is left free.
+    `folder` keeps a trace of who dies; `only_one` is the lock of a replay; `disk_reserve`, in bytes, is left free.
     """
 
     def __init__(
         self,
         database: Database,
         shelf: Shelf,
+        folder: Path,
         fingerprint: str,
         worker: Lease,
         only_one: Lease,
@@ -41,6 +44,7 @@ class Replay:
     ) -> None:
         self._database = database
         self._shelf = shelf
+        self._folder = folder
         self._fingerprint = fingerprint
         self._worker = worker
         self._only_one = only_one
@@ -49,13 +53,15 @@ class Replay:
     def plan(self, told: Progress = lambda _done, _all: None) -> Plan:
         """Build the next generation and compare. Nothing live changes; a plan that was there is thrown away.
 
-        Raises ReplayRefused while the views are not fit to be compared with, DiskReserve where the disk is too full.
+        Raises ReplayRefused while the views are not fit to be compared with, DiskReserve where the disk is too full,
+        Died if an event is the death of whoever takes it in, as soon as that is known.
         """
         with self._alone():
             live = self._live()
             new = self._generation(live.generation + 1)
             try:
-                return self._planned(live, new, told)
+                with self._trace(_position(live)) as trace:
+                    return self._planned(live, new, told, trace)
             except BaseException:
                 new.discard()  # half a generation is of no use to anybody
                 raise
@@ -84,10 +90,23 @@ class Replay:
             raise errors.NotFoundError(f"nothing is known of {id} in {source}; 'signlog status' lists what is")
         return found or Difference(source, id, ELSEWHERE, (), ()), faults
 
-    def _planned(self, live: Views, new: Views, told: Progress) -> Plan:
-        goal = _position(live)
+    def last_words(self) -> str | None:
+        """What the last plan died of, if it did and nobody has planned since; for a person."""
+        return self._trace(0).last_words
+
+    def _trace(self, goal: int) -> Trace:
+        return Trace(self._folder / TRYING, self._fingerprint, goal)
+
+    def _planned(self, live: Views, new: Views, told: Progress, trace: Trace) -> Plan:
         self._assert_room()
-        build(self._database, new, bookkeeping.REPLAYED, self._fingerprint, goal, self._told(goal, told))
+        tell = self._told(trace.goal, told)
+
+        def went_on(events: int) -> None:
+            trace.go_on(events)
+            tell(events)
+
+        code, goal = self._fingerprint, trace.goal
+        build(self._database, new, bookkeeping.REPLAYED, code, goal, went_on, alone=trace.alone)
         with new.beside(live) as both:
             # From its first look on the live generation stands still for us, and for nobody else.
             checkpoint = bookkeeping.checkpoint(both, views.beside)
