@@ -6,10 +6,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import make_url, select
 from sqlalchemy.exc import ProgrammingError
 
-from listener import bookkeeping, errors
+from listener import acts, bookkeeping, errors
+from listener.acts import Act
+from listener.interpreter import MOST_LETTERS
 from listener.log import reader
 from listener.log.migrate import migrate
 from listener.log.postgres import Postgres
@@ -18,9 +20,10 @@ from listener.views import Views
 from listener.views_file import FileShelf
 from listener.worker.projector import Projector
 from listener.worker.replay import Replay
+from projections import facts, packages
 from tests import postgres
 from tests.pooler import CONNECTIONS, Pooler, pooled
-from tests.rig import Log, add, callback, fresh, history, tables
+from tests.rig import Log, add, artifact, callback, fresh, history, tables
 from tests.test_worker_replay import fold, locks, replay, wrong_handler
 
 LOG_ID = bytes(16)
@@ -203,3 +206,19 @@ def test_a_plan_is_the_same_as_with_files(log: Log, tmp_path: Path) -> None:
     assert plans[0].summary["changed"] >= len(odd)
     for number in (1, 2):
         assert tables(files.generation(number)) == tables(log.shelf.generation(number))
+
+
+def test_ids_of_any_length_stop_nobody(log: Log) -> None:
+    """The longest that are taken in fit into every index, whatever letters they have; longer ones are faults."""
+    letters = [chr(0x20000 + number * 97) for number in range(MOST_LETTERS)]  # four bytes each, and no two alike
+    longest, longer = "".join(letters), "".join(letters) * 30
+    name = facts.one_of("document-*.pdf", longest)[:MOST_LETTERS]
+    add(log.database, *(callback("PACKAGE_COMPLETE", of) for of in (longest, longer, "\x00" * MOST_LETTERS)))
+    add(log.database, acts.outcome(artifact(longest, name), "onespan", Act(facts.FAILED, attempt=1, reason="why")))
+    add(log.database, callback("PACKAGE_COMPLETE", "other"))
+    fold(log, "code")
+    with log.shelf.generation(1).reading() as connection:
+        assert bookkeeping.checkpoint(connection).position == len(log.events())
+        [fault] = connection.execute(bookkeeping.faults.select()).all()
+        assert (fault.subject, fault.error) == (None, "an id has more than 300 letters")
+        assert set(connection.scalars(select(packages.TABLE.c.id))) == {longest, "\x00" * MOST_LETTERS, "other"}
