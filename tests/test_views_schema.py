@@ -151,6 +151,28 @@ def test_what_looks_like_ours_and_is_not_stays(log: Log) -> None:
     assert schemas(log) == {"signlog_views_x", "signlog_views_1_old"}
 
 
+def test_damage_is_told_and_mended(tmp_path: Path) -> None:
+    """A page that the server cannot read: the worker folds the next generation, from the log."""
+    with postgres.server() as server:
+        postgres.mark(tmp_path, server)
+        with Log(tmp_path) as log:
+            add(log.database, *history())
+            fold(log, "code")
+            before = tables(log.shelf.generation(1))
+            with log.shelf.generation(1).reading() as connection:
+                path = connection.exec_driver_sql("SELECT pg_relation_filepath('packages')").scalar_one()
+            server.stop()
+            (server.folder / "data" / path).write_bytes(b"\xff" * 8192)
+            server.start()
+            with contextlib.closing(Projector(log.database, log.shelf, "code")) as found:
+                add(log.database, callback("PACKAGE_TRASH"))
+                with pytest.raises(errors.ViewsError, match="is damaged") as caught:
+                    found.catch_up()
+                found.mend(caught.value)
+                assert (found.views.generation, log.shelf.numbers()) == (3, {3})
+                assert len(tables(found.views)[0]) == len(before[0])
+
+
 # Behind a pooler that gives each transaction another connection
 
 
