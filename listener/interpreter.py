@@ -1,7 +1,7 @@
 """Bytes to facts, with what was in force where the event stands."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import msgspec
@@ -14,6 +14,9 @@ from projections import facts
 from projections.facts import Fact
 
 Subject = tuple[str, str]
+
+# Of an id, as it stands in keys of rows: an index of PostgreSQL's holds 2,704 bytes of one, and a letter may take four.
+MOST_LETTERS: Final = 300
 
 _SAY_WHERE_IT_STANDS: Final = (facts.STATUS, facts.OBSERVED)
 
@@ -34,11 +37,12 @@ class Interpreter:
         if found.body is None:
             return []
         if found.kind not in (event.OUTCOME, event.DECISION):
-            return [self._wanting(fact) if fact.stage == facts.COMPLETED else fact for fact in _interpret(found)]
+            told = _short(_interpret(found))
+            return [self._wanting(fact) if fact.stage == facts.COMPLETED else fact for fact in told]
         if found.kind == event.DECISION and found.path == acts.IN_FORCE_PATH:
             self.in_force = acts.read_in_force(found)
             return []
-        said = acts.interpret(found)
+        said = _short(acts.interpret(found))
         self._erased_since.update((fact.source, fact.subject) for fact in said if fact.what == facts.ERASED)
         return said
 
@@ -52,6 +56,24 @@ class Interpreter:
         """Of who was erased nothing is fetched again, whatever comes late."""
         subject = (fact.source, fact.subject)
         return subject in self._erased_since or subject in self._erased_before()
+
+
+def _short(told: list[Fact]) -> list[Fact]:
+    """The same, if every id can be part of a key. Raises Fault."""
+    for fact in told:
+        if any(len(name) > MOST_LETTERS for name in _ids(fact)):
+            raise errors.Fault(f"an id has more than {MOST_LETTERS} letters")
+    return told
+
+
+def _ids(fact: Fact) -> Iterator[str]:
+    yield fact.subject
+    if fact.artifact is not None:
+        yield fact.artifact
+    if fact.expected is not None and fact.expected.reference is not None:
+        yield fact.expected.reference
+    if fact.answer is not None:
+        yield from (known.id for known in (*fact.answer.documents, *fact.answer.attachments))
 
 
 def _interpret(found: Readable) -> list[Fact]:

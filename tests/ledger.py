@@ -2,7 +2,7 @@
 
 import contextlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from listener.worker.replay import Replay
 from tests import differing
 from tests.codes import RIGHT, wearing, worn
 from tests.histories import Quick
-from tests.rig import SOURCE, add, tables
+from tests.rig import SOURCE, Log, add, tables
 from tests.straight import Straight, Try
 
 ACCESS = Access("https://nobody.example", key="a-test-key")
@@ -34,9 +34,10 @@ class Ledger:
     """`deployed` is the code that lies on disk, which commands run; `running` the one that the worker began with."""
 
     Claims: type[Claims] = Claims
+    Log: Callable[[Path], Log] = Quick
 
     def __init__(self, folder: Path) -> None:
-        self.log = Quick(folder)
+        self.log = type(self).Log(folder)
         self.deployed = self.running = RIGHT
         self.folded: dict[int, list[str]] = {}  # generation → the code that folded each event
         self.tries: dict[int, list[Try]] = {}  # … and when it tried faults again

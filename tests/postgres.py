@@ -115,6 +115,20 @@ def tell(url: str, *statements: str) -> None:
             connection.execute(statement.encode())
 
 
+def content(url: str) -> bytes:
+    """All rows of all tables of a database, as the server sends them."""
+    named = (
+        "SELECT format('%I.%I', nspname, relname) FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace "
+        "WHERE relkind = 'r' AND nspname NOT IN ('pg_catalog', 'information_schema')"
+    )
+    found = b""
+    with psycopg.connect(plain(url), autocommit=True) as connection, connection.cursor() as cursor:
+        for (table,) in cursor.execute(named).fetchall():
+            with cursor.copy(f"COPY {table} TO STDOUT (FORMAT binary)".encode()) as rows:
+                found += b"".join(bytes(part) for part in rows)
+    return found
+
+
 def plain(url: str) -> str:
     """The address as everybody but SQLAlchemy writes it."""
     return url.replace(SCHEME, "postgresql://")

@@ -60,12 +60,13 @@ class Replaying(RuleBasedStateMachine):
     """A maintainer's days. `patches` is what is wrong with signlog itself: nothing, but in negative controls."""
 
     patches: tuple[Patch, ...] = ()
+    where: str | None = MEMORY
 
     def __init__(self) -> None:
         super().__init__()
         self.stack = ExitStack()
         self.stack.enter_context(worn(*CODES["counting"], IMMORTAL, *self.patches))
-        self.ledger = Ledger(Path(self.stack.enter_context(TemporaryDirectory(dir=MEMORY))))
+        self.ledger = Ledger(Path(self.stack.enter_context(TemporaryDirectory(dir=self.where))))
         self.plans: dict[int, Planned] = {}
         self.planned_at: tuple[int, int, str] | None = None
         self.way_back: int | None = None

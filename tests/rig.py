@@ -273,8 +273,10 @@ def failed(name: str = ZIP, **fields: Any) -> Draft:
 
 
 def holds(folder: Path, words: Iterable[str]) -> list[str]:
-    """Which of the words stand in any file below a folder, whatever the file is."""
+    """Which of the words stand in any file below a folder, whatever the file is; or in a row of the server."""
     content = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    url = postgres.url(folder.parent)
+    content += b"" if url is None else postgres.content(url)
     return [word for word in words if word.encode() in content or msgspec.json.encode(word)[1:-1] in content]
 
 

@@ -100,12 +100,7 @@ class Straight:
             for known, states in zip(PROJECTIONS, self.states, strict=True)
         ]
         faults = [(*fault, error) for fault, error in self.faults.items()]
-        return [sorted(map(_written, table)) for table in (*rows, self.parked, faults)]
-
-
-def _written(row: Sequence[Any]) -> str:
-    """As the database gives it: there is no truth in it, only ones."""
-    return repr(tuple(int(value) if isinstance(value, bool) else value for value in row))
+        return [sorted(repr(tuple(row)) for row in table) for table in (*rows, self.parked, faults)]
 
 
 def documents(straight: Straight) -> dict[tuple[str, str, str], Any]:

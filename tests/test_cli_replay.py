@@ -22,9 +22,9 @@ SUBJECTS = ("a", "b", "-c")
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
+def site(each_engine: Path) -> Site:
     """What a wrong handler made of three packages, two of them completed: somebody has mended it since."""
-    found = Site(tmp_path)
+    found = Site(each_engine)
     found.append(*(callback("PACKAGE_ACTIVATE", subject) for subject in SUBJECTS))
     found.append(*(callback("PACKAGE_COMPLETE", subject, "2026-11-20T10:00:00Z") for subject in ("a", "-c")))
     fold_wrong(found)

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import lzma
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from listener import acts, errors, fingerprint
 from listener.acts import Act, Artifact, InForce, SourceInForce
-from listener.interpreter import Interpreter
+from listener.interpreter import MOST_LETTERS, Interpreter
 from listener.log import event
 from listener.log.event import Draft, Event
 from listener.providers import evrotrust
@@ -239,3 +240,29 @@ def test_who_was_erased_before_is_asked_for_once_and_late() -> None:
     assert wants(interpreter, callback()) == ()
     assert wants(interpreter, callback()) == ()
     assert asked == [1]
+
+
+def named(subject: str) -> Event:
+    """A callback about a package of that name."""
+    body = json.dumps({"name": "PACKAGE_COMPLETE", "packageId": subject}).encode()
+    return recorded(Draft(event.CALLBACK, "here", "onespan", body, path="/callbacks/here"))
+
+
+def listing(document: str) -> Event:
+    """An answer of OneSpan's API that lists a document."""
+    headers = event.written([(":status", "200")])
+    body = json.dumps({"status": "COMPLETED", "documents": [{"id": document, "name": "Lease"}]}).encode()
+    return recorded(Draft(event.OBSERVATION, "here", "onespan", body, headers, "GET", "/api/packages/p%3D"))
+
+
+def decided(name: str) -> Event:
+    """What became of a document of that name."""
+    return recorded(acts.outcome(Artifact("here", "p=", name), "onespan", Act(facts.FAILED, attempt=1)))
+
+
+@pytest.mark.parametrize("said", [named, listing, decided])
+def test_an_id_is_no_longer_than_a_key_may_be(said: Callable[[str], Event]) -> None:
+    """A stranger chose it: what no database could find again is a fault, of nobody, and stops nobody."""
+    assert Interpreter().facts(said("😀" * MOST_LETTERS)) != []
+    with pytest.raises(errors.Fault, match="more than 300 letters"):
+        Interpreter().facts(said("x" * (MOST_LETTERS + 1)))

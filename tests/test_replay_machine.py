@@ -30,7 +30,7 @@ from projections import artifacts, facts
 from tests.codes import Patch
 from tests.ledger import Ledger
 from tests.replaying import FEW, SUBJECTS, Replaying
-from tests.rig import BOTH, SOURCE
+from tests.rig import BOTH, SOURCE, Log
 from tests.straight import documents
 from tests.test_replay_properties import hasty
 
@@ -160,9 +160,26 @@ TestMachine = Machine.TestCase
 TestMachine.settings = hypothesis.settings(max_examples=20, stateful_step_count=50, deadline=None)
 
 
-def test_views_that_are_purged_under_a_worker_are_no_damage(tmp_path: Path) -> None:
+def test_so_it_is_on_postgres(on_postgres: Path) -> None:
+    """The same rules, with schemas and other locks; fewer lives, because each is slower."""
+    there = {"where": str(on_postgres), "patches": ((Ledger, "Log", Log),)}
+    machine = type("MachineOnPostgres", (Machine,), there)
+    short = hypothesis.settings(
+        max_examples=3,
+        stateful_step_count=30,
+        deadline=None,
+        database=None,
+        report_multiple_bugs=False,
+        suppress_health_check=list(hypothesis.HealthCheck),
+        phases=[hypothesis.Phase.generate],
+    )
+    run_state_machine_as_test(machine, settings=short)
+
+
+def test_views_that_are_purged_under_a_worker_are_no_damage(each_engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It goes on in those that are shown now, and says nothing of damage."""
-    ledger = Ledger(tmp_path)
+    monkeypatch.setattr(Ledger, "Log", Log)
+    ledger = Ledger(each_engine)
     ledger.fold()
     with ledger.commanded() as replay:
         replay.apply(replay.plan().digest, "somebody")

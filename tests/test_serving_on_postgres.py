@@ -1,6 +1,7 @@
 """`signlog serve` with its log in PostgreSQL: door, worker and commands, as on SQLite."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,10 +18,12 @@ from tests.rig import EVIDENCE, ID, SOURCE, ZIP, Worker, add, callback, complete
 from tests.serving import PARTS, ROOT, Serving
 
 
-def typed(server: Serving, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """A command, beside the server."""
+def typed(server: Serving, *arguments: str, data: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    """A command, beside the server; or with a `data` folder of its own, as on another machine."""
     command = [sys.executable, "-m", "listener", *arguments, "--config", str(server.config)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    elsewhere = {} if data is None else {"SIGNLOG_DATA": str(data)}
+    env = {**os.environ, **elsewhere}
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
 
 
 def told(server: Serving, *arguments: str) -> Any:
@@ -58,6 +61,28 @@ def test_everything_works_on_postgres(on_postgres: Path) -> None:
         assert "Note: PostgreSQL has no synchronous standby" in typed(server, "health").stdout
         assert told(server, "erase", SOURCE, ID, "--reason", "asked for", "--documents")["documents"] != []
         assert told(server, "verify")["problems"] == []
+
+
+def test_another_machine_shows_and_replays_the_same(on_postgres: Path) -> None:
+    """It has the address and a folder of its own; the worker goes on in what was made live there."""
+    with Serving(on_postgres) as server:
+        assert server.post(callback("PACKAGE_CREATE").body) == 200
+        elsewhere = on_postgres / "elsewhere"
+        until(lambda: typed(server, "status", SOURCE, ID).returncode == 0, pause=0.2)
+        here = typed(server, "status", SOURCE, ID, "--json").stdout
+        assert typed(server, "status", SOURCE, ID, "--json", data=elsewhere).stdout == here
+        planned = typed(server, "replay", "--plan", "--json", data=elsewhere)
+        plan = json.loads(planned.stdout)
+        assert (plan["generation"], plan["different"]) == (2, False)
+        applied = typed(server, "replay", "--apply", plan["digest"], data=elsewhere)
+        assert applied.returncode == 0, applied.stderr
+        assert server.post(callback("PACKAGE_COMPLETE").body) == 200
+        until(
+            lambda: json.loads(typed(server, "status", SOURCE, ID, "--json").stdout)["stage"] == "completed", pause=0.2
+        )
+        assert typed(server, "replay", "--purge", data=elsewhere).returncode == 0
+        until(lambda: told(server, "health")["lag_events"] == 0, pause=0.2)
+    assert not list(on_postgres.rglob("*views*"))
 
 
 def test_the_door_goes_on_when_the_server_was_restarted(tmp_path: Path) -> None:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import make_url, select
 from sqlalchemy.exc import ProgrammingError
 
-from listener import bookkeeping, errors
+from listener import acts, bookkeeping, errors
+from listener.acts import Act
+from listener.interpreter import MOST_LETTERS
 from listener.log import reader
 from listener.log.migrate import migrate
 from listener.log.postgres import Postgres
@@ -18,9 +20,10 @@ from listener.views import Views
 from listener.views_file import FileShelf
 from listener.worker.projector import Projector
 from listener.worker.replay import Replay
+from projections import facts, packages
 from tests import postgres
 from tests.pooler import CONNECTIONS, Pooler, pooled
-from tests.rig import Log, add, callback, fresh, history, tables
+from tests.rig import Log, add, artifact, callback, fresh, history, tables
 from tests.test_worker_replay import fold, locks, replay, wrong_handler
 
 LOG_ID = bytes(16)
@@ -148,6 +151,28 @@ def test_what_looks_like_ours_and_is_not_stays(log: Log) -> None:
     assert schemas(log) == {"signlog_views_x", "signlog_views_1_old"}
 
 
+def test_damage_is_told_and_mended(tmp_path: Path) -> None:
+    """A page that the server cannot read: the worker folds the next generation, from the log."""
+    with postgres.server() as server:
+        postgres.mark(tmp_path, server)
+        with Log(tmp_path) as log:
+            add(log.database, *history())
+            fold(log, "code")
+            before = tables(log.shelf.generation(1))
+            with log.shelf.generation(1).reading() as connection:
+                path = connection.exec_driver_sql("SELECT pg_relation_filepath('packages')").scalar_one()
+            server.stop()
+            (server.folder / "data" / path).write_bytes(b"\xff" * 8192)
+            server.start()
+            with contextlib.closing(Projector(log.database, log.shelf, "code")) as found:
+                add(log.database, callback("PACKAGE_TRASH"))
+                with pytest.raises(errors.ViewsError, match="is damaged") as caught:
+                    found.catch_up()
+                found.mend(caught.value)
+                assert (found.views.generation, log.shelf.numbers()) == (3, {3})
+                assert len(tables(found.views)[0]) == len(before[0])
+
+
 # Behind a pooler that gives each transaction another connection
 
 
@@ -203,3 +228,19 @@ def test_a_plan_is_the_same_as_with_files(log: Log, tmp_path: Path) -> None:
     assert plans[0].summary["changed"] >= len(odd)
     for number in (1, 2):
         assert tables(files.generation(number)) == tables(log.shelf.generation(number))
+
+
+def test_ids_of_any_length_stop_nobody(log: Log) -> None:
+    """The longest that are taken in fit into every index, whatever letters they have; longer ones are faults."""
+    letters = [chr(0x20000 + number * 97) for number in range(MOST_LETTERS)]  # four bytes each, and no two alike
+    longest, longer = "".join(letters), "".join(letters) * 30
+    name = facts.one_of("document-*.pdf", longest)[:MOST_LETTERS]
+    add(log.database, *(callback("PACKAGE_COMPLETE", of) for of in (longest, longer, "\x00" * MOST_LETTERS)))
+    add(log.database, acts.outcome(artifact(longest, name), "onespan", Act(facts.FAILED, attempt=1, reason="why")))
+    add(log.database, callback("PACKAGE_COMPLETE", "other"))
+    fold(log, "code")
+    with log.shelf.generation(1).reading() as connection:
+        assert bookkeeping.checkpoint(connection).position == len(log.events())
+        [fault] = connection.execute(bookkeeping.faults.select()).all()
+        assert (fault.subject, fault.error) == (None, "an id has more than 300 letters")
+        assert set(connection.scalars(select(packages.TABLE.c.id))) == {longest, "\x00" * MOST_LETTERS, "other"}

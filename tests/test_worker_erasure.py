@@ -2,20 +2,30 @@
 
 import contextlib
 import json
-import sqlite3
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Connection, text
 from sqlalchemy import event as sqlalchemy_event
-from sqlalchemy import text
 
-from listener import acts, bootstrap, bootstrap_erasing, bootstrap_working, decisions, errors, fingerprint, holds
+from listener import (
+    acts,
+    bookkeeping,
+    bootstrap,
+    bootstrap_erasing,
+    bootstrap_working,
+    decisions,
+    errors,
+    fingerprint,
+    holds,
+)
 from listener.acts import Artifact
 from listener.desk import status
 from listener.log import erase as erased_log
@@ -24,6 +34,7 @@ from listener.log.append import now
 from listener.log.database import Database
 from listener.log.event import Draft, Event
 from listener.only import OnlyOne
+from listener.shelf import shelf
 from listener.views import Views
 from listener.worker.blanking import Order, blank_subject
 from listener.worker.catching_up import fold_next
@@ -102,6 +113,19 @@ def standing(site: Site) -> dict[str, Any]:
         return {one["id"]: one for one in status.several(at, status.Filter())}
 
 
+def test_nothing_is_left_in_any_row(on_postgres: Path) -> None:
+    """Of a server's tables; and of all views only those are there that never held it."""
+    site = site_of(on_postgres)
+    assert found_in(site.data, SECRETS) == list(SECRETS)
+    found = erase(site)
+    assert found_in(site.data, SECRETS) == []
+    assert found_in(site.data, OTHERS) == list(OTHERS)
+    assert (found.positions, found.quarantined) == (tuple(range(2, 10)), (1,))
+    with site.opened() as database, database.reading() as log:
+        named = "SELECT nspname FROM pg_namespace WHERE starts_with(nspname, 'signlog')"
+        assert list(log.exec_driver_sql(named).scalars()) == ["signlog_views_3"]
+
+
 def test_nothing_is_left_in_any_file(tmp_path: Path) -> None:
     """Of what callbacks, answers, outcomes, headers and refused callbacks said; and it was there before."""
     site = site_of(tmp_path)
@@ -132,17 +156,17 @@ def test_what_is_sealed_stays(each_engine: Path) -> None:
     assert [tuple(row) for row in noted] == [(position, found.decided) for position in found.positions]
 
 
-def test_nobody_else_is_touched(tmp_path: Path) -> None:
+def test_nobody_else_is_touched(each_engine: Path) -> None:
     """What is known of the other package is what was known before."""
-    site = site_of(tmp_path)
+    site = site_of(each_engine)
     before = standing(site)
     erase(site)
     assert standing(site) == {DASHED: before[DASHED]}
 
 
-def test_a_replay_makes_no_difference(tmp_path: Path) -> None:
+def test_a_replay_makes_no_difference(each_engine: Path) -> None:
     """The views are what the log says, and the plan of before is gone: it spoke of what is erased."""
-    site = site_of(tmp_path)
+    site = site_of(each_engine)
     erase(site)
     with site.opened() as database:
         known = bootstrap.replay(site.settings, database)
@@ -152,9 +176,9 @@ def test_a_replay_makes_no_difference(tmp_path: Path) -> None:
             known.roll_back("operator")
 
 
-def test_what_is_known_of_it_is_that_it_was_erased(tmp_path: Path) -> None:
+def test_what_is_known_of_it_is_that_it_was_erased(each_engine: Path) -> None:
     """In its timeline, with the reason; and nothing else."""
-    site = site_of(tmp_path)
+    site = site_of(each_engine)
     found = erase(site)
     with site.looked_at() as at:
         history = status.history(at, "onespan", ID)
@@ -360,15 +384,22 @@ def test_a_projector_brings_nothing_back_behind_an_erasure(tmp_path: Path) -> No
     assert standing(site).keys() == {"other"}
 
 
-def test_a_projector_brings_nothing_back_amid_an_erasure(tmp_path: Path) -> None:
+def test_a_projector_brings_nothing_back_amid_an_erasure(each_engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It writes behind the blank log what was in there before: the views that are shown then never held it."""
-    site = Site(tmp_path, ONESPAN)
+    site = Site(each_engine, ONESPAN)
     site.filled(callback("PACKAGE_CREATE", "other"))
     site.append(*told(ID, *SECRETS[:5]))
     with erasing(site) as (erasure, database), erasure._renewal.shown() as live:
         assert live is not None
-        with slow_projector(database, live):
-            blank_subject(database, live, ("onespan", ID), ORDER)
+        with monkeypatch.context() as patched:
+
+            def late() -> AbstractContextManager[Connection]:
+                patched.undo()  # it stood in front of this transaction, with everything in its hands
+                blank_subject(database, live, ("onespan", ID), ORDER)
+                return live.writing()
+
+            patched.setattr(live, "writing", late)
+            fold_next(database, live, fingerprint.fingerprint())
         assert ID in standing(site)
         assert found_in(site.data, SECRETS) != []
         erasure.subject(("onespan", ID), ORDER)
@@ -414,15 +445,15 @@ def test_a_document_on_its_way_is_waited_for(each_engine: Path) -> None:
     assert len(erase(site).positions) == 8
 
 
-def test_views_of_another_log_are_not_believed(tmp_path: Path) -> None:
+def test_views_of_another_log_are_not_believed(each_engine: Path) -> None:
     """They would name the wrong events."""
-    site = site_of(tmp_path)
+    site = site_of(each_engine)
     before = events(site)
-    with site.opened() as database, database.reading() as log:
-        generation = log.execute(text("SELECT generation FROM live")).scalar_one()
-    with contextlib.closing(sqlite3.connect(site.data / f"signlog-views-{generation}.db")) as other:
-        other.execute("UPDATE checkpoint SET leaf = x'00'")
-        other.commit()
+    with site.opened() as database:
+        other = shelf(database).generation(2)
+        with other.writing() as connection:
+            connection.execute(bookkeeping._checkpoint.update().values(leaf=b"another"))
+        other.close()
     with pytest.raises(errors.ErasureRefused, match="run 'signlog serve'"):
         erase(site)
     assert events(site) == before
@@ -538,10 +569,13 @@ def test_decisions_are_never_erased(each_engine: Path) -> None:
 def test_a_blank_event_that_no_decision_names_was_not_erased(each_engine: Path) -> None:
     """Somebody took the guards away and changed the log: that is not ours to confirm."""
     site = site_of(each_engine)
-    with contextlib.closing(sqlite3.connect(site.data / "signlog.db")) as log:
-        log.execute("DROP TRIGGER events_refuse_update")
-        log.execute("UPDATE events SET body = NULL, headers = NULL, salt = NULL WHERE position = 2")
-        log.commit()
+    with site.opened() as database, database.writing() as log:
+        postgres_has_it = database.folder is None
+        unguarded = (
+            "ALTER TABLE events DISABLE TRIGGER USER" if postgres_has_it else "DROP TRIGGER events_refuse_update"
+        )
+        log.exec_driver_sql(unguarded)
+        log.exec_driver_sql("UPDATE events SET body = NULL, headers = NULL, salt = NULL WHERE position = 2")
     with pytest.raises(errors.ErasureRefused, match="somebody changed the log"):
         strays(site, 2)
 

@@ -252,7 +252,7 @@ def test_a_full_disk_is_no_poison(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             with found.views.writing() as connection:
                 pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
                 connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
-            add(log.database, *(callback("PACKAGE_CREATE", "x" * 5000) for _ in range(5)))
+            add(log.database, *(callback("PACKAGE_DECLINE", message="x" * 5000) for _ in range(5)))
             for _ in range(5):
                 with pytest.raises(OperationalError, match="full"):
                     found.catch_up()
