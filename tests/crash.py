@@ -70,7 +70,9 @@ class Steps:
 
 
 class Crashes:
-    """The process that forks a worker for each life."""
+    """The process that forks a worker for each life; `peak` is what the last one had in memory at most (KiB)."""
+
+    peak = 0
 
     def __init__(self) -> None:
         command = [sys.executable, "-m", "tests.crash"]
@@ -99,7 +101,8 @@ class Crashes:
         assert stdout is not None
         stdin.write(json.dumps([str(folder), server.url, last, source, signatures, hurry]) + "\n")
         stdin.flush()
-        return int(stdout.readline())
+        code, self.peak = map(int, stdout.readline().split())
+        return code
 
 
 @contextlib.contextmanager
@@ -142,7 +145,8 @@ def main() -> None:
         if child == 0:
             run(*json.loads(line))
             os._exit(0)
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        _, status, used = os.wait4(child, 0)
+        print(os.waitstatus_to_exitcode(status), used.ru_maxrss, flush=True)
 
 
 if __name__ == "__main__":

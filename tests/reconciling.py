@@ -12,7 +12,8 @@ from listener.agenda import OVERLAP, WORKER
 from listener.log import event, reader
 from listener.log.append import now
 from listener.log.event import Draft, Event, seal
-from listener.worker.reconcile import Findings, Order, Reconciler
+from listener.worker.findings import Findings
+from listener.worker.reconcile import Order, Reconciler
 from tests.rig import Worker
 
 MINUTE = 60 * 1_000_000

@@ -160,7 +160,7 @@ def test_nothing_was_folded_yet(tmp_path: Path) -> None:
 def test_the_worker_does_not_run(tmp_path: Path) -> None:
     """Its heart beats every other second, whether there is anything to do or not."""
     site = Site(tmp_path).filled()
-    beat_at(site, now() - 19 * SECOND)
+    beat_at(site, now() - 1 * SECOND)
     fine(site)
     beat_at(site, now() - 21 * SECOND)
     assert alarm(site) == "the worker does not run; start it: 'signlog serve', or 'signlog serve --worker'"

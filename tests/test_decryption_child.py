@@ -148,12 +148,12 @@ def job(folder: Path, found: Material) -> Job:
     return Job(str(found.path), str(found.scratch), (str(key_file(folder)),), ())
 
 
-def measured(folder: Path, content: bytes) -> tuple[int, str, bytes]:
+def measured(folder: Path, content: bytes, program: str = MEASURE) -> tuple[int, str, bytes]:
     """Exit status of the process, what it said and how much it had in memory at most (KiB), and what it made."""
     found, out = material(folder, content), folder / DOCUMENTS
     with open(out, "w+b") as file:
         process = subprocess.Popen(
-            [sys.executable, "-c", MEASURE], stdin=subprocess.PIPE, stdout=file, stderr=subprocess.PIPE
+            [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=file, stderr=subprocess.PIPE
         )
         assert process.stdin is not None
         assert process.stderr is not None
@@ -171,6 +171,15 @@ def test_a_large_document_takes_little_memory(tmp_path: Path) -> None:
     assert status == 0
     assert entries(made) == {"contract.pdf": content}
     assert 0 < int(said) < 300 * 1024
+
+
+def test_one_that_took_much_would_be_noticed(tmp_path: Path) -> None:
+    """A program that holds the document thirteen times."""
+    wasteful = MEASURE.replace('"-m", "listener.decryption"', '"-c", "held = bytes(range(256)) * 1_300_000"')
+    assert wasteful != MEASURE
+    status, said, _ = measured(tmp_path, b"", wasteful)
+    assert status == 0
+    assert int(said) > 300 * 1024
 
 
 def hungry() -> bytes:

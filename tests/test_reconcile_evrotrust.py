@@ -11,7 +11,8 @@ from listener.demo.evrotrust import Evrotrust
 from listener.demo.transactions import Transaction
 from listener.desk import health
 from listener.log.append import now
-from listener.worker.reconcile import Missed, Order
+from listener.worker.findings import Missed
+from listener.worker.reconcile import Order
 from projections import packages
 from projections.facts import Expected
 from tests.evro import ID, SOURCE, account, callback, signed, worker

@@ -11,6 +11,7 @@ import pytest
 from listener.demo import faults, papers
 from listener.demo.imitation import Imitation
 from listener.demo.onespan import OneSpan
+from listener.demo.sealing import Seal
 from listener.worker import schedule
 from projections import facts
 from tests import evro
@@ -180,6 +181,17 @@ def test_killed_while_one_document_is_made_of_another_it_is_stored_once(tmp_path
                 assert made.sha256 == hashlib.sha256(content).hexdigest()
                 assert len(paths(worker.settings.documents_folder)) == 2
             assert len(server.requests) == asked, steps[last - 1]
+
+
+def test_a_large_document_takes_little_of_the_workers_memory(tmp_path: Path, crashes: Crashes) -> None:
+    """25 MB, fetched and decrypted within 300 MB."""
+    with evro.account() as server:
+        evro.signed(server, content=bytes(range(256)) * 100_000, seal=Seal(aes=True))
+        folder = signed(tmp_path / "large", server)
+        assert crashes.work(folder, server, source=evro.SOURCE) == 0
+        assert 0 < crashes.peak < 300 * 1024
+        with evro.worker(folder, server.url, [folder / evro.KEY]) as worker:
+            assert [act.name for act in worker.outcomes(facts.STORED)] == [*evro.BOTH]
 
 
 def signed(folder: Path, server: Imitation) -> Path:

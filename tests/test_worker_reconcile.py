@@ -14,7 +14,8 @@ from listener.demo.onespan import OneSpan
 from listener.demo.packages import TWO_SIGNERS, Package
 from listener.desk import status
 from listener.desk.reading import reading
-from listener.worker.reconcile import PACE, Findings, Missed, Order
+from listener.worker.findings import Findings, Missed
+from listener.worker.reconcile import PACE, Order
 from projections import facts
 from projections.facts import Expected
 from tests.reconciling import (

@@ -10,7 +10,8 @@ from listener.cli import options, output, progress
 from listener.cli.options import Config, Json
 
 if TYPE_CHECKING:
-    from listener.worker.reconcile import Findings, Order, Reconciler
+    from listener.worker.findings import Findings
+    from listener.worker.reconcile import Order, Reconciler
 
 _COLUMNS = ("source", "id", "status")
 
@@ -36,7 +37,8 @@ def reconcile(
         options.no_option(name)
     with options.opened(config) as (found, database):
         from listener import bootstrap_reconciling
-        from listener.worker.reconcile import Findings, Order
+        from listener.worker.findings import Findings
+        from listener.worker.reconcile import Order
 
         order = Order("command", _past(since))
         findings = Findings()

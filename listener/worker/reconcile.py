@@ -19,6 +19,7 @@ from listener.log.database import Database
 from listener.watched import QUIET
 from listener.worker import due, observe, unsettled
 from listener.worker.due import Account
+from listener.worker.findings import Findings, Missed
 from listener.worker.live import Live
 from listener.worker.observe import Heard, Observer
 from projections import course, facts, packages
@@ -43,35 +44,6 @@ class Order(NamedTuple):
     def at_once(self) -> bool:
         """Whether to ask although a callback may still be on its way."""
         return self.who == COMMAND
-
-
-class Missed(NamedTuple):
-    """A completion of which no callback has told."""
-
-    source: str
-    id: str
-    status: str
-
-
-class Findings:
-    """What came of it: how many subjects were asked for, how many agreed, and completions that no callback told of.
-
-    Of the `unknown` the provider told no status: it does not know them, or does not tell us.
-    """
-
-    def __init__(self) -> None:
-        self.asked = 0
-        self.agreed = 0
-        self.differed = 0
-        self.unknown = 0
-        self.missing: list[Missed] = []
-
-    def add(self, agrees: bool | None) -> None:
-        """One more subject, and whether the provider said that it stands where we think; None if it said nothing."""
-        self.asked += 1
-        self.agreed += agrees is True
-        self.differed += agrees is False
-        self.unknown += agrees is None
 
 
 class Reconciler:

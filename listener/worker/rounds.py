@@ -8,7 +8,8 @@ import structlog
 
 from listener import errors
 from listener.worker import schedule
-from listener.worker.reconcile import Findings, Order, Reconciler
+from listener.worker.findings import Findings
+from listener.worker.reconcile import Order, Reconciler
 
 _log = structlog.get_logger()
 
