@@ -56,3 +56,9 @@ def test_what_is_to_be_taken_in_alone_comes_alone(log: Log) -> None:
     """From a position to another; before and behind, many come at once."""
     assert [(piece.last, piece.events) for piece in pieces(log, Stretch(2, 3))] == [(4, 4)]
     assert [(piece.last, piece.events) for piece in pieces(log, Stretch(0, 2))] == [(1, 1), (2, 1), (4, 2)]
+
+
+def test_a_piece_says_no_more_than_can_be_held(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An event may say much; whoever folds holds all of a piece, and what is said behind its end comes next."""
+    monkeypatch.setattr(ahead, "FACTS", 2)
+    assert [(piece.last, piece.events, len(piece.facts)) for piece in pieces(log)] == [(3, 3, 2), (4, 1, 1)]

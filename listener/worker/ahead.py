@@ -26,7 +26,8 @@ from listener.worker import revisiting
 from listener.worker.fold import Faulty
 from projections.facts import Fact
 
-EVENTS: Final = 2_000  # of a piece
+EVENTS: Final = 2_000  # of a piece, or fewer …
+FACTS: Final = 4_000  # … if these say so much: a decision may name hundreds of documents
 WORTH_A_PROCESS: Final = 20_000  # events: fewer are read before another process has begun
 _OBJECTS: Final = 200_000  # that may be made before cycles are looked for
 _LENGTH: Final = struct.Struct("<I")
@@ -133,11 +134,14 @@ def _read(log: Connection, stretch: Stretch, most: int, interpreter: Interpreter
         return None
     found: list[Fact] = []
     faults: list[Faulty] = []
-    for event in events:
+    for number, event in enumerate(events, 1):
         try:
             found += interpreter.facts(event)
         except errors.Fault as fault:
             faults.append(Faulty(event.position, event.source, None, str(fault)))
+        if len(found) >= FACTS:
+            events = events[:number]
+            break
     return Piece(events[-1].position, len(events), revisiting.decides(events[-1]), found, faults, _rows(found))
 
 
