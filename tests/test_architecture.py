@@ -131,7 +131,7 @@ def told(tree: ast.Module, _code: str) -> list[str]:
 
 
 EVERYWHERE = ("listener/*", "projections/*")
-BUILDERS = tuple(f"listener.bootstrap{of}" for of in ("", "_accounts", "_erasing", "_log", "_reconciling"))
+BUILDERS = tuple(f"listener.bootstrap{of}" for of in ("", "_accounts", "_door", "_erasing", "_log", "_reconciling"))
 OPENING = ("generations", "live", "projector", "rebuilding", "renewal", "replay")  # rooms of the worker that open views
 RULES = [
     Rule(
@@ -373,6 +373,7 @@ RULES = [
             "Postgres",
             "Reconciler",
             "Restore",
+            "Spool",
             "Sqlite",
         ),
         "found = sqlite.Sqlite(folder)",
