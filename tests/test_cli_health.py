@@ -25,6 +25,7 @@ SECOND = 1_000_000
 KEYS = {
     "head", "projected", "lag_events", "lag_seconds", "wanted", "held", "stored", "failed", "abandoned", "quarantined",
     "faults", "missed", "anomalies", "alarms", "heartbeat", "notes", "replay_pending", "sources", "signatures",
+    "spooled", "spooled_since",
 }  # fmt: skip
 
 
@@ -89,6 +90,8 @@ def test_nothing_needs_a_person(tmp_path: Path) -> None:
         "alarms": [],
         "notes": [],
         "replay_pending": False,
+        "spooled": 0,
+        "spooled_since": None,
     }
     assert set(report["signatures"].values()) == {0}
     last = site.run("events", "--limit", "1", "--json").lines[0]["recorded_at"]

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, select
 from listener import api, bookkeeping, errors, fingerprint, times
 from listener.agenda import Agenda, State
 from listener.concerning import Subject
-from listener.desk import signatures, status
+from listener.desk import away, signatures, status
 from listener.desk.reading import Reading, reading
 from listener.log import event, reader, schema
 from listener.log.append import now
@@ -56,7 +56,8 @@ def health(database: Database, settings: Settings, quarantine: Quarantine) -> di
         )
     for name, source in found["sources"].items():
         source["reconciled"] = times.written(rounds[name])
-    return {**found, "quarantined": rows, "alarms": alarms, "notes": database.notes()}
+    waits = away.spooled(settings, alarms)
+    return {**found, **waits, "quarantined": rows, "alarms": alarms, "notes": database.notes()}
 
 
 def _rounds(settings: Settings, alarms: list[str]) -> dict[str, int | None]:
