@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import resource
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from listener.log.drain import Known
 from listener.log.spool import Spool, segments, standing
 from listener.log.spooling import SPOOLED
 from listener.log.writer import Writer
-from tests import postgres
+from tests import logbook, postgres
 from tests.logbook import add, bodies, callback, either, eventually, held_by_another, is_waited_for, locked
 from tests.test_log_writer import fail, mend
 
@@ -208,3 +209,30 @@ def test_a_stop_keeps_what_was_taken_in(tmp_path: Path) -> None:
             assert bodies(database) == [b"under way"]
 
     asyncio.run(scenario())
+
+
+def fill_the_disk(folder: Path) -> None:
+    """For another process, which may write files of 256 KiB for a while."""
+
+    async def scenario() -> None:
+        with either(folder) as database:
+            async with running(database, folder) as writer:
+                _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+                resource.setrlimit(resource.RLIMIT_FSIZE, (256 * 1024, hard))
+                told = [await asyncio.gather(writer.submit(callback(body)), return_exceptions=True) for body in BODIES]
+                resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+                await drained(folder)
+                kept = [body for body, (answer,) in zip(BODIES, told, strict=True) if isinstance(answer, int)]
+                assert any(answer == SPOOLED for (answer,) in told)
+                assert len(kept) < len(BODIES)
+                assert bodies(database) == kept
+
+    asyncio.run(scenario())
+
+
+BODIES = [b"%d" % number + bytes(40_000) for number in range(20)]
+
+
+def test_a_database_that_is_full_is_no_reason_to_refuse(tmp_path: Path) -> None:
+    """A commit that fails half way is in doubt; when the spool is full as well, the senders hear so."""
+    assert logbook.ended(logbook.spawned(fill_the_disk, tmp_path)) == 0
