@@ -226,7 +226,7 @@ def test_each_callback_is_there_once_and_in_order(tmp_path_factory: pytest.TempP
                 found = stack.enter_context(contextlib.closing(Spool(folder / "spool")))
             if step in ("commit", "doubt", "spool"):
                 wanted.append(draft.body)
-            spooling = found.bytes > 0
+            spooling = found.waiting > 0
         Drain(database, found).run()
         assert bodies(database) == wanted
 

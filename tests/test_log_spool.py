@@ -53,7 +53,7 @@ def waiting(found: Spool) -> list[Spooled]:
     """Everything that it holds, drained."""
     records = list[Spooled]()
     while (segment := found.oldest()) is not None:
-        some, damaged = read(segment.path.read_bytes())
+        some, damaged = read(segment.content())
         assert damaged == []
         records += some
         found.remove(segment)
@@ -138,7 +138,7 @@ def test_what_was_kept_is_there_in_order(tmp_path: Path) -> None:
     with opened(tmp_path) as found:
         found.keep(records[3:])
         assert waiting(found) == records
-        assert found.bytes == 0
+        assert found.waiting == 0
     assert segments(tmp_path / "spool") == []
 
 

@@ -12,7 +12,7 @@ from listener import errors
 from listener.log import reader
 from listener.log.database import Database
 from listener.log.drain import Known
-from listener.log.spool import Spool, segments, standing
+from listener.log.spool import Spool, Spooled, segments, standing
 from listener.log.spooling import SPOOLED
 from listener.log.writer import Writer
 from tests import logbook, postgres
@@ -236,3 +236,19 @@ BODIES = [b"%d" % number + bytes(40_000) for number in range(20)]
 def test_a_database_that_is_full_is_no_reason_to_refuse(tmp_path: Path) -> None:
     """A commit that fails half way is in doubt; when the spool is full as well, the senders hear so."""
     assert logbook.ended(logbook.spawned(fill_the_disk, tmp_path)) == 0
+
+
+def test_who_waits_behind_a_drain_that_is_stuck_is_there_once(each_engine: Path) -> None:
+    """A callback comes first of all, behind what was left over; somebody has the lock; it is spooled meanwhile."""
+
+    async def scenario(database: Database) -> None:
+        with contextlib.closing(Spool(each_engine / "spool")) as spool:
+            spool.keep([Spooled(0, callback(b"left over")._replace(salt=bytes(16), spooled_at=1))])
+        async with running(database, each_engine) as writer:
+            with locked(database):
+                assert await writer.submit(callback(b"behind")) == SPOOLED
+            await drained(each_engine)
+        assert bodies(database) == [b"left over", b"behind"]
+
+    with either(each_engine) as database:
+        asyncio.run(scenario(database))

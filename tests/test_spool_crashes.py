@@ -61,7 +61,7 @@ def afterwards(folder: Path) -> list[bytes | None]:
     """What the log holds once the next door has drained what the last one left."""
     with either(folder) as database, closing(Spool(folder / "spool")) as spool:
         Drain(database, spool).run()
-        assert spool.bytes == 0
+        assert spool.waiting == 0
         return bodies(database)
 
 
@@ -145,7 +145,7 @@ def kept_over_a_cut(folder: Path, syncs: bool) -> list[Spooled]:
     disk.cut(folder / "data/spool")
     with closing(Spool(folder / "data/spool")) as spool:
         segment = spool.oldest()
-        return read(segment.path.read_bytes())[0] if segment else []
+        return read(segment.content())[0] if segment else []
 
 
 def test_a_power_cut_costs_nothing(tmp_path: Path) -> None:

@@ -26,21 +26,22 @@ class Drain:
         self._database = database
         self._spool = spool
 
-    def run(self, leave: int = 0) -> int:
-        """Append until no more than `leave` bytes wait; the head that the log has then. Raises what the database does.
+    def run(self) -> int:
+        """Append all that waits now; the head that the log has then. Raises what the database does.
 
         The log may lie elsewhere than before: in a server that took over, or that has another version of us.
         """
         migrate(self._database)
         self._database.assert_suitable()
         self._database.probe()
-        while self._spool.bytes > leave and (segment := self._spool.oldest()) is not None:
+        goal = self._spool.kept
+        while self._spool.removed < goal and (segment := self._spool.oldest()) is not None:
             self._segment(segment)
         with self._database.reading() as connection:
             return reader.head(connection)
 
     def _segment(self, segment: Segment) -> None:
-        records, damaged = read(segment.path.read_bytes())
+        records, damaged = read(segment.content())
         for piece in damaged:
             _log.error("spool_damaged", segment=segment.path.name, bytes=len(piece))
             self._spool.set_aside(piece)
@@ -52,8 +53,7 @@ class Drain:
     def _append_all(self, records: Sequence[Spooled]) -> int:
         """How many of them the log did not have."""
         known = Known(records)
-        with self._database.reading() as connection:
-            known.look(connection)  # far behind, maybe, so not while everybody waits for the lock
+        known.catch_up(self._database)
         return sum(self._append(batch, known) for batch in _batches(records))
 
     def _append(self, records: Sequence[Spooled], known: "Known") -> int:
@@ -82,15 +82,24 @@ class Known:
         self._found: set[bytes] = set()
         self._after = min(record.head for record in records)
 
-    def look(self, connection: Connection) -> None:
-        """Look at what was appended since the last look."""
+    def catch_up(self, database: Database) -> None:
+        """Look at what is there by now, in short transactions: it may be much, and nobody should wait for the lock."""
         while True:
-            page = reader.hashes(connection, self._after, _PAGE)
-            self._found |= self._wanted.intersection(content for _, content in page)
-            if page:
-                self._after = page[-1][0]
-            if len(page) < _PAGE:
-                return
+            with database.reading() as connection:
+                if self._page(connection) < _PAGE:
+                    return
+
+    def look(self, connection: Connection) -> None:
+        """Look at what was appended since, under the lock."""
+        while self._page(connection) == _PAGE:
+            pass
+
+    def _page(self, connection: Connection) -> int:
+        page = reader.hashes(connection, self._after, _PAGE)
+        self._found |= self._wanted.intersection(content for _, content in page)
+        if page:
+            self._after = page[-1][0]
+        return len(page)
 
     def has(self, record: Spooled) -> bool:
         """Whether it stands there."""

@@ -84,6 +84,12 @@ class Segment:
     fd: int
     size: int
 
+    def content(self) -> bytes:
+        """All of it."""
+        with open(self.fd, "rb", closefd=False) as file:
+            file.seek(0)
+            return file.read()
+
 
 class Spool:
     """A folder of segments, which only grow, and are removed when the log has all that they say."""
@@ -96,14 +102,20 @@ class Spool:
         self._lock = threading.Lock()
         self._open: Segment | None = None
         self._closed = [found for path in segments(folder) if (found := _claimed(path)) is not None]
-        self.bytes = sum(segment.size for segment in self._closed)  # how much waits; to be read by any thread
+        self.kept = sum(segment.size for segment in self._closed)  # bytes, ever; to be read by any thread
+        self.removed = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many bytes wait."""
+        return self.kept - self.removed
 
     def keep(self, records: Sequence[Spooled]) -> None:
         """Store these durably, all or none. Raises Overloaded if there is no room, OSError if the disk has none."""
         content = b"".join(map(line, records))
         with self._lock:
-            if self.bytes + len(content) > self._most_bytes:
-                raise errors.Overloaded(f"{self.bytes} bytes wait in {self._folder} already")
+            if self.waiting + len(content) > self._most_bytes:
+                raise errors.Overloaded(f"{self.waiting} bytes wait in {self._folder} already")
             segment = self._open = self._open or _begun(self._folder)
             try:
                 _write(segment.fd, content)
@@ -125,10 +137,10 @@ class Spool:
     def remove(self, segment: Segment) -> None:
         """Forget a segment, because the log has what it says."""
         with self._lock:
-            segment.path.unlink()
+            segment.path.unlink(missing_ok=True)
             os.close(segment.fd)
             self._closed.remove(segment)
-            self.bytes -= segment.size
+            self.removed += segment.size
 
     def set_aside(self, piece: bytes) -> None:
         """Keep for a person what nobody can read, or no database take: durably, before its segment is removed."""
@@ -146,7 +158,7 @@ class Spool:
 
     def _grow(self, segment: Segment, by: int) -> None:
         segment.size += by
-        self.bytes += by
+        self.kept += by
 
     def _roll(self) -> None:
         if self._open is not None:

@@ -4,7 +4,8 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
 
 import structlog
 
@@ -18,12 +19,17 @@ SPOOLED: Final = 0  # what is told instead of a position, which nobody knows yet
 _BATCH_BYTES: Final = 4 * 1024 * 1024
 
 
-class Waiting(NamedTuple):
-    """An event on its way, who waits for its position, and what it weighs in the queue."""
+@dataclass(slots=True)
+class Waiting:
+    """An event on its way, who waits for its position, and what it weighs in the queue.
+
+    `spooled` once it is on its way into the spool: from then on it reaches the log from there, or did before.
+    """
 
     draft: Draft
     future: "asyncio.Future[int]"
     size: int
+    spooled: bool = False
 
 
 Told = Callable[[Sequence[Waiting], int, Exception | None], None]

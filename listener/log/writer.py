@@ -26,7 +26,7 @@ BATCH_ROWS: Final = 64
 BATCH_BYTES: Final = 4 * 1024 * 1024
 CHECKPOINT_BYTES: Final = 2 * 1024 * 1024  # small steps: a checkpoint makes the batch behind it wait
 STUCK_SECONDS: Final = 5.0
-FROZEN_SECONDS: Final = 15.0  # no server that lives lets anybody wait so long: each transaction has its timeouts
+FROZEN_SECONDS: Final = 20.0  # no server that lives lets anybody wait so long: each transaction has its timeouts
 LEFT_BYTES: Final = 1024 * 1024  # of the spool, which those who come directly again may have to wait for
 _COMMIT_BYTES: Final = 8192  # pages that a commit writes again beside its rows
 _ROW_BYTES: Final = 512  # what a row costs beside its headers and body
@@ -131,9 +131,8 @@ class Writer:
             self._ages.popleft()
         if self._ages and self._ages[0][0] < too_old:
             self._go_away(f"not stored within {self._stuck_seconds:g} s")
-        if self._away:
-            self._database.interrupt(FROZEN_SECONDS)
-        if not self._asked and (self._away or self._spool.bytes):
+        self._database.interrupt(FROZEN_SECONDS)
+        if not self._asked and (self._away or self._spool.waiting):
             self._asked = True
             self._queue.put(Signal.RETURN)
         written_at = self._database.wal_written_at()
@@ -152,7 +151,9 @@ class Writer:
         doubtful = [waiting for _, waiting in self._ages if id(waiting) not in unseen and not waiting.future.done()]
         self._ages.clear()
         for waiting in doubtful:
-            self._spooling.put(waiting._replace(size=0), self._head)  # the thread tells when it lets go of its bytes
+            waiting.spooled = True
+            # The thread tells when it lets go of the bytes.
+            self._spooling.put(Waiting(waiting.draft, waiting.future, 0), self._head)
         for waiting in queued:
             self._spooling.put(waiting, self._head)
 
@@ -208,7 +209,7 @@ class Writer:
             self._go_away(f"not drained: {_said(error)}")
         if self._loop.time() > self._quiet_until:
             self._quiet_until = self._loop.time() + _QUIET_SECONDS
-            _log.warning("database_still_away", error=_said(error), spooled_bytes=self._spool.bytes)
+            _log.warning("database_still_away", error=_said(error), spooled_bytes=self._spool.waiting)
 
     # In the thread
 
@@ -229,7 +230,10 @@ class Writer:
     def _return(self) -> None:
         """Drain what waits, and let others come directly again while the last of it is on its way: they wait behind."""
         try:
-            self._loop.call_soon_threadsafe(self._come_back, self._drain.run(LEFT_BYTES))
+            head = self._drain.run()
+            while self._spool.waiting > LEFT_BYTES:
+                head = self._drain.run()
+            self._loop.call_soon_threadsafe(self._come_back, head)
             self._drain.run()
         except Exception as error:
             self._loop.call_soon_threadsafe(self._stay_away, error)
@@ -255,8 +259,9 @@ class Writer:
         positions: list[int] = []
         failure: Exception | None = None
         try:
-            if live and self._spool.bytes:
+            if live and self._spool.waiting:
                 self._drain.run()
+                live = [waiting for waiting in live if not waiting.spooled]  # they may have been drained just now
             if live:
                 with self._database.writing() as connection:
                     positions = [event.position for event in append(connection, [waiting.draft for waiting in live])]
