@@ -19,7 +19,8 @@ from listener import logs
 from listener.log import reader
 from listener.log.append import append
 from listener.log.drain import Drain, Known
-from listener.log.spool import Spool, Spooled
+from listener.log.spool import Spool
+from listener.log.spooled import Spooled
 from tests.logbook import callback, connected
 
 TOLD = "told"  # the file of what was acknowledged

@@ -9,7 +9,8 @@ from listener import errors
 from listener.log import reader, spool
 from listener.log.database import Database
 from listener.log.drain import Drain
-from listener.log.spool import Spool, Spooled
+from listener.log.spool import Spool
+from listener.log.spooled import Spooled
 from tests import postgres, site
 from tests.site import ID, Site, callback
 from tests.test_cli_health import KEYS, alarm, fine

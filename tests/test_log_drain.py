@@ -17,7 +17,8 @@ from listener.log.append import BULK_ROWS, append
 from listener.log.database import Database
 from listener.log.drain import Drain, Known
 from listener.log.event import Draft
-from listener.log.spool import DAMAGED, Spool, Spooled, line, segments, standing
+from listener.log.spool import DAMAGED, Spool, segments, standing
+from listener.log.spooled import Spooled, line
 from tests.logbook import add, another, aside, bodies, callback, either, is_waited_for, until
 
 SPOOLED_AT = 1_790_000_000_000_000

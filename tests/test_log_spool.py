@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from listener import errors
 from listener.log import spool
 from listener.log.event import CALLBACK, Draft
-from listener.log.spool import DAMAGED, Spool, Spooled, line, parse, read, segments, standing
+from listener.log.spool import DAMAGED, Spool, segments, standing
+from listener.log.spooled import Spooled, line, parse, read
 from tests import logbook
 
 HEADERS = '[["a","\xe9\x00"]]'

@@ -12,7 +12,8 @@ from listener import errors
 from listener.log import reader
 from listener.log.database import Database
 from listener.log.drain import Known
-from listener.log.spool import Spool, Spooled, segments, standing
+from listener.log.spool import Spool, segments, standing
+from listener.log.spooled import Spooled
 from listener.log.spooling import SPOOLED
 from listener.log.writer import Writer
 from tests import logbook, postgres

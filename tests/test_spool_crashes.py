@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from listener.log.drain import Drain, Known
-from listener.log.spool import Spool, Spooled, read
+from listener.log.spool import Spool
+from listener.log.spooled import Spooled, read
 from tests.logbook import bodies, callback, either
 from tests.serving import ROOT
 from tests.spool_crash import TOLD

@@ -11,7 +11,8 @@ from listener.log import reader
 from listener.log.append import BULK_ROWS, append
 from listener.log.database import Database
 from listener.log.migrate import migrate
-from listener.log.spool import Segment, Spool, Spooled, line, read
+from listener.log.spool import Segment, Spool
+from listener.log.spooled import Spooled, line, read
 
 _log = structlog.get_logger()
 

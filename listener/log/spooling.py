@@ -11,7 +11,8 @@ import structlog
 
 from listener.log.append import now
 from listener.log.event import Draft
-from listener.log.spool import Spool, Spooled
+from listener.log.spool import Spool
+from listener.log.spooled import Spooled
 
 _log = structlog.get_logger()
 

@@ -13,6 +13,7 @@ import structlog
 
 from listener import errors
 from listener.log.append import append
+from listener.log.checkpoints import Checkpoints
 from listener.log.database import Database
 from listener.log.drain import Drain
 from listener.log.event import SALT_BYTES, Draft
@@ -24,11 +25,9 @@ _log = structlog.get_logger()
 QUEUE_BYTES: Final = 32 * 1024 * 1024
 BATCH_ROWS: Final = 64
 BATCH_BYTES: Final = 4 * 1024 * 1024
-CHECKPOINT_BYTES: Final = 2 * 1024 * 1024  # small steps: a checkpoint makes the batch behind it wait
 STUCK_SECONDS: Final = 5.0
 FROZEN_SECONDS: Final = 20.0  # no server that lives lets anybody wait so long: each transaction has its timeouts
 LEFT_BYTES: Final = 1024 * 1024  # of the spool, which those who come directly again may have to wait for
-_COMMIT_BYTES: Final = 8192  # pages that a commit writes again beside its rows
 _ROW_BYTES: Final = 512  # what a row costs beside its headers and body
 _QUIET_SECONDS: Final = 60.0  # between two lines in our logs that say the same
 
@@ -63,6 +62,7 @@ class Writer:
         self._database = database
         self._spool = spool
         self._drain = Drain(database, spool)
+        self._checkpoints = Checkpoints(database)
         self._loop = asyncio.get_running_loop()
         self._spooling = Spooling(spool, self._spooled)
         self._queue: queue.SimpleQueue[Waiting | Signal] = queue.SimpleQueue()
@@ -70,8 +70,6 @@ class Writer:
         self._queue_bytes = queue_bytes
         self._stuck_seconds = stuck_seconds
         self._waiting_bytes = 0
-        self._since_checkpoint = 0
-        self._wal_written_at = 0
         self._head = head or 0
         self._away, self._why = head is None, "the database was away at the start"
         self._failed = False
@@ -135,9 +133,7 @@ class Writer:
         if not self._asked and (self._away or self._spool.waiting):
             self._asked = True
             self._queue.put(Signal.RETURN)
-        written_at = self._database.wal_written_at()
-        if self._database.wal_bytes() > CHECKPOINT_BYTES and written_at != self._wal_written_at:
-            self._wal_written_at = written_at
+        if self._checkpoints.is_due():
             self._queue.put(Signal.CHECKPOINT)
         self._watch = self._loop.call_later(1, self._look)
 
@@ -223,7 +219,7 @@ class Writer:
             elif first is Signal.RETURN:
                 self._return()
             elif first is Signal.CHECKPOINT:
-                self._checkpoint()
+                self._checkpoints.make()
             else:
                 stop = True
 
@@ -269,22 +265,8 @@ class Writer:
             failure = error
             _log.error("append_failed", error=_said(error), events=len(live))
         size = sum(waiting.size for waiting in batch)
-        self._since_checkpoint += size + _COMMIT_BYTES
         self._loop.call_soon_threadsafe(self._resolve, live, positions, failure, size)
-        self._keep_short()
-
-    def _keep_short(self) -> None:
-        """Checkpoint between batches, so that no commit does it and the write-ahead log stays short."""
-        if self._since_checkpoint < CHECKPOINT_BYTES:
-            return
-        self._since_checkpoint = 0
-        self._checkpoint()
-
-    def _checkpoint(self) -> None:
-        try:
-            self._database.checkpoint()
-        except Exception as error:
-            _log.error("checkpoint_failed", error=_said(error))
+        self._checkpoints.wrote(size)
 
 
 def _said(error: Exception) -> str:
