@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
-from starlette.types import ASGIApp
+import structlog
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
-from listener import __version__, acts, api, bootstrap_log, errors, files, fingerprint, provider, sources
+from listener import __version__, acts, api, bootstrap_log, errors, files, fingerprint, sources
 from listener.acts import InForce, SourceInForce
 from listener.api import Registry
 from listener.log import event, reader
@@ -24,15 +26,15 @@ from listener.settings import Settings
 
 if TYPE_CHECKING:
     from listener.backup import Backup
-    from listener.door.gate import Gate
     from listener.log.tree import Tree
     from listener.restore import Restore
     from listener.signing.signer import Signer
     from listener.transfer import Transfer
     from listener.worker.replay import Replay
 
+_log = structlog.get_logger()
+
 _SECRET_BYTES: Final = 32
-_REGULARS: Final = 5000  # events to look back for clients that called before
 
 
 def check(settings: Settings) -> None:
@@ -52,11 +54,17 @@ def _make(key: str, folder: Path) -> None:
 
 
 def prepare(settings: Settings) -> None:
-    """Make the log if need be, and declare what is in force. Only for who will serve: others must not speak for it."""
+    """Make the log if need be, and declare what is in force. Only for who will serve: others must not speak for it.
+
+    While the database is away nothing is declared: the worker does when it is back.
+    """
     check(settings)
-    with log(settings) as database:
-        _assert_goes_on(database)
-        declare(database, settings)
+    try:
+        with log(settings) as database:
+            _assert_goes_on(database)
+            declare(database, settings)
+    except DBAPIError as error:
+        assert_spooling(settings, error)
     secret(settings)
 
 
@@ -68,6 +76,13 @@ def _assert_goes_on(database: Database) -> None:
             f"database_url: event {sealed} sealed the log in {database.name}, which goes on in another database; "
             f"name that here ('signlog show {sealed}' tells where it is)"
         )
+
+
+def assert_spooling(settings: Settings, error: DBAPIError) -> None:
+    """Raise the error again, unless a door was open on the log before: it starts without, and spools what comes."""
+    if not settings.spool_folder.is_dir():
+        raise error
+    _log.error("database_away", why=repr(error.orig))
 
 
 def only_server(settings: Settings) -> int:
@@ -102,10 +117,16 @@ def log(settings: Settings) -> Iterator[Database]:
 def declare(database: Database, settings: Settings) -> None:
     """Append what is in force, if it differs from what was: folds read it there, never from the configuration."""
     declared = _declaration(settings)
+    with database.reading() as connection:
+        if _in_force(connection) == declared:
+            return
     with database.writing() as connection:
-        found = reader.acts(connection, event.DECISION, acts.IN_FORCE_PATH, last=20)
-        if acts.newest_in_force(found) != declared:
+        if _in_force(connection) != declared:
             append(connection, [acts.in_force(declared)])
+
+
+def _in_force(connection: Connection) -> InForce | None:
+    return acts.newest_in_force(reader.acts(connection, event.DECISION, acts.IN_FORCE_PATH, last=20))
 
 
 def _declaration(settings: Settings) -> InForce:
@@ -148,16 +169,6 @@ def _listening(host: str, port: int) -> socket.socket:
     return sock
 
 
-def gates(settings: Settings) -> "dict[str, Gate]":
-    """For each source, who may come in."""
-    from listener.door.gate import Gate
-
-    key, every = secret(settings), settings.sources
-    return {
-        name: Gate(name, source, provider.named(source.provider), key, every.values()) for name, source in every.items()
-    }
-
-
 @contextlib.contextmanager
 def quarantine(settings: Settings) -> Iterator[Quarantine]:
     """What was refused."""
@@ -166,19 +177,6 @@ def quarantine(settings: Settings) -> Iterator[Quarantine]:
         yield found
     finally:
         found.close()
-
-
-def door(settings: Settings, database: Database) -> ASGIApp:
-    """The public app."""
-    from listener.door.app import Door, app
-    from listener.door.gate import Nobody
-
-    nobody = Nobody(settings.sources.values(), secret(settings))
-    found = Door(gates(settings), nobody, Quarantine(settings.folder), settings.max_body_bytes, settings.proxies)
-    with database.reading() as connection:
-        after = max(0, reader.head(connection) - _REGULARS)
-        found.welcome({known.client for known in reader.read(connection, after, _REGULARS) if known.client})
-    return app(found, database)
 
 
 @contextlib.contextmanager

@@ -26,4 +26,4 @@ def erasure(settings: Settings, database: Database) -> "Iterator[Erasure]":
     store = FileStore(settings.documents_folder, settings.disk_reserve)
     providers = {name: source.provider for name, source in settings.sources.items()}
     with bootstrap.quarantine(settings) as kept:
-        yield Erasure(database, ours, locks, renewal, kept, store, providers)
+        yield Erasure(database, ours, locks, renewal, kept, store, providers, settings.spool_folder)

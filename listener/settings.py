@@ -115,6 +115,7 @@ class Settings(Section, frozen=True):
     door: Door = Door()
     desk: Desk = Desk()
     max_body_bytes: BodyBytes = 1048576
+    max_spool_bytes: Annotated[int, Meta(ge=0)] = 1024**3
     trusted_proxies: tuple[str, ...] = ()
     origin: str | None = None
     checkpoint_key: str | None = None
@@ -127,6 +128,11 @@ class Settings(Section, frozen=True):
     def folder(self) -> Path:
         """The local folder that holds the log."""
         return Path(self.data)
+
+    @property
+    def spool_folder(self) -> Path:
+        """Where callbacks wait for the database."""
+        return self.folder / "spool"
 
     @property
     def documents_folder(self) -> Path:

@@ -51,7 +51,7 @@ class Sealed(Log):
         """Append a callback that was spooled before, as if our clock had shown that time."""
         with self.database.writing() as connection:
             position = reader.head(connection) + 1
-            row = seal(full(), reader.log_id(connection), position, recorded_at, recorded_at - 1)
+            row = seal(full()._replace(spooled_at=recorded_at - 1), reader.log_id(connection), position, recorded_at)
             connection.exec_driver_sql(f"INSERT INTO events VALUES ({', '.join('?' * len(row))})", tuple(row))
 
     def store(self) -> None:

@@ -131,7 +131,7 @@ def told(tree: ast.Module, _code: str) -> list[str]:
 
 
 EVERYWHERE = ("listener/*", "projections/*")
-PARTS = ("", "_accounts", "_checking", "_erasing", "_log", "_reconciling", "_working")
+PARTS = ("", "_accounts", "_checking", "_door", "_erasing", "_log", "_reconciling", "_working")
 BUILDERS = tuple(f"listener.bootstrap{of}" for of in PARTS)
 OPENING = ("generations", "live", "projector", "rebuilding", "renewal", "replay")  # rooms of the worker that open views
 RULES = [
@@ -376,6 +376,7 @@ RULES = [
             "Postgres",
             "Reconciler",
             "Restore",
+            "Spool",
             "Sqlite",
         ),
         "found = sqlite.Sqlite(folder)",

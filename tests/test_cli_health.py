@@ -27,6 +27,7 @@ KEYS = {
     "head", "projected", "lag_events", "lag_seconds", "wanted", "held", "stored", "failed", "abandoned", "quarantined",
     "faults", "missed", "anomalies", "alarms", "heartbeat", "notes", "replay_pending", "sources", "signatures",
     "workers",
+    "spooled", "spooled_since",
 }  # fmt: skip
 
 
@@ -92,6 +93,8 @@ def test_nothing_needs_a_person(tmp_path: Path) -> None:
         "notes": [],
         "replay_pending": False,
         "workers": {"leads": None, "stand_by": []},
+        "spooled": 0,
+        "spooled_since": None,
     }
     assert set(report["signatures"].values()) == {0}
     last = site.run("events", "--limit", "1", "--json").lines[0]["recorded_at"]

@@ -675,10 +675,25 @@ def test_what_came_before_its_source_can_still_be_accepted(tmp_path: Path) -> No
 
 # When the log cannot
 
+NO_SPOOL = "max_spool_bytes = 0\n"
+
+
+def test_what_the_log_cannot_take_is_spooled(tmp_path: Path) -> None:
+    """200 while somebody else has the lock, and then it is in the log, where it belongs; the door is well all along."""
+    with Signlog(tmp_path, SOURCES) as door:
+        with door.locked():
+            assert door.ask(post(b"/callback", ONESPAN, body=b"stuck")).status == 200
+            assert door.ask(post(b"/callback", ONESPAN, body=b"behind")).status == 200
+            assert door.healthy
+        until(lambda: len(door.events(kind=event.CALLBACK)) == 2)
+        assert door.ask(post(b"/callback", ONESPAN, body=b"afterwards")).status == 200
+        until(lambda: len(door.events(kind=event.CALLBACK)) == 3)
+        assert [found.body for found in door.events(kind=event.CALLBACK)] == [b"stuck", b"behind", b"afterwards"]
+
 
 def test_what_is_not_stored_is_answered_503(tmp_path: Path) -> None:
     """With Retry-After, never 200 and never a 4xx; the door is unhealthy then, and well again afterwards."""
-    with Signlog(tmp_path, SOURCES) as door:
+    with Signlog(tmp_path, NO_SPOOL + SOURCES) as door:
         with door.locked():
             answer = door.ask(post(b"/callback", ONESPAN, body=b"meanwhile"))
             assert (answer.status, answer.body) == (503, b"")
@@ -693,15 +708,15 @@ def test_what_is_not_stored_is_answered_503(tmp_path: Path) -> None:
 
 def test_a_failed_append_is_answered_503_and_tells_no_body(tmp_path: Path) -> None:
     """What is wrong with the database is said, what it was given is not."""
-    with Signlog(tmp_path, SOURCES) as door:
+    with Signlog(tmp_path, NO_SPOOL + SOURCES) as door:
         with door.database.writing() as connection:
             connection.exec_driver_sql(f"CREATE TRIGGER fault BEFORE INSERT ON events {FAULT}")
         answer = door.ask(post(b"/callback", ONESPAN, b"x-a: header-value", body=b"body-value"))
         assert (answer.status, "retry-after" in answer.headers, door.healthy) == (503, True, False)
         with door.database.writing() as connection:
             connection.exec_driver_sql("DROP TRIGGER fault")
+        until(lambda: door.healthy)
         assert door.ask(post(b"/callback", ONESPAN)).status == 200
-        assert door.healthy
         assert "a fault of ours" in door.complaints
         assert "header-value" not in door.complaints
         assert "body-value" not in door.complaints

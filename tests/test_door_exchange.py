@@ -10,7 +10,7 @@ from urllib.parse import quote_plus, urlencode
 
 import pytest
 
-from listener import bootstrap, settings
+from listener import bootstrap_door, settings
 from listener.door import exchange
 from listener.door.exchange import Strangers
 from tests.echo import Answer
@@ -291,7 +291,7 @@ def test_a_key_that_was_refused_there_can_still_be_accepted(tmp_path: Path) -> N
         shown = door.sends(post(b"/callbacks/header", own("the-new-key-of-today"))).refused.shown
         text = door.config.read_text().replace("a-key-of-tomorrow", "the-new-key-of-today")
         door.config.write_text(text)
-        gate = bootstrap.gates(settings.load(door.config, {}))["header"]
+        gate = bootstrap_door.gates(settings.load(door.config, {}))["header"]
         assert gate.would_admit(shown, "192.0.2.1")
         assert not gate.would_admit("", "192.0.2.1")
-        assert not bootstrap.gates(settings.load(door.config, {}))["onespan"].would_admit("", "192.0.2.1")
+        assert not bootstrap_door.gates(settings.load(door.config, {}))["onespan"].would_admit("", "192.0.2.1")

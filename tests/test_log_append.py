@@ -304,7 +304,8 @@ def test_twice_in_one_transaction(each_engine: Path) -> None:
 def test_what_is_appended_is_what_is_read(each_engine: Path) -> None:
     """Byte for byte and character for character, the hostile ones too, and sealed under the log's id."""
     hostile = "\x00\x1f\x7f\x80ÿ\u2028😀'\"\\"
-    drafts = [Draft(kind, hostile, hostile, bytes(range(256)), hostile, *[hostile] * 5) for kind in KINDS]
+    said = hostile, hostile, hostile, hostile, hostile, hostile
+    drafts = [Draft(kind, hostile, hostile, bytes(range(256)), *said) for kind in KINDS]
     drafts.append(Draft(CALLBACK, "", "", b""))
     with either(each_engine) as database:
         with database.writing() as connection:

@@ -210,7 +210,8 @@ def test_an_event_is_a_row() -> None:
 def test_sealing_keeps_the_draft_and_adds_the_rest() -> None:
     """Each field of the draft is the column of that name, and the seal fits."""
     draft = Draft(IMPORT, "source", "provider", b"body", '[["a","b"]]', "POST", "/path", "peer", "client", "credential")
-    event = seal(draft, LOG, 3, 12345, 678)
+    draft = draft._replace(spooled_at=678, salt=bytes(range(16)))
+    event = seal(draft, LOG, 3, 12345)
     kept = event._asdict()
     assert {name: kept[name] for name in Draft._fields} == draft._asdict()
     assert (event.position, event.v, event.recorded_at, event.spooled_at) == (3, 1, 12345, 678)

@@ -7,8 +7,9 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,12 @@ import pytest
 from listener import errors
 from listener.log import reader
 from listener.log.append import append
+from listener.log.checkpoints import CHECKPOINT_BYTES
 from listener.log.database import Database
 from listener.log.event import CALLBACK, Draft, Event
+from listener.log.spool import Spool
 from listener.log.sqlite import Sqlite
-from listener.log.writer import BATCH_BYTES, BATCH_ROWS, CHECKPOINT_BYTES, QUEUE_BYTES, STUCK_SECONDS, Writer
+from listener.log.writer import BATCH_BYTES, BATCH_ROWS, QUEUE_BYTES, STUCK_SECONDS, Writer
 from tests import logbook, postgres
 from tests.logbook import (
     PATIENCE,
@@ -70,12 +73,20 @@ def in_a_file(scenario: Callable[[Sqlite], Awaitable[None]]) -> Callable[[Path],
 async def running(
     database: Database, queue_bytes: int = QUEUE_BYTES, stuck_seconds: float = STUCK_SECONDS
 ) -> AsyncIterator[Writer]:
-    """A writer that is closed at the end."""
-    writer = Writer(database, queue_bytes, stuck_seconds)
-    try:
-        yield writer
-    finally:
-        await writer.close()
+    """A writer that is closed at the end, without room to spool: what the database does not take is not stored."""
+    with without_room() as spool:
+        writer = Writer(database, spool, 0, queue_bytes, stuck_seconds)
+        try:
+            yield writer
+        finally:
+            await writer.close()
+
+
+@contextlib.contextmanager
+def without_room() -> Iterator[Spool]:
+    """A spool that takes nothing."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.closing(Spool(Path(folder, "spool"), 0)) as spool:
+        yield spool
 
 
 async def in_flight(writer: Writer, database: Database, body: bytes) -> Future:
@@ -279,8 +290,8 @@ async def test_a_failing_database_is_told_to_the_whole_batch(database: Database)
             await all_hear([first, *others], "not stored: .*the disk is on fire")
             assert not writer.healthy
             mend(database)
+            await eventually(lambda: writer.healthy)
             await writer.submit(callback(again))
-            assert writer.healthy
     assert bodies(database) == [b"one", b"two"]
 
 
@@ -292,6 +303,7 @@ async def test_however_sqlite_fails_the_batch_is_told(database: Sqlite) -> None:
             execute(database, FAILING.replace("ABORT", how))
             await all_hear([writer.submit(callback())], "not stored: .*the disk is on fire")
             mend(database)
+            await eventually(lambda: writer.healthy)
             await writer.submit(callback(how.encode()))
     assert bodies(database) == [b"FAIL", b"ROLLBACK"]
 
@@ -419,28 +431,28 @@ async def test_a_short_wait_for_the_lock_is_nothing_to_tell(database: Database) 
 @in_a_loop
 async def test_a_stop_drains(database: Database) -> None:
     """Everything that was submitted is stored and told, and nothing more is taken in; then the thread ends."""
-    writer = Writer(database)
-    with locked(database):
-        first = await in_flight(writer, database, b"first")
-        others = [writer.submit(callback()) for _ in range(2 * BATCH_ROWS)]
-        closing = asyncio.create_task(writer.close())
-        await asyncio.sleep(0)
-        assert not closing.done()
-        with pytest.raises(errors.LogUnavailable, match="does not run"):
-            writer.submit(callback())
-    await closing
+    async with running(database) as writer:
+        with locked(database):
+            first = await in_flight(writer, database, b"first")
+            others = [writer.submit(callback()) for _ in range(2 * BATCH_ROWS)]
+            closing = asyncio.create_task(writer.close())
+            await asyncio.sleep(0)
+            assert not closing.done()
+            with pytest.raises(errors.LogUnavailable, match="does not run"):
+                writer.submit(callback())
+        await closing
     assert [future.result() for future in (first, *others)] == list(range(1, 2 * BATCH_ROWS + 2))
 
 
 @in_a_loop
 async def test_a_closed_writer_takes_nothing(database: Database) -> None:
     """It is not healthy, says so to whoever comes, and can be closed again."""
-    writer = Writer(database)
-    await writer.close()
-    await writer.close()
-    assert not writer.healthy
-    with pytest.raises(errors.LogUnavailable, match="does not run"):
-        writer.submit(callback())
+    async with running(database) as writer:
+        await writer.close()
+        await writer.close()
+        assert not writer.healthy
+        with pytest.raises(errors.LogUnavailable, match="does not run"):
+            writer.submit(callback())
     assert bodies(database) == []
 
 

@@ -86,14 +86,18 @@ def test_another_machine_shows_and_replays_the_same(on_postgres: Path) -> None:
 
 
 def test_the_door_goes_on_when_the_server_was_restarted(tmp_path: Path) -> None:
-    """While it is away: 503; then the first callback is taken, on new connections."""
+    """Without a spool, 503 while it is away; then callbacks are taken again, on new connections."""
     with postgres.server() as found:
         postgres.mark(tmp_path, found)
         with Serving(tmp_path) as server:
+            server.stop()
+            server.config.write_text("max_spool_bytes = 0\n" + server.config.read_text())
+            server.start()
             assert server.post(b"{}") == 200
             found.stop()
             assert server.post(b"{}") == 503
             found.start()
+            until(server.healthy)
             assert server.post(b"{}") == 200
             until(lambda: len(server.children()) == len(PARTS))
 

@@ -32,11 +32,15 @@ def backup(
     """
     with options.opened(config) as (found, database):
         from listener import bootstrap, logs
+        from listener.log.spool import standing
 
         logs.configure()
         with bootstrap.tree(found) as tree, progress.bar("verifying") as told:
             copied = bootstrap.backup(found, database, tree).make(file, documents, told)
         _show("Copied", copied, json)
+        waiting = standing(found.spool_folder).callbacks
+        if waiting:
+            output.note(f"{waiting} callbacks wait in {found.spool_folder}, and are not in the copy.")
 
 
 def restore(

@@ -1,5 +1,6 @@
 """signlog health."""
 
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -15,18 +16,31 @@ def health(json: Json = False, config: Config = None) -> None:
 
     Example: signlog health
     """
-    with options.opened(config) as (found, database):
-        from listener import bootstrap
-        from listener.desk import health as desk
-
-        with bootstrap.quarantine(found) as quarantine:
-            report = desk.health(database, found, quarantine)
+    with options.told():
+        report = _report(config)
         if json:
             output.json_value(report)
         else:
             _show(report)
     if report["alarms"]:
         raise typer.Exit(options.NO)
+
+
+def _report(config: Path | None) -> dict[str, Any]:
+    """What database, views and files say; or the files alone, while the database is away."""
+    from sqlalchemy.exc import DBAPIError
+
+    from listener import bootstrap, settings
+    from listener.desk import away
+    from listener.desk import health as desk
+
+    found = settings.load(config)
+    try:
+        with bootstrap.existing_log(found) as database, bootstrap.quarantine(found) as quarantine:
+            return desk.health(database, found, quarantine)
+    except DBAPIError as error:
+        with bootstrap.quarantine(found) as quarantine:
+            return away.health(found, quarantine, str(error.orig))
 
 
 def _show(report: dict[str, Any]) -> None:
@@ -38,23 +52,29 @@ def _show(report: dict[str, Any]) -> None:
     for note in report["notes"]:
         output.line(f"Note: {note}")
     output.line()
+    waiting = f"{report['spooled']} callbacks wait since {report['spooled_since']}" if report["spooled"] else None
+    refused = f"{report['quarantined']} refused" if report["quarantined"] else "empty"
+    known = _known(report) if report["head"] is not None else {}
+    first = {name: known.pop(name, None) for name in ("events", "documents", "signatures")}
+    output.fields({**first, "spool": waiting, "quarantine": refused, **known})
+
+
+def _known(report: dict[str, Any]) -> dict[str, Any]:
+    """What the database tells."""
     states = ("stored", "wanted", "held", "failed", "abandoned")
     counts = [f"{report[state]} {state}" for state in states if report[state]]
     behind = f", {report['lag_events']} behind ({report['lag_seconds']:.1f} s)" if report["lag_events"] else ""
-    output.fields(
-        {
-            "events": f"{report['head']}, {report['projected']} folded{behind}",
-            "documents": ", ".join(counts) or "none wanted yet",
-            "signatures": _signatures(report["signatures"]),
-            "quarantine": f"{report['quarantined']} refused" if report["quarantined"] else "empty",
-            "faults": report["faults"] or None,
-            "missed": f"{report['missed']} completed without a callback" if report["missed"] else None,
-            "worker": f"last heard of at {report['heartbeat']}" if report["heartbeat"] else "never ran",
-            "leads": report["workers"]["leads"],
-            "stands by": ", ".join(report["workers"]["stand_by"]) or None,
-            **{name: _source(source) for name, source in report["sources"].items()},
-        }
-    )
+    return {
+        "events": f"{report['head']}, {report['projected']} folded{behind}",
+        "documents": ", ".join(counts) or "none wanted yet",
+        "signatures": _signatures(report["signatures"]),
+        "faults": report["faults"] or None,
+        "missed": f"{report['missed']} completed without a callback" if report["missed"] else None,
+        "worker": f"last heard of at {report['heartbeat']}" if report["heartbeat"] else "never ran",
+        "leads": report["workers"]["leads"],
+        "stands by": ", ".join(report["workers"]["stand_by"]) or None,
+        **{name: _source(source) for name, source in report["sources"].items()},
+    }
 
 
 def _signatures(found: dict[str, int]) -> str | None:

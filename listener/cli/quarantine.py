@@ -156,9 +156,9 @@ def _source(found: "Settings", kept: "Kept", named: str | None) -> str:
 
 def _now_valid(found: "Settings", quarantine: "Quarantine") -> list["Kept"]:
     """Whole ones that the configured credentials would let in now."""
-    from listener import bootstrap
+    from listener import bootstrap_door
 
-    gates = bootstrap.gates(found)
+    gates = bootstrap_door.gates(found)
     return [
         kept
         for kept in quarantine.rows()

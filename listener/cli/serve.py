@@ -107,7 +107,7 @@ def _welcome(found: "Settings", sock: socket.socket, config: Path | None) -> Non
 
 
 def _door(found: "Settings", config: Path | None, socket_fd: int | None, parent_fd: int | None) -> None:
-    from listener import bootstrap
+    from listener import bootstrap, bootstrap_door
     from listener.door import server
 
     if socket_fd is None:
@@ -116,8 +116,8 @@ def _door(found: "Settings", config: Path | None, socket_fd: int | None, parent_
         _welcome(found, sock, config)
     else:
         sock = socket.socket(fileno=socket_fd)
-    with bootstrap.log(found) as database:
-        server.serve(bootstrap.door(found, database), sock, parent_fd=parent_fd)
+    with bootstrap_door.log(found) as (database, there):
+        server.serve(bootstrap_door.door(found, database, there), sock, parent_fd=parent_fd)
 
 
 def _worker(found: "Settings", config: Path | None, parent_fd: int | None) -> None:

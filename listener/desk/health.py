@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, select
 from listener import api, bookkeeping, errors, fingerprint, leases, times
 from listener.agenda import Agenda, State
 from listener.concerning import Subject
-from listener.desk import documents, signatures, status
+from listener.desk import away, documents, signatures, status
 from listener.desk.reading import Reading, reading
 from listener.log import event, reader, schema
 from listener.log.append import now
@@ -57,8 +57,9 @@ def health(database: Database, settings: Settings, quarantine: Quarantine) -> di
         )
     for name, source in found["sources"].items():
         source["reconciled"] = times.written(rounds[name])
+    waits = away.spooled(settings, alarms)
     notes = [*database.notes(), *found.pop("notes")]
-    return {**found, "workers": workers, "quarantined": rows, "alarms": alarms, "notes": notes}
+    return {**found, **waits, "workers": workers, "quarantined": rows, "alarms": alarms, "notes": notes}
 
 
 def _rounds(settings: Settings, alarms: list[str]) -> dict[str, int | None]:

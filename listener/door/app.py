@@ -20,6 +20,7 @@ from listener.door.gate import Gate, Nobody, Verdict
 from listener.log import event
 from listener.log.database import Database
 from listener.log.event import Draft, written
+from listener.log.spool import Spool
 from listener.log.writer import Writer
 from listener.quarantine import Quarantine, Refused
 
@@ -256,15 +257,16 @@ class Head(NamedTuple):
         return any(known.recognises(self.scope["path"], content) for known in providers)
 
 
-def app(door: Door, database: Database) -> ASGIApp:
-    """The door as Starlette runs it: the writer lives as long as the app does."""
+def app(door: Door, database: Database, spool: Spool, head: int | None) -> ASGIApp:
+    """The door as Starlette runs it: the writer lives as long as the app does; `head` is as it takes it."""
 
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
-        door.writer = Writer(database)
+        door.writer = Writer(database, spool, head)
         try:
             yield
         finally:
             await door.close()
+            spool.close()
 
     return Router(default=door, lifespan=lifespan, redirect_slashes=False)

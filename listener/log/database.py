@@ -46,6 +46,9 @@ class Database(Readable, Protocol):
     def probe(self) -> None:
         """A durable write that changes nothing: it raises what an append would raise now."""
 
+    def interrupt(self, seconds: float) -> None:
+        """Let what has waited for a server longer than this fail, in whatever thread it waits."""
+
     def wal_bytes(self) -> int:
         """How much of a write-ahead log waits for `checkpoint`."""
 

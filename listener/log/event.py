@@ -31,6 +31,8 @@ class Draft(NamedTuple):
     peer: str | None = None
     client: str | None = None
     credential: str | None = None
+    spooled_at: int | None = None
+    salt: bytes | None = None  # drawn early, where one must be able to tell whether it was stored already
 
 
 class Content(NamedTuple):
@@ -110,10 +112,10 @@ def leaf_hash(entry: Entry) -> bytes:
     return hashlib.sha256(b"\x00" + _encode(entry)).digest()
 
 
-def seal(draft: Draft, log_id: bytes, position: int, recorded_at: int, spooled_at: int | None = None) -> Event:
+def seal(draft: Draft, log_id: bytes, position: int, recorded_at: int) -> Event:
     """Give a draft its place in the log `log_id` (16 bytes), at a time in microseconds UTC."""
-    kind, source, provider, body, headers, method, path, peer, client, credential = draft
-    salt = os.urandom(SALT_BYTES)
+    kind, source, provider, body, headers, method, path, peer, client, credential, spooled_at, drawn = draft
+    salt = drawn or os.urandom(SALT_BYTES)
     content = content_hash(salt, headers, body)
     entry = Entry(
         client,

@@ -1,8 +1,12 @@
 """The log in PostgreSQL: what makes an append durable and in order there, with any number of writers."""
 
 import contextlib
+import os
+import socket
+import time
 from collections.abc import Iterator
 from typing import Any, Final
+from weakref import WeakSet
 
 import sqlalchemy
 from sqlalchemy import URL, Connection, Engine, ExceptionContext, event
@@ -123,11 +127,14 @@ class Postgres:
         self._scratch = self.engine.execution_options(begin=_SCRATCH)
         self._overwritten: int | None = None  # before this transaction, and not gone yet
         self._alone = self.engine.execution_options(begin="")
+        self._connections: WeakSet[Any] = WeakSet()
+        self._began: float | None = None
+        event.listen(self.engine, "connect", lambda connection, _record: self._connections.add(connection))
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Connection]:
         """A write transaction: READ COMMITTED, under the append lock, durable when the block ends."""
-        with self._writing.begin() as connection:
+        with self._timed(), self._writing.begin() as connection:
             yield connection
 
     @contextlib.contextmanager
@@ -139,8 +146,24 @@ class Postgres:
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
         """A read transaction, which sees one moment."""
-        with self.engine.begin() as connection:
+        with self._timed(), self.engine.begin() as connection:
             yield connection
+
+    @contextlib.contextmanager
+    def _timed(self) -> Iterator[None]:
+        self._began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._began = None
+
+    def interrupt(self, seconds: float) -> None:
+        """Shut our ends of the connections: nobody else wakes a thread whose server was frozen, and is replaced."""
+        if self._began is None or time.monotonic() < self._began + seconds:
+            return
+        for connection in self._connections:
+            with contextlib.suppress(Exception), socket.socket(fileno=os.dup(connection.fileno())) as found:
+                found.shutdown(socket.SHUT_RDWR)
 
     @contextlib.contextmanager
     def scratch(self) -> Iterator[Connection]:

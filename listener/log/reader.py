@@ -51,6 +51,12 @@ def leaves(connection: Connection, after: int, limit: int) -> list[bytes]:
     return leaves
 
 
+def hashes(connection: Connection, after: int, limit: int) -> list[tuple[int, bytes]]:
+    """Positions of the next events after one, and the hashes of what they say."""
+    query = select(_events.c.position, _events.c.content).where(_events.c.position > after).order_by(_events.c.position)
+    return [(position, content) for position, content in connection.execute(query.limit(limit))]
+
+
 def read(
     connection: Connection, after: int = 0, limit: int = 500, until: int | None = None, *where: ColumnElement[bool]
 ) -> list[Event]:

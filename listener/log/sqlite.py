@@ -163,6 +163,9 @@ class Sqlite:
         with self.writing() as connection:
             connection.exec_driver_sql("PRAGMA user_version = 0")
 
+    def interrupt(self, seconds: float) -> None:
+        """Nothing: whoever waits for the lock has it when its holder lets go, or ends."""
+
     def wal_bytes(self) -> int:
         """The size of the write-ahead log on disk: it is written again from its start once all of it was moved."""
         try:

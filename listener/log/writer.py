@@ -2,82 +2,94 @@
 
 import asyncio
 import enum
+import os
 import queue
 import threading
 from collections import deque
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import structlog
 
 from listener import errors
 from listener.log.append import append
+from listener.log.checkpoints import Checkpoints
 from listener.log.database import Database
-from listener.log.event import Draft
+from listener.log.drain import Drain
+from listener.log.event import SALT_BYTES, Draft
+from listener.log.spool import Spool
+from listener.log.spooling import SPOOLED, Spooling, Waiting
 
 _log = structlog.get_logger()
 
 QUEUE_BYTES: Final = 32 * 1024 * 1024
 BATCH_ROWS: Final = 64
 BATCH_BYTES: Final = 4 * 1024 * 1024
-CHECKPOINT_BYTES: Final = 2 * 1024 * 1024  # small steps: a checkpoint makes the batch behind it wait
 STUCK_SECONDS: Final = 5.0
-_COMMIT_BYTES: Final = 8192  # pages that a commit writes again beside its rows
+FROZEN_SECONDS: Final = 20.0  # no server that lives lets anybody wait so long: each transaction has its timeouts
+LEFT_BYTES: Final = 1024 * 1024  # of the spool, which those who come directly again may have to wait for
 _ROW_BYTES: Final = 512  # what a row costs beside its headers and body
+_QUIET_SECONDS: Final = 60.0  # between two lines in our logs that say the same
 
 
 class Signal(enum.Enum):
     """What the thread is told beside events."""
 
     STOP = "stop"
-    PROBE = "probe"  # see whether the database takes writes again
+    RETURN = "return"  # drain the spool, or see at least whether the database takes writes again
     CHECKPOINT = "checkpoint"  # others wrote, too
-
-
-class Waiting(NamedTuple):
-    """An event on its way, who waits for its position, and what it weighs in the queue."""
-
-    draft: Draft
-    future: "asyncio.Future[int]"
-    size: int
 
 
 class Writer:
     """Group commit: whoever waits when the previous commit ends goes into the next one.
+
+    When the database fails, or takes longer than `stuck_seconds`, all go into the spool instead, also those of whom
+    nobody knows whether they were stored; until the spool was drained. `head` is the newest position that is known,
+    None while the database is away. What reaches the spool later than something is appended was promised to nobody.
 
     `submit` and the futures belong to the event loop that the writer was made in; the thread only reads whether a
     future is finished, and resolves a whole batch with one call into the loop.
     """
 
     def __init__(
-        self, database: Database, queue_bytes: int = QUEUE_BYTES, stuck_seconds: float = STUCK_SECONDS
+        self,
+        database: Database,
+        spool: Spool,
+        head: int | None,
+        queue_bytes: int = QUEUE_BYTES,
+        stuck_seconds: float = STUCK_SECONDS,
     ) -> None:
         self._database = database
+        self._spool = spool
+        self._drain = Drain(database, spool)
+        self._checkpoints = Checkpoints(database)
         self._loop = asyncio.get_running_loop()
+        self._spooling = Spooling(spool, self._spooled)
         self._queue: queue.SimpleQueue[Waiting | Signal] = queue.SimpleQueue()
-        self._ages: deque[tuple[float, asyncio.Future[int]]] = deque()
+        self._ages: deque[tuple[float, Waiting]] = deque()
         self._queue_bytes = queue_bytes
         self._stuck_seconds = stuck_seconds
         self._waiting_bytes = 0
-        self._since_checkpoint = 0
-        self._wal_written_at = 0
+        self._head = head or 0
+        self._away, self._why = head is None, "the database was away at the start"
         self._failed = False
-        self._probe_at = 0.0
+        self._asked = False
+        self._quiet_until = 0.0
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
         self._thread.start()
-        self._watch = self._loop.call_later(1, self._give_up_on_stuck)
+        self._watch: asyncio.Handle = self._loop.call_soon(self._look)
 
     @property
     def healthy(self) -> bool:
-        """Whether the thread lives, and its last commit went through."""
+        """Whether the thread lives, and what came last was stored, here or there."""
         return self._thread.is_alive() and not self._failed
 
     def submit(self, draft: Draft) -> "asyncio.Future[int]":
-        """Queue an event; the future gives its position once it is durable.
+        """Queue an event; the future gives its position once it is durable, or SPOOLED.
 
         Raises Overloaded when the queue holds its bytes, LogUnavailable when the writer is gone. The future raises
-        LogUnavailable if the event was not committed in time; it may still be stored then.
+        LogUnavailable if the event was stored neither in time nor in the spool; it may still be stored then.
         """
         if self._closed or not self._thread.is_alive():
             raise errors.LogUnavailable("the log's writer does not run")
@@ -86,37 +98,116 @@ class Writer:
             raise errors.Overloaded(f"{self._waiting_bytes} bytes wait to be stored already")
         self._waiting_bytes += size
         future: asyncio.Future[int] = self._loop.create_future()
-        self._ages.append((self._loop.time(), future))
-        self._queue.put(Waiting(draft, future, size))
+        waiting = Waiting(draft._replace(salt=os.urandom(SALT_BYTES)), future, size)
+        if self._away:
+            self._spooling.put(waiting, self._head)
+        else:
+            self._ages.append((self._loop.time(), waiting))
+            self._queue.put(waiting)
         return future
 
     async def close(self) -> None:
-        """Commit everything that was submitted, then end the thread."""
+        """Store everything that was submitted, then end the threads."""
         if not self._closed:
             self._closed = True
             self._queue.put(Signal.STOP)
         await asyncio.to_thread(self._thread.join)
+        while self._spooling.busy:
+            await asyncio.sleep(0.01)
+        self._spooling.close()
         self._watch.cancel()
 
-    def _give_up_on_stuck(self) -> None:
-        """Tell those who waited too long that their event is not stored, as far as anybody knows.
+    # In the event loop
 
-        One look a second at the oldest, instead of a timer for each: they wait in order.
+    def _look(self) -> None:
+        """Once a second: who waits too long, and what the thread should do.
+
+        One look at the oldest, instead of a timer for each: they wait in order.
         """
         too_old = self._loop.time() - self._stuck_seconds
-        while self._ages and (self._ages[0][0] < too_old or self._ages[0][1].done()):
-            _, future = self._ages.popleft()
-            if not future.done():
-                self._failed = True
-                future.set_exception(errors.LogUnavailable(f"not stored within {self._stuck_seconds:g} s"))
-        if self._failed and not self._ages and self._loop.time() > self._probe_at:
-            self._probe_at = self._loop.time() + self._stuck_seconds
-            self._queue.put(Signal.PROBE)  # who is sent elsewhere because of us cannot show us that all is well again
-        written_at = self._database.wal_written_at()
-        if self._database.wal_bytes() > CHECKPOINT_BYTES and written_at != self._wal_written_at:
-            self._wal_written_at = written_at
+        while self._ages and self._ages[0][1].future.done():
+            self._ages.popleft()
+        if self._ages and self._ages[0][0] < too_old:
+            self._go_away(f"not stored within {self._stuck_seconds:g} s")
+        self._database.interrupt(FROZEN_SECONDS)
+        if not self._asked and (self._away or self._spool.waiting):
+            self._asked = True
+            self._queue.put(Signal.RETURN)
+        if self._checkpoints.is_due():
             self._queue.put(Signal.CHECKPOINT)
-        self._watch = self._loop.call_later(1, self._give_up_on_stuck)
+        self._watch = self._loop.call_later(1, self._look)
+
+    def _go_away(self, why: str) -> None:
+        """Give all who wait to the spool: those whom the thread may have stored, then those whom it never saw."""
+        if not self._away:
+            self._away, self._why = True, why
+            _log.error("database_away", why=why)
+        queued = self._emptied()
+        unseen = {id(waiting) for waiting in queued}
+        doubtful = [waiting for _, waiting in self._ages if id(waiting) not in unseen and not waiting.future.done()]
+        self._ages.clear()
+        for waiting in doubtful:
+            waiting.spooled = True
+            # The thread tells when it lets go of the bytes.
+            self._spooling.put(Waiting(waiting.draft, waiting.future, 0), self._head)
+        for waiting in queued:
+            self._spooling.put(waiting, self._head)
+
+    def _emptied(self) -> list[Waiting]:
+        """What is in the queue, which the thread gets no more."""
+        found = list[Waiting]()
+        try:
+            while True:
+                each = self._queue.get_nowait()
+                if isinstance(each, Waiting):
+                    found.append(each)
+        except queue.Empty:
+            if self._closed:
+                self._queue.put(Signal.STOP)
+            self._asked = False
+            return found
+
+    def _resolve(
+        self, batch: Sequence[Waiting], positions: Sequence[int], failure: Exception | None, size: int
+    ) -> None:
+        self._waiting_bytes -= size
+        self._asked = False  # its signal may have been among them
+        if failure is not None:
+            self._go_away(f"not stored: {_said(failure)}")
+            return
+        if positions:  # to have stored nothing proves nothing
+            self._head = positions[-1]
+        for waiting, position in zip(batch, positions, strict=True):
+            if not waiting.future.done():
+                waiting.future.set_result(position)
+
+    def _spooled(self, batch: Sequence[Waiting], size: int, failure: Exception | None) -> None:
+        self._waiting_bytes -= size
+        if batch:
+            self._failed = failure is not None
+        for waiting in batch:
+            if waiting.future.done():
+                continue
+            if failure is None:
+                waiting.future.set_result(SPOOLED)
+            else:
+                waiting.future.set_exception(errors.LogUnavailable(f"{self._why}; not spooled: {failure}"))
+
+    def _come_back(self, head: int) -> None:
+        if self._away:
+            _log.warning("database_back", head=head)
+        self._asked = self._failed = self._away = False
+        self._head = head
+
+    def _stay_away(self, error: Exception) -> None:
+        self._asked = False
+        if not self._away:
+            self._go_away(f"not drained: {_said(error)}")
+        if self._loop.time() > self._quiet_until:
+            self._quiet_until = self._loop.time() + _QUIET_SECONDS
+            _log.warning("database_still_away", error=_said(error), spooled_bytes=self._spool.waiting)
+
+    # In the thread
 
     def _run(self) -> None:
         stop = False
@@ -125,23 +216,23 @@ class Writer:
             if isinstance(first, Waiting):
                 batch, stop = self._batch(first)
                 self._commit(batch)
-            elif first is Signal.PROBE:
-                self._probe()
+            elif first is Signal.RETURN:
+                self._return()
             elif first is Signal.CHECKPOINT:
-                self._checkpoint()
+                self._checkpoints.make()
             else:
                 stop = True
 
-    def _probe(self) -> None:
+    def _return(self) -> None:
+        """Drain what waits, and let others come directly again while the last of it is on its way: they wait behind."""
         try:
-            self._database.probe()
+            head = self._drain.run()
+            while self._spool.waiting > LEFT_BYTES:
+                head = self._drain.run()
+            self._loop.call_soon_threadsafe(self._come_back, head)
+            self._drain.run()
         except Exception as error:
-            _log.warning("append_still_fails", error=_said(error))
-        else:
-            self._loop.call_soon_threadsafe(self._recover)
-
-    def _recover(self) -> None:
-        self._failed = False
+            self._loop.call_soon_threadsafe(self._stay_away, error)
 
     def _batch(self, first: Waiting) -> tuple[list[Waiting], bool]:
         """All who wait now, up to a bound, and whether the stop was among them."""
@@ -153,55 +244,29 @@ class Writer:
                 break
             if waiting is Signal.STOP:
                 return batch, True
-            if isinstance(waiting, Waiting):  # a probe is not needed beside an event
+            if isinstance(waiting, Waiting):  # another signal comes if it is still needed behind them
                 batch.append(waiting)
                 size += waiting.size
         return batch, False
 
     def _commit(self, batch: Sequence[Waiting]) -> None:
-        """Store those who still wait. A client that went away is skipped; it does not hurt its batch."""
+        """Store those who still wait, behind what is in the spool. A client that went away does not hurt its batch."""
         live = [waiting for waiting in batch if not waiting.future.done()]
         positions: list[int] = []
         failure: Exception | None = None
         try:
+            if live and self._spool.waiting:
+                self._drain.run()
+                live = [waiting for waiting in live if not waiting.spooled]  # they may have been drained just now
             if live:
                 with self._database.writing() as connection:
                     positions = [event.position for event in append(connection, [waiting.draft for waiting in live])]
-        except Exception as error:  # whatever it is, the senders must hear "not stored" and the thread must live
+        except Exception as error:  # whatever it is, the senders must be told and the thread must live
             failure = error
             _log.error("append_failed", error=_said(error), events=len(live))
         size = sum(waiting.size for waiting in batch)
-        self._since_checkpoint += size + _COMMIT_BYTES
-        self._loop.call_soon_threadsafe(self._resolve, [waiting.future for waiting in live], positions, failure, size)
-        self._keep_short()
-
-    def _resolve(
-        self, futures: Sequence["asyncio.Future[int]"], positions: Sequence[int], failure: Exception | None, size: int
-    ) -> None:
-        self._waiting_bytes -= size
-        if futures:  # to have stored nothing proves nothing
-            self._failed = failure is not None
-            self._probe_at = self._loop.time() + self._stuck_seconds
-        for index, future in enumerate(futures):
-            if future.done():
-                continue
-            if failure is None:
-                future.set_result(positions[index])
-            else:
-                future.set_exception(errors.LogUnavailable(f"not stored: {_said(failure)}"))
-
-    def _keep_short(self) -> None:
-        """Checkpoint between batches, so that no commit does it and the write-ahead log stays short."""
-        if self._since_checkpoint < CHECKPOINT_BYTES:
-            return
-        self._since_checkpoint = 0
-        self._checkpoint()
-
-    def _checkpoint(self) -> None:
-        try:
-            self._database.checkpoint()
-        except Exception as error:
-            _log.error("checkpoint_failed", error=_said(error))
+        self._loop.call_soon_threadsafe(self._resolve, live, positions, failure, size)
+        self._checkpoints.wrote(size)
 
 
 def _said(error: Exception) -> str:

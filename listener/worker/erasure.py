@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from listener import errors, provider
@@ -10,6 +11,7 @@ from listener.lease import Lease
 from listener.log import event
 from listener.log.database import Database
 from listener.log.event import Content
+from listener.log.spool import DAMAGED, standing
 from listener.quarantine import Kept, Quarantine
 from listener.worker import generations
 from listener.worker.blanking import Order, blank_strays, blank_subject
@@ -50,6 +52,7 @@ class Erasure:
         quarantine: Quarantine,
         store: FileStore,
         providers: Mapping[str, str],
+        spool: Path,
     ) -> None:
         self._database = database
         self._fingerprint = fingerprint
@@ -58,6 +61,7 @@ class Erasure:
         self._quarantine = quarantine
         self._store = store
         self._providers = providers
+        self._spool = spool
 
     def subject(self, subject: Subject, order: Order, documents: bool = False) -> Erased:
         """Erase a subject. Raises NotFoundError, ErasureRefused, DiskReserve."""
@@ -92,8 +96,23 @@ class Erasure:
             except errors.ConfigurationError:
                 worker_runs = True
                 self._assert_worker_agrees()
+            self._assert_nothing_waits()
             self._renewal.assert_room()
             yield worker_runs
+
+    def _assert_nothing_waits(self) -> None:
+        """What is in the spool would come back."""
+        found = standing(self._spool)
+        if found.callbacks:
+            raise errors.ErasureRefused(
+                f"{found.callbacks} callbacks wait in {self._spool} and may speak of it: 'signlog serve' appends them "
+                "when the database is back; then type this again"
+            )
+        if found.damaged:
+            raise errors.ErasureRefused(
+                f"{self._spool / DAMAGED} cannot be read and may speak of it: 'signlog import' appends what can be "
+                "saved of it; then remove the file and type this again"
+            )
 
     def _assert_worker_agrees(self) -> None:
         """What it folds while we copy must be what we would fold."""
