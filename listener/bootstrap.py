@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Final, cast
 import msgspec
 from starlette.types import ASGIApp
 
-from listener import __version__, acts, api, bootstrap_log, errors, files, fingerprint, provider, sources
+from listener import (
+    __version__,
+    acts,
+    api,
+    bootstrap_documents,
+    bootstrap_log,
+    errors,
+    files,
+    fingerprint,
+    provider,
+    sources,
+)
 from listener.acts import InForce, SourceInForce
 from listener.api import Registry
 from listener.log import event, reader
@@ -42,6 +53,7 @@ def check(settings: Settings) -> None:
     sources.check(settings.sources)
     _make("data", settings.folder)
     _make("documents", settings.documents_folder)
+    bootstrap_documents.check(settings)
 
 
 def _make(key: str, folder: Path) -> None:
@@ -176,14 +188,13 @@ def worker(settings: Settings, database: Database) -> Iterator[tuple["Projector"
     from listener import bootstrap_accounts
     from listener.worker.claims import Claims
     from listener.worker.downloads import Downloads
-    from listener.worker.filestore import FileStore
     from listener.worker.projector import Projector
 
     with OnlyOne(settings.folder):
         declare(database, settings)
         claims = Claims(database, f"{socket.gethostname()}:{os.getpid()}")
         claims.forget()
-        store = FileStore(settings.documents_folder, settings.disk_reserve)
+        store = bootstrap_documents.store(settings)
         store.prepare()
         yield (
             Projector(database, settings.folder, fingerprint.fingerprint()),
@@ -218,7 +229,8 @@ def backup(settings: Settings, database: Database, found: "Tree") -> "Backup":
     """What copies the log while it runs."""
     from listener.backup import Backup
 
-    return Backup(bootstrap_log.file(database), found, settings.documents_folder, settings.disk_reserve)
+    papers = bootstrap_documents.shelf(settings)
+    return Backup(bootstrap_log.file(database), found, papers, settings.disk_reserve)
 
 
 @contextlib.contextmanager
@@ -235,7 +247,7 @@ def restore(settings: Settings) -> "Iterator[Restore]":
     bootstrap_log.assert_file(settings)
     check(settings)
     with OnlyOne(settings.folder, "server"), OnlyOne(settings.folder):
-        yield Restore(settings.folder, settings.documents_folder, settings.disk_reserve, opened)
+        yield Restore(settings.folder, bootstrap_documents.shelf(settings), settings.disk_reserve, opened)
 
 
 def replay(settings: Settings, database: Database) -> "Replay":

@@ -19,6 +19,8 @@ SignlogError
 ├── AgendaDamaged           the agenda cannot be read: it is made anew
 ├── Superseded              somebody else holds the claim now: stop, change nothing
 ├── DiskReserve             too little room left: only the door goes on writing
+├── StoreAway               object storage does not answer, or refuses: what is to be put there waits
+│   └── Overwrites          it would put one document over another: nothing is put there
 └── ProviderError           a provider's API did not give what was asked
     ├── Unauthorized        it refused our key: an alarm, not a retry loop
     ├── NotAccessible       403 or 404: asked again a few times, then abandoned
@@ -102,6 +104,14 @@ class Superseded(SignlogError):  # noqa: N818
 
 class DiskReserve(SignlogError):  # noqa: N818
     """Less than `disk_reserve` is free."""
+
+
+class StoreAway(SignlogError):  # noqa: N818
+    """Object storage cannot be used now; the message says why, and what to do."""
+
+
+class Overwrites(StoreAway):
+    """Object storage does not refuse a second object in the place of a first."""
 
 
 class ProviderError(SignlogError):

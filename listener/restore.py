@@ -16,6 +16,7 @@ from listener.backup import LOG, Copied
 from listener.log import migrate
 from listener.log.database import Database
 from listener.log.sqlite import Copy
+from listener.shelf import Folder, Shelf
 from listener.signing.signer import Signer
 
 _IN_THE_WAY: Final = ("signlog*.db", "signlog*.db-wal", "signlog*.db-journal")
@@ -26,7 +27,7 @@ Opened = Callable[[Path], AbstractContextManager[tuple[Database, Signer]]]  # th
 class Restore:
     """Puts a log into a folder that has none. Only for who holds the locks of that folder."""
 
-    def __init__(self, folder: Path, papers: Path, disk_reserve: int, opened: Opened) -> None:
+    def __init__(self, folder: Path, papers: Shelf, disk_reserve: int, opened: Opened) -> None:
         self._folder = folder
         self._papers = papers
         self._disk_reserve = disk_reserve
@@ -90,7 +91,7 @@ class Restore:
             return 0
         copy = Copy(draft)
         try:
-            return backup.copy_documents(documents.stored(copy), backup.beside(file), self._papers)
+            return backup.copy_documents(documents.stored(copy), Folder(backup.beside(file)), self._papers)
         finally:
             copy.close()
 

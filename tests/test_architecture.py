@@ -131,7 +131,9 @@ def told(tree: ast.Module, _code: str) -> list[str]:
 
 
 EVERYWHERE = ("listener/*", "projections/*")
-BUILDERS = tuple(f"listener.bootstrap{of}" for of in ("", "_accounts", "_erasing", "_log", "_reconciling"))
+BUILDERS = tuple(
+    f"listener.bootstrap{of}" for of in ("", "_accounts", "_documents", "_erasing", "_log", "_reconciling")
+)
 OPENING = ("generations", "live", "projector", "rebuilding", "renewal", "replay")  # rooms of the worker that open views
 RULES = [
     Rule(
@@ -294,6 +296,7 @@ RULES = [
             "listener.errors",
             "listener.files",
             "listener.log",
+            "listener.shelf",
             "listener.signing.decided",
             "projections.facts",
         ),
@@ -361,12 +364,14 @@ RULES = [
         (*EVERYWHERE, "!listener/bootstrap.py", "!listener/bootstrap_*.py"),
         never_calls(
             "Backup",
+            "Bucket",
             "Claims",
             "Downloads",
             "Erasure",
             "FileStore",
             "Gate",
             "KeyFile",
+            "ObjectStore",
             "OnlyOne",
             "Projector",
             "Quarantine",

@@ -19,6 +19,7 @@ from listener.log import note, reader
 from listener.log.database import Database
 from listener.log.sqlite import Copy
 from listener.settings import Settings
+from listener.shelf import Folder
 from listener.signing import decided
 from tests import logbook, rig
 from tests.logbook import ended, locked, spawned
@@ -361,7 +362,7 @@ def test_documents_are_restored(tmp_path: Path) -> None:
         path = tmp_path / "new/documents" / PATH
         assert (restored.documents, path.read_bytes()) == (1, DOCUMENT)
         with new(sealed) as database:
-            assert verify.verify(database, folder=tmp_path / "new/documents").ok
+            assert verify.verify(database, papers=Folder(tmp_path / "new/documents")).ok
         shutil.rmtree(tmp_path / "new")
         spoil(tmp_path / "backups/log.db.documents" / PATH)
         with pytest.raises(errors.CopyRefused, match="is not what was stored"):

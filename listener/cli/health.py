@@ -16,11 +16,11 @@ def health(json: Json = False, config: Config = None) -> None:
     Example: signlog health
     """
     with options.opened(config) as (found, database):
-        from listener import bootstrap
+        from listener import bootstrap, bootstrap_documents
         from listener.desk import health as desk
 
         with bootstrap.quarantine(found) as quarantine:
-            report = desk.health(database, found, quarantine)
+            report = desk.health(database, found, quarantine, bootstrap_documents.trouble(found))
         if json:
             output.json_value(report)
         else:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -11,6 +10,7 @@ from listener import errors, files
 from listener.audit import documents
 from listener.audit.documents import Document
 from listener.log.event import Event
+from listener.shelf import Shelf
 
 _ODD: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST: Final = 80
@@ -49,17 +49,16 @@ def paper(outcome: Event) -> Paper | None:
     return Paper(told.name, stored, told.verdict, None)
 
 
-def found(folder: Path, papers: Iterable[Paper]) -> list[Paper]:
+def found(shelf: Shelf, papers: Iterable[Paper]) -> list[Paper]:
     """Each place once, and whether what lies there is what was stored."""
     once = {paper.stored.path: paper for paper in papers}
-    return [_found(folder, paper, number) for number, paper in enumerate(once.values(), 1)]
+    return [_found(shelf, paper, number) for number, paper in enumerate(once.values(), 1)]
 
 
-def _found(folder: Path, paper: Paper, number: int) -> Paper:
+def _found(shelf: Shelf, paper: Paper, number: int) -> Paper:
     stored = paper.stored
     try:
-        with files.opened(documents.place(folder, stored)) as file:
-            sha256, size = files.digest(file)
+        sha256, size = files.hashed(shelf.chunks(stored.path))
     except FileNotFoundError:
         return paper._replace(why="it is not there any more")
     except (OSError, errors.CopyRefused) as error:

@@ -13,9 +13,9 @@ from listener.only import OnlyOne
 from listener.quarantine import Kept, Quarantine
 from listener.worker import generations
 from listener.worker.blanking import Order, blank_strays, blank_subject
-from listener.worker.filestore import FileStore
 from listener.worker.patience import until
 from listener.worker.renewal import Renewal
+from listener.worker.store import Store
 
 
 class Erased(NamedTuple):
@@ -48,7 +48,7 @@ class Erasure:
         locks: Locks,
         renewal: Renewal,
         quarantine: Quarantine,
-        store: FileStore,
+        store: Store,
         providers: Mapping[str, str],
     ) -> None:
         self._database = database
