@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx  # imported here, so that no forked process has to  # noqa: F401
+import obstore
 import sqlalchemy
 from sqlalchemy import Engine
 
@@ -25,7 +26,7 @@ NEVER = 10**9
 
 
 class Steps:
-    """What the threads that fetch do to disk and log, counted; the nth step is the last."""
+    """What the threads that fetch do to disk, bucket and log, counted; the nth step is the last."""
 
     def __init__(self, last: int, source: str) -> None:
         self.taken: list[str] = []
@@ -33,6 +34,8 @@ class Steps:
         self.source = source
         for name in ("fsync", "link", "mkdir", "fchmod"):
             setattr(os, name, self.before(name, getattr(os, name)))
+        for name in ("put", "get"):
+            setattr(obstore, name, self.before(name, getattr(obstore, name)))
         sqlalchemy.event.listen(Engine, "before_cursor_execute", self.before_statement)
         sqlalchemy.event.listen(Engine, "commit", lambda _connection: self.step("commit"))
 
@@ -58,20 +61,21 @@ class Steps:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
-def run(folder: str, url: str, last: int, stored: int, source: str, signatures: bool) -> None:
+def run(folder: str, documents: str, url: str, last: int, stored: int, source: str, signatures: bool) -> None:
     """Work until so many documents are stored, or the last step."""
     logs.configure()
     steps = Steps(last, source)
-    with worker_of(source, Path(folder), url, signatures) as worker:
+    with worker_of(source, Path(folder), documents, url, signatures) as worker:
         worker.run(lambda: len(worker.stored()) == stored)
     Path(folder, "steps").write_text(json.dumps(steps.taken))
 
 
-def worker_of(source: str, folder: Path, url: str, signatures: bool) -> Worker:
+def worker_of(source: str, folder: Path, documents: str, url: str, signatures: bool) -> Worker:
     """A worker with one source of that name; a private key lies in the folder, if it needs one."""
     if source == SOURCE:
-        return Worker(folder, url, check_signatures=signatures)
-    return evro.worker(folder, url, [folder / evro.KEY])
+        return Worker(folder, url, documents=documents, check_signatures=signatures)
+    sources = {evro.SOURCE: evro.source(folder, url, [folder / evro.KEY])}
+    return Worker(folder, documents=documents, sources=sources)
 
 
 def main() -> None:

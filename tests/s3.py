@@ -56,6 +56,7 @@ class Objects:
     """What lies below an address, past our own code: the server believes whoever says that he signed."""
 
     def __init__(self, url: str, address: str) -> None:
+        self.url = url
         self._host = urlsplit(url).netloc
         self._bucket, _, prefix = address.removeprefix("s3://").partition("/")
         self._prefix = prefix and f"{prefix}/"

@@ -30,6 +30,7 @@ _log = structlog.get_logger()
 
 AT_A_TIME: Final = 4  # for each source
 FETCH_SECONDS: Final = 600.0
+NO_ROOM_SECONDS: Final = 10.0  # until it is tried again, when there is nowhere to put a document
 _LONGEST_PAUSE: Final = 600.0  # seconds that a whole source waits; the document itself waits as long as it was told
 
 
@@ -157,7 +158,7 @@ class Downloads:
         except (errors.DiskReserve, errors.StoreAway) as error:
             away = isinstance(error, errors.StoreAway)
             _log.error("documents_away" if away else "disk_reserve_reached", error=str(error))
-            self._stopping.wait(10)
+            self._stopping.wait(NO_ROOM_SECONDS)
             return None
         except errors.ProviderError as error:
             return None if self._stopping.is_set() else self._failed(wish.artifact, attempt, error)
