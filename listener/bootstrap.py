@@ -53,7 +53,6 @@ def check(settings: Settings) -> None:
     sources.check(settings.sources)
     _make("data", settings.folder)
     _make("documents", settings.documents_folder)
-    bootstrap_documents.check(settings)
 
 
 def _make(key: str, folder: Path) -> None:

@@ -14,12 +14,6 @@ if TYPE_CHECKING:
 INSTALL: Final = "documents: obstore, which speaks to s3://…, is not installed; pip install 'signlog[s3]'"
 
 
-def check(settings: Settings) -> None:
-    """Raise ConfigurationError if what speaks to a bucket is missing. Asks nobody."""
-    if settings.bucket is not None and importlib.util.find_spec("obstore") is None:
-        raise errors.ConfigurationError(INSTALL)
-
-
 def refuse_overwriting(settings: Settings) -> str | None:
     """Why nothing can be put into the bucket now: that may pass. Raises ConfigurationError for what will not."""
     if settings.bucket is None:
@@ -57,7 +51,8 @@ def store(settings: Settings) -> "Store":
 
 
 def _bucket(settings: Settings, address: str) -> "Bucket":
-    check(settings)
+    if importlib.util.find_spec("obstore") is None:
+        raise errors.ConfigurationError(INSTALL)
     from listener.bucket import Bucket
 
     return Bucket(address, settings.documents_folder)
