@@ -27,6 +27,7 @@ _CONNECT_SECONDS: Final = 5
 QUICK_SECONDS: Final = 10
 LARGE_SECONDS: Final = 300  # to put a document of 1 GiB
 _SILENT_SECONDS: Final = 30  # while one is read
+_IMPOSSIBLE: Final = "what the environment says of S3 (AWS_REGION, AWS_ACCESS_KEY_ID …) cannot be; mend it"
 
 
 class Lying(NamedTuple):
@@ -134,6 +135,10 @@ class Bucket:
             raise self._overwrites() from None
         except (BaseError, FileNotFoundError) as error:
             raise self._refused(error, path) from None
+        except BaseException as error:
+            if type(error).__name__ != "PanicException":  # it has no module to be imported from
+                raise
+            raise self._away(_IMPOSSIBLE) from None
 
     def _refused(self, error: Exception, path: str) -> Exception:
         code = refusals.code(error)
@@ -180,7 +185,5 @@ def _connected(address: str, seconds: int, silent: int, retries: int) -> S3Store
             retry_config={"max_retries": retries, "retry_timeout": timedelta(seconds=2 * silent)},
             disable_bulk_delete=True,  # what not every S3 speaker knows
         )
-    except (BaseError, ValueError) as error:
-        raise errors.ConfigurationError(
-            f"documents: what the environment says of S3 (AWS_…) cannot be: {refusals.said(error)}"
-        ) from None
+    except (BaseError, ValueError):
+        raise errors.ConfigurationError(f"documents: {_IMPOSSIBLE}") from None

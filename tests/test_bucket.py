@@ -209,6 +209,31 @@ def test_no_credentials(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatc
         opened(tmp_path).prove()
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("AWS_REGION", "eu west"), ("AWS_ACCESS_KEY_ID", "a\nb"), ("AWS_SESSION_TOKEN", "a\nb")]
+)
+def test_an_environment_that_cannot_be(
+    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    """What speaks S3 panics on some of it, and there is a sentence all the same."""
+    monkeypatch.setenv(name, value)
+    if name == "AWS_REGION":
+        monkeypatch.delenv("AWS_ENDPOINT_URL_S3")
+    with pytest.raises((errors.StoreAway, errors.ConfigurationError)) as caught:
+        opened(tmp_path).prove()
+    assert "what the environment says of S3" in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["maybe", "{"])
+def test_an_environment_that_is_no_setting(
+    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    """Refused where the bucket is opened."""
+    monkeypatch.setenv("AWS_SKIP_SIGNATURE", value)
+    with pytest.raises((errors.StoreAway, errors.ConfigurationError)):
+        opened(tmp_path).prove()
+
+
 def test_a_bucket_that_is_not_there(tmp_path: Path, url: str) -> None:
     """As the server says it."""
     with pytest.raises(errors.StoreAway, match="there is no such bucket"):

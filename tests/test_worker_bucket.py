@@ -173,8 +173,8 @@ def test_what_somebody_put_there_is_for_a_person(
         assert_stored(worker, server, elsewhere)
 
 
-def test_two_workers_on_one_bucket(tmp_path: Path, server: OneSpan, home: InBucket) -> None:
-    """Each with a log of its own, to make it hard: who comes second adopts what the first put there."""
+def test_who_comes_second_adopts_what_lies_in_the_bucket(tmp_path: Path, server: OneSpan, home: InBucket) -> None:
+    """Though its own log knows nothing of it: two workers on one bucket fetch each document once."""
     for name in ("first", "second"):
         folder = tmp_path / name
         folder.mkdir()
