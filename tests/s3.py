@@ -107,7 +107,7 @@ class Objects:
         return content
 
 
-Fault = Callable[["_Handler"], None]
+Fault = Callable[["Handler"], None]
 
 
 class Wire:
@@ -119,8 +119,8 @@ class Wire:
         self.always: Fault | None = None
         self.asked: list[str] = []
         self.closing = threading.Event()
-        methods = {"wire": self, **{f"do_{method}": _Handler.do for method in ("GET", "PUT", "HEAD", "DELETE")}}
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), methods))
+        methods = {"wire": self, **{f"do_{method}": Handler.do for method in ("GET", "PUT", "HEAD", "DELETE")}}
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Handler,), methods))
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
@@ -138,7 +138,7 @@ class Wire:
         self.faults.setdefault(method, []).extend(faults)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
     """One connection of a client."""
 
     wire: Wire
@@ -176,13 +176,13 @@ class _Handler(BaseHTTPRequestHandler):
         """Nobody reads it."""
 
 
-def passed(handler: _Handler) -> None:
+def passed(handler: Handler) -> None:
     """All is well."""
     answer, content = handler.asked()
     handler.say(answer.status, answer.getheaders(), content)
 
 
-def deaf(handler: _Handler) -> None:
+def deaf(handler: Handler) -> None:
     """A store that knows no conditional writes."""
     answer, content = handler.asked("if-none-match")
     handler.say(answer.status, answer.getheaders(), content)
@@ -194,25 +194,25 @@ def says(status: int, code: str) -> Fault:
     return lambda handler: handler.say(status, [("Content-Type", "application/xml")], content)
 
 
-def unanswered(handler: _Handler) -> None:
+def unanswered(handler: Handler) -> None:
     """It is done, and the connection breaks before that is told."""
     handler.asked()
     handler.close_connection = True
 
 
-def unheard(handler: _Handler) -> None:
+def unheard(handler: Handler) -> None:
     """The connection breaks, and nothing is done."""
     handler.close_connection = True
 
 
-def half(handler: _Handler) -> None:
+def half(handler: Handler) -> None:
     """The connection breaks amid the answer."""
     answer, content = handler.asked()
     handler.say(answer.status, answer.getheaders(), content[: len(content) // 2], len(content))
     handler.close_connection = True
 
 
-def silent(handler: _Handler) -> None:
+def silent(handler: Handler) -> None:
     """It takes the request, and never answers."""
     handler.wire.closing.wait(60)
     handler.close_connection = True

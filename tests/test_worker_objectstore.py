@@ -1,7 +1,10 @@
 """What is special about a bucket: answers that are lost, others who write there, and things that lie there changed."""
 
+import contextlib
 import hashlib
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -149,3 +152,29 @@ def test_a_thing_too_large_to_be_a_document_is_not_read_whole(home: InBucket, ur
     assert store.adopt(LEASE) == STORED
     with pytest.raises(errors.DiskReserve):
         reserve.store(LEASE, Stream(iter(()), None))
+
+
+def test_of_several_at_once_one_wins(home: InBucket, wire: Wire) -> None:
+    """And all others are told; at the next try each of them finds what that one put there."""
+    turn, begin = threading.Lock(), threading.Barrier(4)
+
+    def in_turn(handler: s3.Handler) -> None:
+        """The server of the tests looks and then writes; S3 does so at once."""
+        with turn:
+            s3.passed(handler)
+
+    wire.always = in_turn
+    stores = [home.store() for _ in range(4)]
+    for store in stores:
+        store.assert_room(0)
+
+    def put(number: int) -> Stored | None:
+        content = archive({"Lease.pdf": PDF, "number": bytes([number])})
+        begin.wait(60)
+        with contextlib.suppress(errors.Unusable):
+            return stores[number].store(LEASE, stream(content))
+        return None
+
+    with ThreadPoolExecutor(4) as pool:
+        [stored] = [found for found in pool.map(put, range(4)) if found is not None]
+    assert [store.adopt(LEASE) for store in stores] == [stored] * 4
