@@ -13,9 +13,9 @@ from listener import errors, files
 from listener.audit import documents, verify
 from listener.audit.documents import Document
 from listener.audit.verify import Told
+from listener.cabinet import Cabinet, Folder
 from listener.log.sqlite import Copy, Sqlite
 from listener.log.tree import Tree
-from listener.shelf import Folder, Shelf
 
 LOG: Final = "signlog.db"
 
@@ -32,7 +32,7 @@ class Copied(NamedTuple):
 class Backup:
     """Copies a log in one step: in several, SQLite would start over whenever somebody appends in between."""
 
-    def __init__(self, database: Sqlite, tree: Tree, papers: Shelf, disk_reserve: int) -> None:
+    def __init__(self, database: Sqlite, tree: Tree, papers: Cabinet, disk_reserve: int) -> None:
         self._database = database
         self._tree = tree
         self._papers = papers
@@ -141,7 +141,7 @@ def assert_whole(copy: Copy) -> None:
         raise errors.CopyRefused(f"{copy.path} is damaged: {said}")
 
 
-def copy_documents(wanted: Iterable[Document], source: Shelf, target: Shelf) -> int:
+def copy_documents(wanted: Iterable[Document], source: Cabinet, target: Cabinet) -> int:
     """Copy these documents, each of which must be what was stored; how many. What is there already is read."""
     copied = 0
     for document in wanted:
@@ -154,14 +154,14 @@ def copy_documents(wanted: Iterable[Document], source: Shelf, target: Shelf) -> 
     return copied
 
 
-def _checked(document: Document, shelf: Shelf) -> Iterator[bytes]:
+def _checked(document: Document, cabinet: Cabinet) -> Iterator[bytes]:
     """What lies there. Raises CopyRefused at its end if that is not what was stored."""
     found, size = hashlib.sha256(), 0
-    for chunk in shelf.chunks(document.path):
+    for chunk in cabinet.chunks(document.path):
         found.update(chunk)
         size += len(chunk)
         yield chunk
     if (found.hexdigest(), size) != (document.sha256, document.size):
         raise errors.CopyRefused(
-            f"{shelf}/{document.path} is not what was stored; see 'signlog verify --documents', or move it away"
+            f"{cabinet}/{document.path} is not what was stored; see 'signlog verify --documents', or move it away"
         )

@@ -228,7 +228,7 @@ def backup(settings: Settings, database: Database, found: "Tree") -> "Backup":
     """What copies the log while it runs."""
     from listener.backup import Backup
 
-    papers = bootstrap_documents.shelf(settings)
+    papers = bootstrap_documents.cabinet(settings)
     return Backup(bootstrap_log.file(database), found, papers, settings.disk_reserve)
 
 
@@ -246,7 +246,7 @@ def restore(settings: Settings) -> "Iterator[Restore]":
     bootstrap_log.assert_file(settings)
     check(settings)
     with OnlyOne(settings.folder, "server"), OnlyOne(settings.folder):
-        yield Restore(settings.folder, bootstrap_documents.shelf(settings), settings.disk_reserve, opened)
+        yield Restore(settings.folder, bootstrap_documents.cabinet(settings), settings.disk_reserve, opened)
 
 
 def replay(settings: Settings, database: Database) -> "Replay":

@@ -4,8 +4,8 @@ import importlib.util
 from typing import TYPE_CHECKING, Final
 
 from listener import errors
+from listener.cabinet import Cabinet, Folder
 from listener.settings import Settings
-from listener.shelf import Folder, Shelf
 
 if TYPE_CHECKING:
     from listener.bucket import Bucket
@@ -35,7 +35,7 @@ def trouble(settings: Settings) -> str | None:
         return str(error)
 
 
-def shelf(settings: Settings) -> Shelf:
+def cabinet(settings: Settings) -> Cabinet:
     """Where documents lie, for who reads them. Raises ConfigurationError."""
     return Folder(settings.documents_folder) if settings.bucket is None else _bucket(settings, settings.bucket)
 

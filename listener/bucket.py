@@ -17,7 +17,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, NotSupportedError
 from obstore.store import S3Store
 
-from listener import errors, files, refusals, shelf
+from listener import cabinet, errors, files, refusals
 
 MARKER: Final = ".signlog"
 _MARKED: Final = b"signlog keeps signed documents here. Nothing is put over another: this object shows that it holds.\n"
@@ -39,7 +39,7 @@ class Lying(NamedTuple):
 
 
 class Bucket:
-    """A shelf; `address` is s3://BUCKET/PREFIX, and `folder` has room for what is on its way.
+    """A cabinet; `address` is s3://BUCKET/PREFIX, and `folder` has room for what is on its way.
 
     All of it raises StoreAway when it is not there, or will not.
     """
@@ -163,9 +163,9 @@ class Bucket:
 
 def _key(path: str) -> str:
     """Below the prefix. Raises CopyRefused for what leads elsewhere."""
-    key = "/".join(shelf.inside(path))
+    key = "/".join(cabinet.inside(path))
     if not key.isascii() or not key.isprintable():
-        raise shelf.misplaced(path)
+        raise cabinet.misplaced(path)
     return key
 
 

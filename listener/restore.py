@@ -13,10 +13,10 @@ from listener import backup, errors
 from listener.audit import documents, verify
 from listener.audit.verify import Told
 from listener.backup import LOG, Copied
+from listener.cabinet import Cabinet, Folder
 from listener.log import migrate
 from listener.log.database import Database
 from listener.log.sqlite import Copy
-from listener.shelf import Folder, Shelf
 from listener.signing.signer import Signer
 
 _IN_THE_WAY: Final = ("signlog*.db", "signlog*.db-wal", "signlog*.db-journal")
@@ -27,7 +27,7 @@ Opened = Callable[[Path], AbstractContextManager[tuple[Database, Signer]]]  # th
 class Restore:
     """Puts a log into a folder that has none. Only for who holds the locks of that folder."""
 
-    def __init__(self, folder: Path, papers: Shelf, disk_reserve: int, opened: Opened) -> None:
+    def __init__(self, folder: Path, papers: Cabinet, disk_reserve: int, opened: Opened) -> None:
         self._folder = folder
         self._papers = papers
         self._disk_reserve = disk_reserve

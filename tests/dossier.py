@@ -60,7 +60,7 @@ class Dossier(Site):
         """Make evidence."""
         settings = self.settings
         with self.opened() as database, bootstrap.signer(settings, database) as signer:
-            papers = bootstrap_documents.shelf(settings)
+            papers = bootstrap_documents.cabinet(settings)
             making = Evidence(database, settings.folder, papers, settings.disk_reserve, signer)
             return making.make("onespan", subject, self.folder / name)
 

@@ -72,7 +72,7 @@ class Sealed(Log):
         """Everything there is to look at; or as somebody without the head outside, or without the tree, sees it."""
         copy = witness.kept(self.settings.copy_file)
         heads = [Outside("the head outside", copy)] if outside and copy else []
-        papers = bootstrap_documents.shelf(self.settings)
+        papers = bootstrap_documents.cabinet(self.settings)
         if not tree:
             return verify.verify(self.database, None, heads, papers)
         with bootstrap.tree(self.settings) as found:

@@ -296,7 +296,7 @@ RULES = [
             "listener.errors",
             "listener.files",
             "listener.log",
-            "listener.shelf",
+            "listener.cabinet",
             "listener.signing.decided",
             "projections.facts",
         ),

@@ -10,11 +10,11 @@ from listener import bootstrap
 from listener.audit import findings, verify
 from listener.audit.findings import Findings
 from listener.audit.verify import Report
+from listener.cabinet import Folder
 from listener.errors import CopyRefused
 from listener.log import heads, note
 from listener.log.note import SigningKey, TreeHead
 from listener.log.sqlite import Copy
-from listener.shelf import Folder
 from listener.signing import decided
 from listener.signing.keyfile import KeyFile
 from tests import logbook

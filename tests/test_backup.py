@@ -15,11 +15,11 @@ import pytest
 from listener import bootstrap, errors
 from listener.audit import verify
 from listener.backup import Copied
+from listener.cabinet import Folder
 from listener.log import note, reader
 from listener.log.database import Database
 from listener.log.sqlite import Copy
 from listener.settings import Settings
-from listener.shelf import Folder
 from listener.signing import decided
 from tests import logbook, rig
 from tests.logbook import ended, locked, spawned

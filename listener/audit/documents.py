@@ -8,10 +8,10 @@ import msgspec
 from listener import errors, files
 from listener.audit import findings
 from listener.audit.findings import Findings
+from listener.cabinet import Cabinet
 from listener.log import event, reader, schema
 from listener.log.database import Readable
 from listener.log.event import Event
-from listener.shelf import Shelf
 from projections import facts
 
 
@@ -57,14 +57,14 @@ def told(outcome: Event) -> Document | None:
     return Document(outcome.position, said.path, said.sha256, said.size)
 
 
-def check(papers: Shelf, document: Document, found: Findings) -> None:
+def check(papers: Cabinet, document: Document, found: Findings) -> None:
     """Read it once more, whole. Raises StoreAway."""
     wrong = _wrong(papers, document)
     if wrong is not None:
         found.problem(findings.DOCUMENTS, document.position, f"{document.path} {wrong}")
 
 
-def _wrong(papers: Shelf, document: Document) -> str | None:
+def _wrong(papers: Cabinet, document: Document) -> str | None:
     try:
         sha256, size = files.hashed(papers.chunks(document.path))
     except FileNotFoundError:

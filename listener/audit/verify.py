@@ -10,12 +10,12 @@ from listener.audit.events import Events
 from listener.audit.findings import Finding, Findings
 from listener.audit.heads import Heads, Outside
 from listener.audit.scan import Page
+from listener.cabinet import Cabinet
 from listener.log import migrate, reader
 from listener.log.database import Readable
 from listener.log.event import OUTCOME, Event
 from listener.log.merkle import Frontier
 from listener.log.tree import Tree
-from listener.shelf import Shelf
 
 Told = Callable[[int, int], None]  # how many events were looked at since, of how many in all
 
@@ -40,7 +40,7 @@ def verify(
     database: Readable,
     tree: Tree | None = None,
     outside: Sequence[Outside] = (),
-    papers: Shelf | None = None,
+    papers: Cabinet | None = None,
     told: Told = lambda _more, _whole: None,
 ) -> Report:
     """Look at everything up to the head as it is now; with `papers`, also at the documents that lie there.
@@ -83,7 +83,7 @@ def _grown(frontier: Frontier, leaves: Sequence[bytes], signed: Heads) -> list[b
     return made
 
 
-def _documents(papers: Shelf, page: Page, found: Findings) -> int:
+def _documents(papers: Cabinet, page: Page, found: Findings) -> int:
     """Check what the events of a page say is stored; how many documents that is."""
     outcomes = [Event._make(row) for row in page.rows if OUTCOME in row]
     told = [document for document in map(documents.told, outcomes) if document is not None]

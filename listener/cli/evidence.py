@@ -38,7 +38,7 @@ def evidence(
 
         logs.configure()
         with bootstrap.signer(found, database) as signer:
-            papers = bootstrap_documents.shelf(found)
+            papers = bootstrap_documents.cabinet(found)
             making = Evidence(database, found.folder, papers, found.disk_reserve, signer)
             made = making.make(source, id, file, _kept(checkpoint))
         if json:

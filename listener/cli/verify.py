@@ -40,7 +40,7 @@ def verify(
         from listener.audit import verify as audit
 
         outside = _outside(found, checkpoint)
-        papers = bootstrap_documents.shelf(found) if documents else None
+        papers = bootstrap_documents.cabinet(found) if documents else None
         with bootstrap.tree(found) as tree, progress.bar("verifying") as told:
             report = audit.verify(database, tree, outside, papers, told)
         if json:

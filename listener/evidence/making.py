@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from listener import __version__, backup, errors, times
+from listener.cabinet import Cabinet
 from listener.desk.reading import reading
 from listener.evidence import case, covering, page, papers, verify
 from listener.evidence.case import Case
@@ -16,7 +17,6 @@ from listener.evidence.parcel import Parcel
 from listener.log import reader
 from listener.log.database import Database
 from listener.log.event import Event
-from listener.shelf import Shelf
 from listener.signing.signer import Signer
 
 FORMAT: Final = 1
@@ -49,7 +49,7 @@ class Row(NamedTuple):
 class Evidence:
     """Reads the log, the views and the documents, and may have a head signed."""
 
-    def __init__(self, database: Database, folder: Path, documents: Shelf, disk_reserve: int, signer: Signer) -> None:
+    def __init__(self, database: Database, folder: Path, documents: Cabinet, disk_reserve: int, signer: Signer) -> None:
         self._database = database
         self._folder = folder
         self._documents = documents

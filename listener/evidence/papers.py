@@ -9,8 +9,8 @@ import msgspec
 from listener import errors, files
 from listener.audit import documents
 from listener.audit.documents import Document
+from listener.cabinet import Cabinet
 from listener.log.event import Event
-from listener.shelf import Shelf
 
 _ODD: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST: Final = 80
@@ -49,16 +49,16 @@ def paper(outcome: Event) -> Paper | None:
     return Paper(told.name, stored, told.verdict, None)
 
 
-def found(shelf: Shelf, papers: Iterable[Paper]) -> list[Paper]:
+def found(cabinet: Cabinet, papers: Iterable[Paper]) -> list[Paper]:
     """Each place once, and whether what lies there is what was stored."""
     once = {paper.stored.path: paper for paper in papers}
-    return [_found(shelf, paper, number) for number, paper in enumerate(once.values(), 1)]
+    return [_found(cabinet, paper, number) for number, paper in enumerate(once.values(), 1)]
 
 
-def _found(shelf: Shelf, paper: Paper, number: int) -> Paper:
+def _found(cabinet: Cabinet, paper: Paper, number: int) -> Paper:
     stored = paper.stored
     try:
-        sha256, size = files.hashed(shelf.chunks(stored.path))
+        sha256, size = files.hashed(cabinet.chunks(stored.path))
     except FileNotFoundError:
         return paper._replace(why="it is not there any more")
     except (OSError, errors.CopyRefused) as error:

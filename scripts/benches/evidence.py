@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Final
 
 from listener import bootstrap
+from listener.cabinet import Folder
 from listener.desk.reading import reading
 from listener.evidence.making import Evidence, Made
 from listener.evidence.verify import Check, Zip
 from listener.log.database import Database
 from listener.settings import Settings
-from listener.shelf import Folder
 from scripts.benches import biglog
 from scripts.benches.door import FOLDER
 

@@ -9,7 +9,7 @@ from typing import Protocol
 from listener import errors, files
 
 
-class Shelf(Protocol):
+class Cabinet(Protocol):
     """Documents by path, SOURCE/SUBJECT/NAME; its own name as a string is what a person finds it by.
 
     `folder` is on this machine: the documents lie there, or what is on its way.
