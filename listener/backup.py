@@ -13,6 +13,7 @@ from listener import errors, files
 from listener.audit import documents, verify
 from listener.audit.documents import Document
 from listener.audit.verify import Told
+from listener.cabinet import Cabinet, Folder
 from listener.log.sqlite import Copy, Sqlite
 from listener.log.tree import Tree
 
@@ -31,7 +32,7 @@ class Copied(NamedTuple):
 class Backup:
     """Copies a log in one step: in several, SQLite would start over whenever somebody appends in between."""
 
-    def __init__(self, database: Sqlite, tree: Tree, papers: Path, disk_reserve: int) -> None:
+    def __init__(self, database: Sqlite, tree: Tree, papers: Cabinet, disk_reserve: int) -> None:
         self._database = database
         self._tree = tree
         self._papers = papers
@@ -62,7 +63,7 @@ class Backup:
         if with_documents:
             size += sum(document.size for document in documents.stored(self._database))
         device = folder.stat().st_dev
-        ours = {path.stat().st_dev for path in (self._database.path, self._papers) if path.exists()}
+        ours = {path.stat().st_dev for path in (self._database.path, self._papers.folder) if path.exists()}
         assert_room(folder, size, self._disk_reserve if device in ours else 0)
 
     def _copy(self, draft: Path) -> None:
@@ -97,7 +98,7 @@ class Backup:
         folder.mkdir(mode=0o700)
         copy = Copy(draft)
         try:
-            return copy_documents(documents.stored(copy), self._papers, folder)
+            return copy_documents(documents.stored(copy), self._papers, Folder(folder))
         finally:
             copy.close()
 
@@ -140,39 +141,27 @@ def assert_whole(copy: Copy) -> None:
         raise errors.CopyRefused(f"{copy.path} is damaged: {said}")
 
 
-def copy_documents(wanted: Iterable[Document], source: Path, target: Path) -> int:
+def copy_documents(wanted: Iterable[Document], source: Cabinet, target: Cabinet) -> int:
     """Copy these documents, each of which must be what was stored; how many. What is there already is read."""
     copied = 0
     for document in wanted:
-        path = documents.place(target, document)
-        if path.exists():
-            for _ in _checked(document, path):
+        try:
+            for _ in _checked(document, target):
                 pass
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
-            _copy_document(document, documents.place(source, document), path)
+        except FileNotFoundError:
+            target.add(document.path, _checked(document, source))
         copied += 1
     return copied
 
 
-def _copy_document(document: Document, source: Path, target: Path) -> None:
-    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".copy-") as draft:
-        for chunk in _checked(document, source):
-            draft.write(chunk)
-        os.fchmod(draft.fileno(), 0o440)
-        draft.flush()
-        os.fsync(draft.fileno())
-        os.link(draft.name, target)
-    files.sync_folder(target.parent)
-
-
-def _checked(document: Document, path: Path) -> Iterator[bytes]:
-    """What a file holds. Raises CopyRefused at its end if that is not what was stored."""
+def _checked(document: Document, cabinet: Cabinet) -> Iterator[bytes]:
+    """What lies there. Raises CopyRefused at its end if that is not what was stored."""
     found, size = hashlib.sha256(), 0
-    with files.opened(path) as file:
-        for chunk in files.chunks(file):
-            found.update(chunk)
-            size += len(chunk)
-            yield chunk
+    for chunk in cabinet.chunks(document.path):
+        found.update(chunk)
+        size += len(chunk)
+        yield chunk
     if (found.hexdigest(), size) != (document.sha256, document.size):
-        raise errors.CopyRefused(f"{path} is not what was stored; see 'signlog verify --documents', or move it away")
+        raise errors.CopyRefused(
+            f"{cabinet}/{document.path} is not what was stored; see 'signlog verify --documents', or move it away"
+        )

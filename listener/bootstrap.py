@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from listener import __version__, acts, api, bootstrap_log, errors, files, fingerprint, sources
+from listener import __version__, acts, api, bootstrap_documents, bootstrap_log, errors, files, fingerprint, sources
 from listener.acts import InForce, SourceInForce
 from listener.api import Registry
 from listener.log import event, reader
@@ -206,7 +206,8 @@ def backup(settings: Settings, database: Database, found: "Tree") -> "Backup":
     """What copies the log while it runs."""
     from listener.backup import Backup
 
-    return Backup(bootstrap_log.file(database), found, settings.documents_folder, settings.disk_reserve)
+    papers = bootstrap_documents.cabinet(settings)
+    return Backup(bootstrap_log.file(database), found, papers, settings.disk_reserve)
 
 
 @contextlib.contextmanager
@@ -223,7 +224,7 @@ def restore(settings: Settings) -> "Iterator[Restore]":
     bootstrap_log.assert_file(settings)
     check(settings)
     with OnlyOne(settings.folder, "server"), OnlyOne(settings.folder):
-        yield Restore(settings.folder, settings.documents_folder, settings.disk_reserve, opened)
+        yield Restore(settings.folder, bootstrap_documents.cabinet(settings), settings.disk_reserve, opened)
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from listener import bootstrap_accounts, errors
+from listener import bootstrap_accounts, bootstrap_documents, errors
 from listener.checking import inspector
 from listener.log.database import Database
 from listener.settings import Settings
@@ -18,7 +18,6 @@ def checks(settings: Settings, database: Database) -> "Iterator[Checks]":
     """For all configured sources. Raises ConfigurationError where nothing could be checked."""
     from listener.shelf import shelf
     from listener.worker.checks import Checks, Inspected
-    from listener.worker.filestore import FileStore
     from listener.worker.live import Live
 
     if not settings.check_signatures:
@@ -29,6 +28,6 @@ def checks(settings: Settings, database: Database) -> "Iterator[Checks]":
         name: Inspected(source.provider, bootstrap_accounts.inspector(name, source, settings.check_signatures))
         for name, source in settings.sources.items()
     }
-    store = FileStore(settings.documents_folder, settings.disk_reserve)
+    store = bootstrap_documents.store(settings)
     with contextlib.closing(Live(database, shelf(database))) as live:
         yield Checks(database, live, store, sources)

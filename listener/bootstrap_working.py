@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from listener import bootstrap, bootstrap_accounts, bootstrap_log, errors, fingerprint, leases
+from listener import bootstrap, bootstrap_accounts, bootstrap_documents, bootstrap_log, errors, fingerprint, leases
 from listener.fenced import Fenced
 from listener.lease import Lease
 from listener.leases import DatabaseLease
@@ -16,9 +16,9 @@ from listener.settings import Settings
 from listener.shelf import shelf
 from listener.worker.claims import Claims
 from listener.worker.downloads import Downloads
-from listener.worker.filestore import FileStore
 from listener.worker.live import Live
 from listener.worker.projector import Projector
+from listener.worker.store import Store
 
 
 class Worker(NamedTuple):
@@ -42,7 +42,7 @@ def worker(settings: Settings, database: Database) -> Iterator[Worker]:
         else:
             claims = Claims(database, bootstrap_log.holder())
             claims.forget()
-            store = FileStore(settings.documents_folder, settings.disk_reserve)
+            store = bootstrap_documents.store(settings)
             yield Worker(_downloads(settings, database, claims, store), live, alone, database)
 
 
@@ -51,7 +51,7 @@ def _one_of_several(settings: Settings, database: Postgres, live: Live, stack: c
     holder = bootstrap_log.holder()
     stack.enter_context(DatabaseLease(database, leases.named(holder), holder))
     claims = Claims(database, holder, shared=True)
-    store = FileStore(settings.documents_folder, settings.disk_reserve, holder, lambda: leases.living(database))
+    store = bootstrap_documents.store(settings, holder, lambda: leases.living(database))
     lease = DatabaseLease(database, leases.WORKER, holder)
     stack.callback(lease.let_go)
     fenced = stack.enter_context(contextlib.closing(Fenced(database.address, lease)))
@@ -59,7 +59,7 @@ def _one_of_several(settings: Settings, database: Postgres, live: Live, stack: c
     return Worker(_downloads(settings, database, claims, store), live, lease, fenced, bell)
 
 
-def _downloads(settings: Settings, database: Database, claims: Claims, store: FileStore) -> Downloads:
+def _downloads(settings: Settings, database: Database, claims: Claims, store: Store) -> Downloads:
     store.prepare()
     return Downloads(database, claims, store, bootstrap_accounts.accounts(settings))
 

@@ -22,6 +22,8 @@ SignlogError
 ├── Superseded              somebody else holds the claim now: stop, change nothing
 ├── LeaseLost               another worker leads now: nothing was written, stand by
 ├── DiskReserve             too little room left: only the door goes on writing
+├── StoreAway               object storage does not answer, or refuses: what is to be put there waits
+│   └── Overwrites          it would put one document over another: nothing is put there
 └── ProviderError           a provider's API did not give what was asked
     ├── Unauthorized        it refused our key: an alarm, not a retry loop
     ├── NotAccessible       403 or 404: asked again a few times, then abandoned
@@ -117,6 +119,14 @@ class LeaseLost(SignlogError):  # noqa: N818
 
 class DiskReserve(SignlogError):  # noqa: N818
     """Less than `disk_reserve` is free."""
+
+
+class StoreAway(SignlogError):  # noqa: N818
+    """Object storage cannot be used now; the message says why, and what to do."""
+
+
+class Overwrites(StoreAway):
+    """Object storage does not refuse a second object in the place of a first."""
 
 
 class ProviderError(SignlogError):

@@ -6,7 +6,7 @@ import hashlib
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Final
 
@@ -66,10 +66,15 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
 
 def digest(file: IO[bytes]) -> tuple[str, int]:
     """The SHA-256 of what is left of an open file, and its size in bytes."""
+    return hashed(chunks(file))
+
+
+def hashed(pieces: Iterable[bytes]) -> tuple[str, int]:
+    """The SHA-256 of all of them, and how many bytes they have."""
     found, size = hashlib.sha256(), 0
-    for chunk in chunks(file):
-        found.update(chunk)
-        size += len(chunk)
+    for piece in pieces:
+        found.update(piece)
+        size += len(piece)
     return found.hexdigest(), size
 
 

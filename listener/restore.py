@@ -13,6 +13,7 @@ from listener import backup, errors
 from listener.audit import documents, verify
 from listener.audit.verify import Told
 from listener.backup import LOG, Copied
+from listener.cabinet import Cabinet, Folder
 from listener.log import migrate
 from listener.log.database import Database
 from listener.log.sqlite import Copy
@@ -26,7 +27,7 @@ Opened = Callable[[Path], AbstractContextManager[tuple[Database, Signer]]]  # th
 class Restore:
     """Puts a log into a folder that has none. Only for who holds the locks of that folder."""
 
-    def __init__(self, folder: Path, papers: Path, disk_reserve: int, opened: Opened) -> None:
+    def __init__(self, folder: Path, papers: Cabinet, disk_reserve: int, opened: Opened) -> None:
         self._folder = folder
         self._papers = papers
         self._disk_reserve = disk_reserve
@@ -90,7 +91,7 @@ class Restore:
             return 0
         copy = Copy(draft)
         try:
-            return backup.copy_documents(documents.stored(copy), backup.beside(file), self._papers)
+            return backup.copy_documents(documents.stored(copy), Folder(backup.beside(file)), self._papers)
         finally:
             copy.close()
 

@@ -136,8 +136,13 @@ class Settings(Section, frozen=True):
 
     @property
     def documents_folder(self) -> Path:
-        """Where signed documents are put."""
-        return Path(self.documents) if self.documents else self.folder / "documents"
+        """Where signed documents are put; or, if that is a bucket, where there is room for one that comes."""
+        return Path(self.documents) if self.documents and self.bucket is None else self.folder / "documents"
+
+    @property
+    def bucket(self) -> str | None:
+        """s3://BUCKET/PREFIX, if signed documents are put there."""
+        return self.documents if self.documents and self.documents.startswith("s3://") else None
 
     @property
     def key_file(self) -> Path:
@@ -170,4 +175,6 @@ def load(config: Path | None = None, environ: Mapping[str, str] | None = None) -
         source.setdefault("provider", name)
     found = msgspec.convert(tree, Settings)
     settings_rules.check(found)
+    if found.bucket is not None:
+        settings_rules.check_endpoint(os.environ if environ is None else environ)
     return found

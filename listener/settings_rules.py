@@ -5,7 +5,7 @@ No message shows a value, for it might be a secret in the wrong place.
 
 import ipaddress
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -19,6 +19,10 @@ NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 ORIGIN: Final = re.compile(r"[^\s+\x00-\x1f\x7f]{1,200}")  # https://c2sp.org/signed-note: the name of a key
 PATH_SECRET: Final = re.compile(r"[A-Za-z0-9._~-]{12,}")
 DATABASE: Final = re.compile(r"postgresql\+psycopg://[^/?#\s]*/[^/?#\s]+(\?\S*)?")
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+BUCKET: Final = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?=.{0,300}$)(/[A-Za-z0-9_=-][A-Za-z0-9._=-]*)*/?")
+ENDPOINT: Final = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9./_-]*)?")
+ENDPOINTS: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 HEADER: Final = re.compile(r"[A-Za-z0-9-]{1,50}")  # OneSpan's limit; underscores are dropped by proxies
 _LONGEST_IN_HEADER: Final = 100  # OneSpan's limit, too
 _TAKEN: Final = frozenset(
@@ -37,14 +41,24 @@ def check(settings: "Settings") -> None:
             "database_url: this is no address of a PostgreSQL; write "
             "postgresql+psycopg://USER:PASSWORD@HOST:5432/DATABASE, or leave it out for SQLite in data"
         )
-    if settings.documents and "://" in settings.documents:
-        raise ConfigurationError("documents: this version writes to a local folder; write its path")
+    if settings.documents and "://" in settings.documents and not BUCKET.fullmatch(settings.documents):
+        raise ConfigurationError(
+            "documents: this is neither a folder nor a bucket; write a path, or s3://BUCKET/PREFIX "
+            "(the prefix may be left out: A-Z a-z 0-9 . _ = -, with / between its parts)"
+        )
     _check_signing(settings)
     _check_networks("trusted_proxies", settings.trusted_proxies)
     _check_desk(settings.desk)
     for name, source in settings.sources.items():
         _check_source(f"sources.{name}", name, source)
         _check_overlap(f"sources.{name}", source, settings)
+
+
+def check_endpoint(environ: Mapping[str, str]) -> None:
+    """Where the bucket is, if that is not at AWS."""
+    for name in ENDPOINTS:
+        if name in environ and not ENDPOINT.fullmatch(environ[name]):
+            raise ConfigurationError(f"{name}: this is no address; write https:// and the name of a host, or unset it")
 
 
 def _check_signing(settings: "Settings") -> None:

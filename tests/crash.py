@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 import httpx  # imported here, so that no forked process has to  # noqa: F401
+import obstore
 import pytest
 import sqlalchemy
 from sqlalchemy import Engine
@@ -31,7 +32,7 @@ RETRIES = 2  # of whoever is in a hurry
 
 
 class Steps:
-    """What the threads that fetch do to disk and log, counted; the nth step is the last."""
+    """What the threads that fetch do to disk, bucket and log, counted; the nth step is the last."""
 
     def __init__(self, last: int, source: str) -> None:
         self.taken: list[str] = []
@@ -39,6 +40,8 @@ class Steps:
         self.source = source
         for name in ("fsync", "link", "mkdir", "fchmod"):
             setattr(os, name, self.before(name, getattr(os, name)))
+        for name in ("put", "get"):
+            setattr(obstore, name, self.before(name, getattr(obstore, name)))
         sqlalchemy.event.listen(Engine, "before_cursor_execute", self.before_statement)
         sqlalchemy.event.listen(Engine, "commit", self.before_commit)
 
@@ -93,13 +96,15 @@ class Crashes:
         source: str = SOURCE,
         signatures: bool = False,
         hurry: bool = False,
+        documents: str | None = None,
     ) -> int:
         """Let a worker fetch what is wanted there, and check it or not, until the last step; its exit code."""
         stdin: IO[str] | None = self._process.stdin
         stdout: IO[str] | None = self._process.stdout
         assert stdin is not None
         assert stdout is not None
-        stdin.write(json.dumps([str(folder), server.url, last, source, signatures, hurry]) + "\n")
+        put = documents or str(folder / "data" / "documents")
+        stdin.write(json.dumps([str(folder), put, server.url, last, source, signatures, hurry]) + "\n")
         stdin.flush()
         code, self.peak = map(int, stdout.readline().split())
         return code
@@ -122,20 +127,22 @@ def ended(worker: Worker) -> bool:
     return bool(known) and (refused or not any(each.state in artifacts.OPEN for each in known))
 
 
-def run(folder: str, url: str, last: int, source: str, signatures: bool, hurry: bool) -> None:
+def run(folder: str, documents: str, url: str, last: int, source: str, signatures: bool, hurry: bool) -> None:
     """Work to the end, or to the last step."""
     logs.configure()
     steps = Steps(last, source)
-    with hurried() if hurry else contextlib.nullcontext(), worker_of(source, Path(folder), url, signatures) as worker:
+    hurry_up = hurried() if hurry else contextlib.nullcontext()
+    with hurry_up, worker_of(source, Path(folder), documents, url, signatures) as worker:
         worker.run(lambda: ended(worker))
     Path(folder, "steps").write_text(json.dumps(steps.taken))
 
 
-def worker_of(source: str, folder: Path, url: str, signatures: bool) -> Worker:
+def worker_of(source: str, folder: Path, documents: str, url: str, signatures: bool) -> Worker:
     """A worker with one source of that name; a private key lies in the folder, if it needs one."""
     if source == SOURCE:
-        return Worker(folder, url, check_signatures=signatures)
-    return evro.worker(folder, url, [folder / evro.KEY])
+        return Worker(folder, url, documents=documents, check_signatures=signatures)
+    sources = {evro.SOURCE: evro.source(folder, url, [folder / evro.KEY])}
+    return Worker(folder, documents=documents, sources=sources)
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from listener import bootstrap
+from listener import bootstrap, bootstrap_documents
 from listener.acts import Act
 from listener.evidence.making import Evidence, Made
 from listener.evidence.verify import Check, Zip
@@ -60,7 +60,8 @@ class Dossier(Site):
         """Make evidence."""
         settings = self.settings
         with self.opened() as database, bootstrap.signer(settings, database) as signer:
-            making = Evidence(database, settings.folder, settings.documents_folder, settings.disk_reserve, signer)
+            papers = bootstrap_documents.cabinet(settings)
+            making = Evidence(database, settings.folder, papers, settings.disk_reserve, signer)
             return making.make("onespan", subject, self.folder / name)
 
     def files(self) -> dict[str, bytes]:

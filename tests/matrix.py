@@ -21,6 +21,7 @@ from listener.demo.onespan import OneSpan
 from projections import artifacts, facts
 from tests.certificates import authority
 from tests.crash import NEVER, Crashes, ended, hurried
+from tests.homes import InFolder
 from tests.rig import BOTH, ID, Worker, completed
 from tests.test_worker_crashes import assert_lies, fetched, placed, wanted
 
@@ -112,11 +113,12 @@ class World:
     def live_again(self) -> None:
         """The second worker's, to the end; and what must be so then. Raises AssertionError."""
         with Worker(self.log, self.server.url, check_signatures=self.signatures) as worker:
-            lay, before = placed(worker), fetched(self.server)
+            home = InFolder(worker.settings.documents_folder)
+            lay, before = placed(home), fetched(self.server)
             worker.run(lambda: ended(worker))
             again = {name for name, times in fetched(self.server).items() if times > before[name]}
             assert not again & lay, f"{again & lay} lay there, and was fetched again"
-            assert_lies(worker, self.server)
+            assert_lies(worker, self.server, home)
             assert_ended(worker, self.case)
 
 

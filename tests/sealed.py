@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from listener import acts, bootstrap
+from listener import acts, bootstrap, bootstrap_documents
 from listener.acts import Act
 from listener.audit import verify
 from listener.audit.heads import Outside
@@ -72,11 +72,11 @@ class Sealed(Log):
         """Everything there is to look at; or as somebody without the head outside, or without the tree, sees it."""
         copy = witness.kept(self.settings.copy_file)
         heads = [Outside("the head outside", copy)] if outside and copy else []
-        folder = self.settings.documents_folder
+        papers = bootstrap_documents.cabinet(self.settings)
         if not tree:
-            return verify.verify(self.database, None, heads, folder)
+            return verify.verify(self.database, None, heads, papers)
         with bootstrap.tree(self.settings) as found:
-            return verify.verify(self.database, found, heads, folder)
+            return verify.verify(self.database, found, heads, papers)
 
     def wrong(self, **seen: bool) -> list[tuple[str, int | None]]:
         """What kinds of things are wrong, and where first."""

@@ -131,7 +131,7 @@ def told(tree: ast.Module, _code: str) -> list[str]:
 
 
 EVERYWHERE = ("listener/*", "projections/*")
-PARTS = ("", "_accounts", "_checking", "_door", "_erasing", "_log", "_reconciling", "_working")
+PARTS = ("", "_accounts", "_checking", "_documents", "_door", "_erasing", "_log", "_reconciling", "_working")
 BUILDERS = tuple(f"listener.bootstrap{of}" for of in PARTS)
 OPENING = ("generations", "live", "projector", "rebuilding", "renewal", "replay")  # rooms of the worker that open views
 RULES = [
@@ -295,6 +295,7 @@ RULES = [
             "listener.errors",
             "listener.files",
             "listener.log",
+            "listener.cabinet",
             "listener.signing.decided",
             "projections.facts",
         ),
@@ -362,6 +363,7 @@ RULES = [
         (*EVERYWHERE, "!listener/bootstrap.py", "!listener/bootstrap_*.py"),
         never_calls(
             "Backup",
+            "Bucket",
             "Claims",
             "DatabaseLease",
             "Downloads",
@@ -370,6 +372,7 @@ RULES = [
             "FileStore",
             "Gate",
             "KeyFile",
+            "ObjectStore",
             "OnlyOne",
             "Projector",
             "Quarantine",

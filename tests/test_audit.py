@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from listener import bootstrap
-from listener.audit import documents, findings, verify
-from listener.audit.documents import Document
+from listener.audit import findings, verify
 from listener.audit.findings import Findings
 from listener.audit.verify import Report
+from listener.cabinet import Folder
 from listener.errors import CopyRefused
 from listener.log import heads, note
 from listener.log.note import SigningKey, TreeHead
@@ -235,5 +235,6 @@ def test_an_empty_log_is_fine(tmp_path: Path) -> None:
 def test_a_path_that_leads_elsewhere_is_no_place(tmp_path: Path, path: str) -> None:
     """The log says where a document lies, and whoever forged the log may have said anything."""
     with pytest.raises(CopyRefused, match="is no place for a document"):
-        documents.place(tmp_path, Document(7, path, "", 0))
-    assert documents.place(tmp_path, Document(7, "onespan/p/x.pdf", "", 0)) == tmp_path / "onespan/p/x.pdf"
+        list(Folder(tmp_path).chunks(path))
+    (tmp_path / "x.pdf").write_bytes(b"PDF")
+    assert list(Folder(tmp_path).chunks("x.pdf")) == [b"PDF"]

@@ -15,6 +15,7 @@ import pytest
 from listener import bootstrap, errors
 from listener.audit import verify
 from listener.backup import Copied
+from listener.cabinet import Folder
 from listener.log import note, reader
 from listener.log.database import Database
 from listener.log.sqlite import Copy
@@ -361,7 +362,7 @@ def test_documents_are_restored(tmp_path: Path) -> None:
         path = tmp_path / "new/documents" / PATH
         assert (restored.documents, path.read_bytes()) == (1, DOCUMENT)
         with new(sealed) as database:
-            assert verify.verify(database, folder=tmp_path / "new/documents").ok
+            assert verify.verify(database, papers=Folder(tmp_path / "new/documents")).ok
         shutil.rmtree(tmp_path / "new")
         spoil(tmp_path / "backups/log.db.documents" / PATH)
         with pytest.raises(errors.CopyRefused, match="is not what was stored"):

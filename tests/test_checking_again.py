@@ -11,6 +11,7 @@ import pytest
 
 from listener import acts, bootstrap, bootstrap_checking, errors
 from listener.acts import Act
+from listener.cabinet import Folder
 from listener.demo import papers
 from listener.demo.onespan import OneSpan
 from listener.demo.seals import sealer
@@ -266,7 +267,7 @@ def test_the_evidence_has_the_newest_verdict(tmp_path: Path, server: OneSpan) ->
         found = check(worker, settings)[ZIP]
         with bootstrap.signer(settings, worker.database) as signer:
             signer.sign()
-            making = Evidence(worker.database, settings.folder, settings.documents_folder, 0, signer)
+            making = Evidence(worker.database, settings.folder, Folder(settings.documents_folder), 0, signer)
             made = making.make(SOURCE, ID, tmp_path / "evidence.zip")
         assert (made.documents, made.missing) == (2, [])
         page = page_of(tmp_path / "evidence.zip")

@@ -389,9 +389,13 @@ NO_DATABASES = (
     *("postgresql+psycopg://x", "postgresql+psycopg://x/", "postgresql+psycopg://u:p@h:5432/a b", "signlog.db"),
     *("postgresql://u:p@h/d", "postgres://h/d", "sqlite:///signlog.db", "postgresql+psycopg://h/d/e", " "),
 )
+NO_BUCKETS = (
+    *("s3://", "s3://b", "s3:///prefix", "s3://Bucket/p", "s3://bucket//p", "s3://bucket/../p", "s3://bucket/.p"),
+    *("s3://bucket/p p", "s3://bucket/p?x=y", "s3://key:secret@bucket", f"s3://bucket/{'p' * 301}", "gs://bucket/p"),
+)
 RULES = [
     *((f"database_url = '{url}'", "database_url: this is no address of a PostgreSQL; write") for url in NO_DATABASES),
-    ("documents = 's3://bucket'", "documents: this version writes to a local folder"),
+    *((f"documents = '{place}'", "documents: this is neither a folder nor a bucket") for place in NO_BUCKETS),
     ("origin = 'example.com/our log'", "origin: a name without spaces and +"),
     ("origin = 'example.com/a+b'", "origin: a name without spaces and +"),
     ("origin = 'a\u2003b'", "origin: a name without spaces and +"),
@@ -565,6 +569,23 @@ def test_folders(tmp_path: Path) -> None:
     assert load(tmp_path, "data = 'd'").documents_folder == Path("d/documents")
     assert load(tmp_path, "data = 'd'\ndocuments = '/srv'").documents_folder == Path("/srv")
     assert load(tmp_path, "data = 'd'").folder == Path("d")
+    assert load(tmp_path, "documents = '/srv'").bucket is None
+
+
+@pytest.mark.parametrize("address", ["s3://bucket", "s3://a.b-c/", "s3://bucket/p", "s3://bucket/signlog=1/_x.y-Z/"])
+def test_documents_in_a_bucket(tmp_path: Path, address: str) -> None:
+    """In the data folder is room for what is on its way."""
+    found = load(tmp_path, f"data = 'd'\ndocuments = '{address}'")
+    assert (found.bucket, found.documents_folder) == (address, Path("d/documents"))
+
+
+@pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"])
+@pytest.mark.parametrize("value", ["gopher://x", "http://a b", "minio:9000", f"https://key:{SECRET}@x", ""])
+def test_an_address_of_a_bucket_that_is_none(tmp_path: Path, name: str, value: str) -> None:
+    """What speaks S3 would end with it; without a bucket it is nobody's business here."""
+    assert problem(tmp_path, "documents = 's3://bucket'", **{name: value}).startswith(f"{name}: this is no address")
+    assert load(tmp_path, "", **{name: value}).bucket is None
+    assert load(tmp_path, "documents = 's3://bucket'", **{name: "http://[::1]:9000"}).bucket
 
 
 def test_a_region_has_an_address(tmp_path: Path) -> None:

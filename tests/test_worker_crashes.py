@@ -1,10 +1,11 @@
-"""A worker killed at any step of a download: the next one ends with each document stored once."""
+"""A worker killed at any step of a download: the next one ends with each document stored once, wherever they lie."""
 
 import hashlib
 import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -14,17 +15,45 @@ from listener.demo.onespan import OneSpan
 from listener.demo.sealing import Seal
 from listener.worker import schedule
 from projections import facts
-from tests import evro
-from tests.crash import Crashes
-from tests.rig import BOTH, EVIDENCE, ID, ZIP, Log, Worker, add, callback, completed, paths
+from tests import evro, homes
+from tests.crash import Crashes, worker_of
+from tests.homes import Home
+from tests.rig import BOTH, EVIDENCE, ID, ZIP, Log, Worker, add, callback, completed
 
 CLAIM = "INSERT INTO claims"
 FETCH = {ZIP: "documents.zip", EVIDENCE: "evidence"}
+STEPS = {"folder": ("fchmod", "fsync", "mkdir", "link"), "bucket": ("put", "get")}
+EXISTS = {"folder": "link", "bucket": "put"}  # by which step a document is in its place
+
+
+class Place(NamedTuple):
+    """Where documents lie in these tests, of either kind."""
+
+    kind: str
+    url: str
+    name: str
+
+    def home(self, folder: Path) -> Home:
+        """That of a worker on this folder."""
+        return homes.home(self.kind, folder / "data", self.url, f"{self.name}/{folder.name}")
 
 
 @pytest.fixture(scope="module")
-def crashes() -> Iterator[Crashes]:
-    """One for all steps."""
+def url() -> Iterator[str]:
+    """One server of objects for all tests."""
+    with homes.served() as url:
+        yield url
+
+
+@pytest.fixture(params=homes.KINDS)
+def place(request: pytest.FixtureRequest, tmp_path: Path, url: str) -> Place:
+    """A folder, and a bucket."""
+    return Place(request.param, url, tmp_path.name)
+
+
+@pytest.fixture(scope="module")
+def crashes(url: str) -> Iterator[Crashes]:
+    """One for all steps; it has the environment in which the server of objects is found."""
     with Crashes() as found:
         yield found
 
@@ -42,53 +71,59 @@ def fetched(server: OneSpan) -> dict[str, int]:
     return {name: server.count(call) for name, call in FETCH.items()}
 
 
-def placed(worker: Worker) -> set[str]:
+def placed(home: Home) -> set[str]:
     """Which documents lie in their place."""
-    return {Path(path).name for path in paths(worker.settings.documents_folder) if ".incoming" not in path}
+    return {Path(path).name for path in home.paths() if ".incoming" not in path}
 
 
-def test_killed_at_every_step_each_document_is_stored_once(tmp_path: Path, crashes: Crashes) -> None:
-    """Before each sync, link, folder, statement and commit: one outcome, the right bytes, nothing else.
+def test_killed_at_every_step_each_document_is_stored_once(tmp_path: Path, crashes: Crashes, place: Place) -> None:
+    """Before each sync, link, folder, put, get, statement and commit: one outcome, the right bytes, nothing else.
 
     What lay in its place when the worker died is not fetched again. The second document is begun, and then like the
     first.
     """
     with OneSpan() as server:
         completed(server)
-        steps = dry_run(tmp_path, crashes, server)
+        steps = dry_run(tmp_path, crashes, server, place)
         for last in range(1, steps.index(CLAIM, 1) + 4):
             folder = wanted(tmp_path / str(last), server)
-            assert crashes.work(folder, server, last) == -signal.SIGKILL, steps[last - 1]
-            with Worker(folder, server.url) as worker:
-                lay, before = placed(worker), fetched(server)
+            home = place.home(folder)
+            assert crashes.work(folder, server, last, documents=home.documents) == -signal.SIGKILL, steps[last - 1]
+            lay, before = placed(home), fetched(server)
+            with Worker(folder, server.url, documents=home.documents) as worker:
                 worker.run(lambda: len(worker.stored()) == 2)
-                assert_whole(worker, server)
+                assert_whole(worker, server, home)
                 again = {name for name, times in fetched(server).items() if times > before[name]}
                 assert not again & lay, steps[last - 1]
 
 
-def dry_run(tmp_path: Path, crashes: Crashes, server: OneSpan) -> list[str]:
+def dry_run(tmp_path: Path, crashes: Crashes, server: OneSpan, place: Place) -> list[str]:
     """The steps of a worker that nobody kills; they must be what this is about."""
     folder = wanted(tmp_path / "dry", server)
-    assert crashes.work(folder, server) == 0
+    assert crashes.work(folder, server, documents=place.home(folder).documents) == 0
     steps: list[str] = json.loads((folder / "steps").read_text())
-    for name in ("fchmod", "fsync", "mkdir", "link", "INSERT INTO events", "UPDATE claims", "commit", CLAIM):
+    for name in (*STEPS[place.kind], "INSERT INTO events", "UPDATE claims", "commit", CLAIM):
         assert steps.count(name) >= 2, steps
     return steps
 
 
-def test_killed_around_a_check_what_is_not_signed_is_stored_once(tmp_path: Path, crashes: Crashes) -> None:
+def test_killed_around_a_check_what_is_not_signed_is_stored_once(
+    tmp_path: Path, crashes: Crashes, place: Place
+) -> None:
     """Though the answer was 200: from the moment it lies in its place to where that is told, and with its verdict."""
     with OneSpan() as server:
         completed(server)
         server.packages[ID].signatures.clear()
-        steps = dry_run(tmp_path, crashes, server)
-        for last in range(steps.index("link") + 1, steps.index(CLAIM, 1) + 1):
+        steps = dry_run(tmp_path, crashes, server, place)
+        end = steps.index(CLAIM, 1)
+        exists = max(step for step in range(end) if steps[step] == EXISTS[place.kind])
+        for last in range(exists + 1, end + 1):
             folder = wanted(tmp_path / str(last), server)
-            assert crashes.work(folder, server, last, signatures=True) == -signal.SIGKILL, steps[last - 1]
-            with Worker(folder, server.url, check_signatures=True) as worker:
+            at = place.home(folder).documents
+            assert crashes.work(folder, server, last, signatures=True, documents=at) == -signal.SIGKILL, steps[last - 1]
+            with Worker(folder, server.url, documents=at, check_signatures=True) as worker:
                 worker.run(lambda: len(worker.stored()) == 2)
-                assert_whole(worker, server)
+                assert_whole(worker, server, place.home(folder))
                 verdicts = {act.name: act.verdict for act in worker.outcomes(facts.STORED)}
                 assert {name: known and (known.found, known.doubtful) for name, known in verdicts.items()} == {
                     ZIP: (facts.UNSIGNED, True),
@@ -96,21 +131,21 @@ def test_killed_around_a_check_what_is_not_signed_is_stored_once(tmp_path: Path,
                 }
 
 
-def assert_whole(worker: Worker, server: OneSpan) -> None:
-    """Each document once in the log and once on disk, as the provider made it."""
+def assert_whole(worker: Worker, server: OneSpan, home: Home) -> None:
+    """Each document once in the log and once in its place, as the provider made it."""
     assert worker.stored() == sorted((ID, name) for name in BOTH)
-    assert_lies(worker, server)
+    assert_lies(worker, server, home)
 
 
-def assert_lies(worker: Worker, server: OneSpan) -> None:
+def assert_lies(worker: Worker, server: OneSpan, home: Home) -> None:
     """What is stored lies there as the provider made it, and nothing else does."""
     package = server.packages[ID]
     made = {ZIP: papers.documents(package), EVIDENCE: papers.evidence(package)}
     for act in worker.outcomes(facts.STORED):
-        content = (worker.settings.documents_folder / (act.path or "")).read_bytes()
+        content = home.read(act.path or "")
         assert content == made[act.name or ""]
         assert act.sha256 == hashlib.sha256(content).hexdigest()
-    assert paths(worker.settings.documents_folder) == sorted(act.path or "" for act in worker.outcomes(facts.STORED))
+    assert home.paths() == sorted(act.path or "" for act in worker.outcomes(facts.STORED))
 
 
 FAILING_STEPS = 11  # of a worker: the first failure is told before the last of them
@@ -135,7 +170,7 @@ def test_killed_amid_a_failure_each_document_is_stored_once(
             assert crashes.work(folder, server, last) == -signal.SIGKILL
             with Worker(folder, server.url) as worker:
                 worker.run(lambda: len(worker.stored()) == 2)
-                assert_whole(worker, server)
+                assert_whole(worker, server, homes.InFolder(worker.settings.documents_folder))
                 told = [(act.name, act.attempt) for act in worker.outcomes(facts.FAILED)]
                 assert len(told) == len(set(told)) <= 2
 
@@ -160,26 +195,30 @@ def test_not_killed_it_ends_by_itself(tmp_path: Path, crashes: Crashes) -> None:
         assert crashes.work(folder, server) == 0
         assert fetched(server) == {ZIP: 1, EVIDENCE: 1}
         with Worker(folder, server.url) as worker:
-            assert_whole(worker, server)
+            assert_whole(worker, server, homes.InFolder(worker.settings.documents_folder))
 
 
-def test_killed_while_one_document_is_made_of_another_it_is_stored_once(tmp_path: Path, crashes: Crashes) -> None:
+def test_killed_while_one_document_is_made_of_another_it_is_stored_once(
+    tmp_path: Path, crashes: Crashes, place: Place
+) -> None:
     """From the claim on it to the end. What it is made of is there, and nobody is asked for it again."""
     with evro.account() as server:
         evro.signed(server)
-        steps = made_in_peace(tmp_path, crashes, server)
+        steps = made_in_peace(tmp_path, crashes, server, place)
         for last in range(steps.index(CLAIM, 1) + 1, len(steps) + 1):
             folder = signed(tmp_path / str(last), server)
-            assert crashes.work(folder, server, last, evro.SOURCE) == -signal.SIGKILL, steps[last - 1]
+            home = place.home(folder)
+            killed = crashes.work(folder, server, last, evro.SOURCE, documents=home.documents)
+            assert killed == -signal.SIGKILL, steps[last - 1]
             asked = len(server.requests)
-            with evro.worker(folder, server.url, [folder / evro.KEY]) as worker:
+            with worker_of(evro.SOURCE, folder, home.documents, server.url, False) as worker:
                 worker.run(lambda: len(worker.stored()) == 2)
                 assert worker.stored() == sorted((evro.ID, name) for name in evro.BOTH)
                 (made,) = [act for act in worker.outcomes() if act.name == evro.DOCUMENTS]
-                content = (worker.settings.documents_folder / (made.path or "")).read_bytes()
+                content = home.read(made.path or "")
                 assert list(evro.entries(content)) == ["contract.pdf"]
                 assert made.sha256 == hashlib.sha256(content).hexdigest()
-                assert len(paths(worker.settings.documents_folder)) == 2
+                assert len(home.paths()) == 2
             assert len(server.requests) == asked, steps[last - 1]
 
 
@@ -202,11 +241,11 @@ def signed(folder: Path, server: Imitation) -> Path:
     return folder
 
 
-def made_in_peace(tmp_path: Path, crashes: Crashes, server: Imitation) -> list[str]:
+def made_in_peace(tmp_path: Path, crashes: Crashes, server: Imitation, place: Place) -> list[str]:
     """The steps of a worker that nobody kills; a second claim must be among them, and what follows it."""
     folder = signed(tmp_path / "dry", server)
-    assert crashes.work(folder, server, source=evro.SOURCE) == 0
+    assert crashes.work(folder, server, source=evro.SOURCE, documents=place.home(folder).documents) == 0
     steps: list[str] = json.loads((folder / "steps").read_text())
     made = steps[steps.index(CLAIM, 1) :]
-    assert {"fchmod", "fsync", "link", "INSERT INTO events", "UPDATE claims", "commit", CLAIM} <= {*made}
+    assert {*STEPS[place.kind]} - {"mkdir"} | {"INSERT INTO events", "UPDATE claims", "commit", CLAIM} <= {*made}
     return steps

@@ -24,7 +24,7 @@ from listener.demo.packages import Package
 from listener.desk import health
 from listener.log import event
 from listener.settings import Source
-from listener.worker import downloads, due, schedule
+from listener.worker import downloads, due, places, schedule
 from projections import artifacts, course, facts
 from tests import description
 from tests.rig import (
@@ -613,7 +613,7 @@ def test_a_log_that_nobody_reads_loses_no_outcome(tmp_path: Path, server: OneSpa
 def test_what_lies_there_and_is_no_document_is_for_a_person(tmp_path: Path, server: OneSpan, soon: None) -> None:
     """It is not overwritten; once it is out of the way, the document comes."""
     with Worker(tmp_path, server.url) as worker:
-        planted = worker.downloads._store.path(artifact())
+        planted = worker.settings.documents_folder / places.place(artifact())
         planted.parent.mkdir(parents=True)
         planted.write_bytes(b"<html>")
         worker.add(callback("PACKAGE_COMPLETE"))

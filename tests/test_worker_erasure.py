@@ -20,7 +20,6 @@ from listener import (
     bookkeeping,
     bootstrap,
     bootstrap_erasing,
-    bootstrap_working,
     decisions,
     errors,
     fingerprint,
@@ -36,6 +35,7 @@ from listener.log.event import Draft, Event
 from listener.only import OnlyOne
 from listener.shelf import shelf
 from listener.views import Views
+from listener.worker import places
 from listener.worker.blanking import Order, blank_subject
 from listener.worker.catching_up import fold_next
 from listener.worker.claims import Claims
@@ -191,12 +191,8 @@ def test_documents_go_where_it_is_asked_for(tmp_path: Path) -> None:
     """Those of the package, and their folder; without that they stay."""
     site = site_of(tmp_path)
     folder = site.data / "documents" / "onespan"
-    with site.opened() as database, bootstrap_working.leading(site.settings, database) as (projector, downloads):
-        projector.close()
-        downloads.close()
-        store = downloads._store
     for subject in (ID, DASHED):
-        path = store.path(Artifact("onespan", subject, "documents.zip"))
+        path = site.data / "documents" / places.place(Artifact("onespan", subject, "documents.zip"))
         path.parent.mkdir(parents=True)
         path.write_bytes(b"PK signed by Rumpelstilzchen")
     assert erase(site).documents == ()
@@ -204,7 +200,9 @@ def test_documents_go_where_it_is_asked_for(tmp_path: Path) -> None:
     [removed] = erase(site, documents=True).documents
     assert removed.startswith("onespan/LWsUTvGgE4WpOvaQPT16idnxNj8=")
     assert len(list(folder.iterdir())) == 1
-    assert list(folder.rglob("*.zip")) == [store.path(Artifact("onespan", DASHED, "documents.zip"))]
+    assert list(folder.rglob("*.zip")) == [
+        site.data / "documents" / places.place(Artifact("onespan", DASHED, "documents.zip"))
+    ]
 
 
 # What comes afterwards

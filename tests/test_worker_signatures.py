@@ -18,6 +18,7 @@ from listener.desk import health, status
 from listener.desk.reading import reading
 from listener.log import event
 from listener.settings import Source
+from listener.worker import places
 from projections import facts
 from projections.facts import Verdict
 from tests import evro
@@ -188,7 +189,7 @@ def test_without_what_checks_nothing_is_said_to_be_good(
 def test_what_was_in_its_place_is_checked_too(tmp_path: Path, server: OneSpan) -> None:
     """Whoever put it there was killed before anybody looked at it."""
     with fetching(tmp_path, server) as worker:
-        place = worker.downloads._store.path(artifact())
+        place = worker.settings.documents_folder / places.place(artifact())
         place.parent.mkdir(parents=True)
         server.packages[ID].signatures.clear()
         place.write_bytes(papers.documents(server.packages[ID]))

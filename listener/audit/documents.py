@@ -1,7 +1,6 @@
 """Signed documents against the hashes that the log keeps of them."""
 
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
 import msgspec
@@ -9,6 +8,7 @@ import msgspec
 from listener import errors, files
 from listener.audit import findings
 from listener.audit.findings import Findings
+from listener.cabinet import Cabinet
 from listener.log import event, reader, schema
 from listener.log.database import Readable
 from listener.log.event import Event
@@ -57,17 +57,16 @@ def told(outcome: Event, action: str = facts.STORED) -> Document | None:
     return Document(outcome.position, said.path, said.sha256, said.size)
 
 
-def check(folder: Path, document: Document, found: Findings) -> None:
-    """Read it once more, whole."""
-    wrong = _wrong(folder, document)
+def check(papers: Cabinet, document: Document, found: Findings) -> None:
+    """Read it once more, whole. Raises StoreAway."""
+    wrong = _wrong(papers, document)
     if wrong is not None:
         found.problem(findings.DOCUMENTS, document.position, f"{document.path} {wrong}")
 
 
-def _wrong(folder: Path, document: Document) -> str | None:
+def _wrong(papers: Cabinet, document: Document) -> str | None:
     try:
-        with files.opened(place(folder, document)) as file:
-            sha256, size = files.digest(file)
+        sha256, size = files.hashed(papers.chunks(document.path))
     except FileNotFoundError:
         return "is gone"
     except OSError as error:
@@ -77,13 +76,3 @@ def _wrong(folder: Path, document: Document) -> str | None:
     if size != document.size:
         return f"has {size} bytes, and {document.size} were stored"
     return None if sha256 == document.sha256 else "is another document than the one that was stored"
-
-
-def place(folder: Path, document: Document) -> Path:
-    """Where it lies. Raises CopyRefused if that would be outside of the folder, or behind a link."""
-    parts = PurePosixPath(document.path).parts
-    path = folder.joinpath(*parts)
-    outside = not parts or path.is_absolute() != folder.is_absolute() or ".." in parts or "\0" in document.path
-    if outside or parts[0] == "/" or any(folder.joinpath(*parts[:end]).is_symlink() for end in range(1, len(parts))):
-        raise errors.CopyRefused(f"event {document.position}: {document.path!r} is no place for a document")
-    return path

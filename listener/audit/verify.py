@@ -1,7 +1,6 @@
 """Whether the log still is what was written: every event, the tree, every signed head, and what guards them."""
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from listener import errors
@@ -11,6 +10,7 @@ from listener.audit.events import Events
 from listener.audit.findings import Finding, Findings
 from listener.audit.heads import Heads, Outside
 from listener.audit.scan import Page
+from listener.cabinet import Cabinet
 from listener.log import migrate, reader
 from listener.log.database import Readable
 from listener.log.event import OUTCOME, Event
@@ -40,11 +40,14 @@ def verify(
     database: Readable,
     tree: Tree | None = None,
     outside: Sequence[Outside] = (),
-    folder: Path | None = None,
+    papers: Cabinet | None = None,
     told: Told = lambda _more, _whole: None,
 ) -> Report:
-    """Look at everything up to the head as it is now; with a `folder`, also at the documents that lie there."""
-    found, frontier, papers, wanted = Findings(), Frontier(), 0, migrate.fresh(database)
+    """Look at everything up to the head as it is now; with `papers`, also at the documents that lie there.
+
+    Raises StoreAway if they lie in object storage that does not answer.
+    """
+    found, frontier, looked, wanted = Findings(), Frontier(), 0, migrate.fresh(database)
     with database.reading() as connection:
         until, known = reader.head(connection), heads.context(connection)
         guards.check(connection, wanted, found)
@@ -56,11 +59,11 @@ def verify(
     signed.take(frontier)
     for page in _pages(database, until, found):
         beside.take(_grown(frontier, sealed.take(page), signed))
-        papers += 0 if folder is None else _documents(folder, page, found)
+        looked += 0 if papers is None else _documents(papers, page, found)
         told(len(page.rows), until)
     signed.rest(frontier)
     beside.rest()
-    return Report(frontier.size, signed.checked, papers, frontier.root(), found.problems, found.notes)
+    return Report(frontier.size, signed.checked, looked, frontier.root(), found.problems, found.notes)
 
 
 def _pages(database: Readable, until: int, found: Findings) -> Iterator[Page]:
@@ -80,10 +83,10 @@ def _grown(frontier: Frontier, leaves: Sequence[bytes], signed: Heads) -> list[b
     return made
 
 
-def _documents(folder: Path, page: Page, found: Findings) -> int:
+def _documents(papers: Cabinet, page: Page, found: Findings) -> int:
     """Check what the events of a page say is stored; how many documents that is."""
     outcomes = [Event._make(row) for row in page.rows if OUTCOME in row]
     told = [document for document in map(documents.told, outcomes) if document is not None]
     for document in told:
-        documents.check(folder, document, found)
+        documents.check(papers, document, found)
     return len(told)

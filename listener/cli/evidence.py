@@ -33,12 +33,13 @@ def evidence(
     """
     options.no_option(source)
     with options.opened(config) as (found, database):
-        from listener import bootstrap, logs
+        from listener import bootstrap, bootstrap_documents, logs
         from listener.evidence.making import Evidence
 
         logs.configure()
         with bootstrap.signer(found, database) as signer:
-            making = Evidence(database, found.folder, found.documents_folder, found.disk_reserve, signer)
+            papers = bootstrap_documents.cabinet(found)
+            making = Evidence(database, found.folder, papers, found.disk_reserve, signer)
             made = making.make(source, id, file, _kept(checkpoint))
         if json:
             output.json_value(_shape(made))

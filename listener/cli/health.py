@@ -30,14 +30,14 @@ def _report(config: Path | None) -> dict[str, Any]:
     """What database, views and files say; or the files alone, while the database is away."""
     from sqlalchemy.exc import DBAPIError
 
-    from listener import bootstrap, settings
+    from listener import bootstrap, bootstrap_documents, settings
     from listener.desk import away
     from listener.desk import health as desk
 
     found = settings.load(config)
     try:
         with bootstrap.existing_log(found) as database, bootstrap.quarantine(found) as quarantine:
-            return desk.health(database, found, quarantine)
+            return desk.health(database, found, quarantine, bootstrap_documents.trouble(found))
     except DBAPIError as error:
         with bootstrap.quarantine(found) as quarantine:
             return away.health(found, quarantine, str(error.orig))

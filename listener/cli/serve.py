@@ -51,6 +51,7 @@ def serve(
         if not door:
             sources.check_private_keys(found.sources)
             _check_roots(found)
+            _check_bucket(found)
         if door:
             _door(found, config, socket_fd, parent_fd)
         elif worker:
@@ -65,6 +66,15 @@ def _check_roots(found: "Settings") -> None:
 
     for name, source in found.sources.items():
         roots.read(f"sources.{name}.trust_roots", source.trust_roots)
+
+
+def _check_bucket(found: "Settings") -> None:
+    """Refuse one that would put a document over another. Whatever else is wrong there keeps nobody from starting."""
+    from listener import bootstrap_documents
+
+    away = bootstrap_documents.refuse_overwriting(found)
+    if away is not None:
+        output.note(f"no document can be stored, so they wait: {away}")
 
 
 def _supervise(found: "Settings", config: Path | None) -> None:

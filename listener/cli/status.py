@@ -2,7 +2,6 @@
 
 import shlex
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -69,7 +68,8 @@ def status(
 
         if source is not None and id is not None:
             with reading(database) as at:
-                _one(_stood(at, source, id, as_of, as_of_provider), source, id, found.documents_folder, json)
+                place = found.bucket or str(found.documents_folder)
+                _one(_stood(at, source, id, as_of, as_of_provider), source, id, place, json)
         else:
             count = limit or (None if json else _ON_A_SCREEN)
             rows = _listed(database, Filter(of, stage, reference), as_of, before, count)
@@ -114,7 +114,7 @@ def _listed(
     return list(islice(desk.every(database, wanted, moment, before), count))
 
 
-def _one(found: dict[str, Any] | None, source: str, id: str, folder: Path, json: bool) -> None:
+def _one(found: dict[str, Any] | None, source: str, id: str, place: str, json: bool) -> None:
     if found is None:
         hint = f"signlog events --subject {shlex.quote(id)}"
         raise errors.NotFoundError(f"nothing is known of {id} in {source}; what arrived about it, if anything: {hint}")
@@ -136,7 +136,7 @@ def _one(found: dict[str, Any] | None, source: str, id: str, folder: Path, json:
         output.table(rows, ("document", "viewed", "signed", "declined"))
     if kept:
         output.line()
-        output.fields({known["name"]: _artifact(known, folder) for known in kept})
+        output.fields({known["name"]: _artifact(known, place) for known in kept})
     if as_of:
         output.line()
         output.fields(_going_by(as_of))
@@ -158,11 +158,11 @@ def _code(known: dict[str, Any]) -> str:
     return f"{known['version']} {known['fingerprint'][:12]}"
 
 
-def _artifact(known: dict[str, Any], folder: Path) -> str:
+def _artifact(known: dict[str, Any], place: str) -> str:
     """What became of a document, and where it lies: a path to copy, so never cut."""
     if known["path"] is not None:
         verdict = f"; {known['verdict']['text']}" if known["verdict"] else ""
-        return f"{known['state']}, {known['size']} bytes{verdict}: {folder / known['path']}"
+        return f"{known['state']}, {known['size']} bytes{verdict}: {place.rstrip('/')}/{known['path']}"
     next_at = f", next try at {known['next_at']}" if known["next_at"] else ""
     return f"{known['state']}{next_at}" + (f": {known['error']}" if known["error"] else "")
 

@@ -36,13 +36,13 @@ def verify(
     Example: signlog verify --checkpoint head.txt --documents
     """
     with options.opened(config) as (found, database):
-        from listener import bootstrap
+        from listener import bootstrap, bootstrap_documents
         from listener.audit import verify as audit
 
         outside = _outside(found, checkpoint)
-        folder = found.documents_folder if documents else None
+        papers = bootstrap_documents.cabinet(found) if documents else None
         with bootstrap.tree(found) as tree, progress.bar("verifying") as told:
-            report = audit.verify(database, tree, outside, folder, told)
+            report = audit.verify(database, tree, outside, papers, told)
         if json:
             output.json_value(_shape(report))
         else:

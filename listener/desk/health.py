@@ -36,9 +36,16 @@ _artifacts = artifacts.TABLE
 _STATES: Final = (artifacts.WANTED, artifacts.HELD, artifacts.STORED, artifacts.FAILED, artifacts.ABANDONED)
 
 
-def health(database: Database, settings: Settings, quarantine: Quarantine) -> dict[str, Any]:
-    """Everything at a glance; `alarms` is empty when nobody need do anything."""
+def health(
+    database: Database, settings: Settings, quarantine: Quarantine, storage: str | None = None
+) -> dict[str, Any]:
+    """Everything at a glance; `alarms` is empty when nobody need do anything.
+
+    `storage`: why nothing can be put into object storage now.
+    """
     alarms = _machine(database, settings)
+    if storage is not None:
+        alarms.append(f"no document can be stored: {storage}")
     _signing(database, settings, alarms)
     rounds = _rounds(settings, alarms)
     try:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from listener import __version__, backup, errors, files, times
+from listener import __version__, backup, errors, times
+from listener.cabinet import Cabinet
 from listener.desk.reading import reading
 from listener.evidence import case, covering, page, papers, verify
 from listener.evidence.case import Case
@@ -48,7 +49,7 @@ class Row(NamedTuple):
 class Evidence:
     """Reads the log, the views and the documents, and may have a head signed."""
 
-    def __init__(self, database: Database, folder: Path, documents: Path, disk_reserve: int, signer: Signer) -> None:
+    def __init__(self, database: Database, folder: Path, documents: Cabinet, disk_reserve: int, signer: Signer) -> None:
         self._database = database
         self._folder = folder
         self._documents = documents
@@ -82,7 +83,7 @@ class Evidence:
         return covering.covered(self._database, self._signer, position)
 
     def _assert_room(self, folder: Path, size: int) -> None:
-        ours = {path.stat().st_dev for path in (self._folder, self._documents) if path.exists()}
+        ours = {path.stat().st_dev for path in (self._folder, self._documents.folder) if path.exists()}
         backup.assert_room(folder, size, self._disk_reserve if folder.stat().st_dev in ours else 0)
 
     def _fill(self, draft: Path, file: Path, found: Case, covered: Covered) -> Made:
@@ -120,11 +121,9 @@ class Evidence:
         inside = [paper for paper in stored if paper.file is not None]
         self._assert_room(folder, sum(paper.stored.size for paper in inside))
         for paper in inside:
-            with files.opened(self._documents / paper.stored.path) as file:
-                if parcel.copy(paper.file or "", file, paper.stored.size) != paper.stored.sha256:
-                    raise errors.CopyRefused(
-                        f"{paper.stored.path} was changed just now; see 'signlog verify --documents'"
-                    )
+            chunks = self._documents.chunks(paper.stored.path)
+            if parcel.copy(paper.file or "", chunks, paper.stored.size) != paper.stored.sha256:
+                raise errors.CopyRefused(f"{paper.stored.path} was changed just now; see 'signlog verify --documents'")
 
 
 def _put_event(parcel: Parcel, one: Event, proofs: Proofs) -> Row:

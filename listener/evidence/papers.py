@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -10,6 +9,7 @@ import msgspec
 from listener import errors, files
 from listener.audit import documents
 from listener.audit.documents import Document
+from listener.cabinet import Cabinet
 from listener.log.event import Event
 from projections import facts
 
@@ -55,7 +55,7 @@ def paper(outcome: Event) -> Paper | None:
     return again and Paper(told.name, again, told.verdict, None, checked=again.position)
 
 
-def found(folder: Path, papers: Iterable[Paper]) -> list[Paper]:
+def found(cabinet: Cabinet, papers: Iterable[Paper]) -> list[Paper]:
     """Each place once, and whether what lies there is what was stored."""
     once = dict[str, Paper]()
     for paper in papers:
@@ -64,14 +64,13 @@ def found(folder: Path, papers: Iterable[Paper]) -> list[Paper]:
             once[paper.stored.path] = paper
         elif before is not None and before.stored.sha256 == paper.stored.sha256:
             once[paper.stored.path] = before._replace(verdict=paper.verdict, checked=paper.checked)
-    return [_found(folder, paper, number) for number, paper in enumerate(once.values(), 1)]
+    return [_found(cabinet, paper, number) for number, paper in enumerate(once.values(), 1)]
 
 
-def _found(folder: Path, paper: Paper, number: int) -> Paper:
+def _found(cabinet: Cabinet, paper: Paper, number: int) -> Paper:
     stored = paper.stored
     try:
-        with files.opened(documents.place(folder, stored)) as file:
-            sha256, size = files.digest(file)
+        sha256, size = files.hashed(cabinet.chunks(stored.path))
     except FileNotFoundError:
         return paper._replace(why="it is not there any more")
     except (OSError, errors.CopyRefused) as error:

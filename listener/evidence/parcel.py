@@ -1,11 +1,10 @@
 """The zip that evidence is, with the hash of everything that is put into it."""
 
 import hashlib
+from collections.abc import Iterable
 from types import TracebackType
 from typing import IO, Final, Self
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
-
-from listener import files
 
 SUMS: Final = "SHA256SUMS"
 _LEVEL: Final = 6
@@ -36,12 +35,12 @@ class Parcel:
         self._sums[name] = hashlib.sha256(content).hexdigest()
         return self._sums[name]
 
-    def copy(self, name: str, file: IO[bytes], size: int) -> str:
-        """What is left of an open file, about `size` bytes, which is packed already; its hash in hex."""
+    def copy(self, name: str, chunks: Iterable[bytes], size: int) -> str:
+        """A file as it comes, about `size` bytes, which is packed already; its hash in hex."""
         found, info = hashlib.sha256(), _info(name, ZIP_STORED)
         info.file_size = size
         with self._zip.open(info, "w") as entry:
-            for chunk in files.chunks(file):
+            for chunk in chunks:
                 found.update(chunk)
                 entry.write(chunk)
         self._sums[name] = found.hexdigest()

@@ -13,8 +13,8 @@ from listener.checking.inspector import Inspector
 from listener.log import event, reader
 from listener.log.append import append
 from listener.log.database import Database
-from listener.worker.filestore import FileStore
 from listener.worker.live import Live
+from listener.worker.store import Store
 from projections import artifacts, facts
 from projections.facts import Stored, Verdict
 
@@ -54,7 +54,7 @@ class Checked(NamedTuple):
 class Checks:
     """Goes through what the views say is stored of the configured sources."""
 
-    def __init__(self, database: Database, live: Live, store: FileStore, sources: Mapping[str, Inspected]) -> None:
+    def __init__(self, database: Database, live: Live, store: Store, sources: Mapping[str, Inspected]) -> None:
         self._database = database
         self._live = live
         self._store = store
@@ -90,8 +90,8 @@ class Checks:
         if problem is not None:
             return Checked(artifact, before, None, problem=problem)
         self._store.assert_room(stored.size)
-        lies, folder = self._store.folder / stored.path, self._store.folder
-        found = known.inspector.verdict(artifact.name, lies, folder, threading.Event())
+        with self._store.lying(stored) as lies:
+            found = known.inspector.verdict(artifact.name, lies, self._store.scratch, threading.Event())
         position = None if found is None or found == before else self._tell(artifact, known.provider, stored, found)
         return Checked(artifact, before, found, position)
 

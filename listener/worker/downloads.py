@@ -1,10 +1,10 @@
 """Fetching what is wanted: ask whether it is complete, fetch, store, and append what came of it."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from typing import Final
 
 import structlog
@@ -21,8 +21,8 @@ from listener.views import Views
 from listener.worker import schedule
 from listener.worker.claims import Claims
 from listener.worker.due import Account, Wish, due
-from listener.worker.filestore import FileStore
 from listener.worker.observe import Observer
+from listener.worker.store import Store
 from projections import artifacts, facts
 from projections.facts import Stored, Verdict
 
@@ -30,6 +30,7 @@ _log = structlog.get_logger()
 
 AT_A_TIME: Final = 4  # for each source
 FETCH_SECONDS: Final = 600.0
+NO_ROOM_SECONDS: Final = 10.0  # until it is tried again, when there is nowhere to put a document
 _LONGEST_PAUSE: Final = 600.0  # seconds that a whole source waits; the document itself waits as long as it was told
 
 
@@ -55,7 +56,7 @@ class Asking:
 class Downloads:
     """Finds what is due in the views and fetches it, some at a time for each source."""
 
-    def __init__(self, database: Database, claims: Claims, store: FileStore, accounts: Mapping[str, Account]) -> None:
+    def __init__(self, database: Database, claims: Claims, store: Store, accounts: Mapping[str, Account]) -> None:
         self._database = database
         self._claims = claims
         self._store = store
@@ -155,9 +156,10 @@ class Downloads:
         attempt = wish.attempts + 1
         try:
             return self._done(wish, attempt, asking)
-        except errors.DiskReserve as error:
-            _log.error("disk_reserve_reached", error=str(error))
-            self._stopping.wait(10)
+        except (errors.DiskReserve, errors.StoreAway) as error:
+            away = isinstance(error, errors.StoreAway)
+            _log.error("documents_away" if away else "disk_reserve_reached", error=str(error))
+            self._stopping.wait(NO_ROOM_SECONDS)
             return None
         except errors.ProviderError as error:
             return None if self._stopping.is_set() else self._failed(wish.artifact, attempt, error)
@@ -186,8 +188,9 @@ class Downloads:
     def _verdict(self, artifact: Artifact, stored: Stored) -> Verdict | None:
         """What is found of its signatures. Whatever that is, the document stays where it is."""
         self._store.assert_room(stored.size)  # what is in a zip is unpacked, one after the other
-        inspector, lies = self._accounts[artifact.source].inspector, self._store.folder / stored.path
-        return inspector.verdict(artifact.name, lies, self._store.scratch, self._stopping)
+        inspector = self._accounts[artifact.source].inspector
+        with self._store.lying(stored) as lies:
+            return inspector.verdict(artifact.name, lies, self._store.scratch, self._stopping)
 
     def _obtain(self, wish: Wish, asking: Asking) -> tuple[Stored, str | None]:
         """The document on disk: adopted if it lies there, else fetched or made."""
@@ -197,16 +200,20 @@ class Downloads:
         with self._coming(wish, asking) as stream:
             return self._store.store(wish.artifact, self._timed(stream)), None
 
-    def _coming(self, wish: Wish, asking: Asking) -> AbstractContextManager[Stream]:
+    @contextlib.contextmanager
+    def _coming(self, wish: Wish, asking: Asking) -> Iterator[Stream]:
         """Fetched, once the provider says that it is complete; or made of another document, which asks nobody."""
         wanted = wish.artifact
         account = self._accounts[wanted.source]
         recipe = account.recipes.get(wanted.name)
         if recipe is not None:
-            material = self._store.material(Artifact(wanted.source, wanted.subject, recipe.of))
-            return recipe.make(material, account.access, wish.known)
+            of = Artifact(wanted.source, wanted.subject, recipe.of)
+            with self._store.material(of) as material, recipe.make(material, account.access, wish.known) as stream:
+                yield stream
+            return
         self._store.assert_room(0)
-        return account.api.fetch(wanted.subject, wanted.name, asking.complete())
+        with account.api.fetch(wanted.subject, wanted.name, asking.complete()) as stream:
+            yield stream
 
     def _timed(self, stream: Stream) -> Stream:
         """A stream that ends with an error when it takes too long as a whole, or when we are to stop."""

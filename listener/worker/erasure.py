@@ -15,9 +15,9 @@ from listener.log.spool import DAMAGED, standing
 from listener.quarantine import Kept, Quarantine
 from listener.worker import generations
 from listener.worker.blanking import Order, blank_strays, blank_subject
-from listener.worker.filestore import FileStore
 from listener.worker.patience import until
 from listener.worker.renewal import Renewal
+from listener.worker.store import Store
 
 
 class Erased(NamedTuple):
@@ -50,7 +50,7 @@ class Erasure:
         locks: Locks,
         renewal: Renewal,
         quarantine: Quarantine,
-        store: FileStore,
+        store: Store,
         providers: Mapping[str, str],
         spool: Path,
     ) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from listener import bootstrap
+from listener.cabinet import Folder
 from listener.desk.reading import reading
 from listener.evidence.making import Evidence, Made
 from listener.evidence.verify import Check, Zip
@@ -27,7 +28,7 @@ def run() -> None:
     with bootstrap.existing_log(settings) as database, bootstrap.signer(settings, database) as signer:
         signer.sign()
         source, subject = _one(database, settings)
-        making = Evidence(database, settings.folder, settings.documents_folder, 0, signer)
+        making = Evidence(database, settings.folder, Folder(settings.documents_folder), 0, signer)
         with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
             files = (Path(folder, f"{number}.zip") for number in itertools.count())
             made = making.make(source, subject, next(files))
