@@ -12,7 +12,8 @@ import re
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -124,7 +125,7 @@ class World:
 
 def assert_ended(worker: Worker, case: Case) -> None:
     """Each document is stored exactly once, or a person is told why it is not."""
-    stored, tries = worker.stored(), [(act.name, act.attempt) for act in worker.outcomes()]
+    stored, tries = worker.stored(), list(_tries(worker))
     assert len(stored) == len(set(stored)), f"stored twice: {stored}"
     assert len(tries) == len(set(tries)), f"told twice: {tries}"
     known = {name: state for (_, name), state in worker.artifacts().items()}
@@ -141,6 +142,15 @@ def assert_ended(worker: Worker, case: Case) -> None:
             assert reason is not None, f"{name}: {state.error}"
             assert re.search(reason, state.error or ""), f"{name}: {state.error}"
             assert not (case.over and case.trouble == "401"), "a key that is good again is not used"
+
+
+def _tries(worker: Worker) -> Iterator[tuple[str, int, int]]:
+    """Each outcome: of which document, in which row of tries, and which of them. What was given up may begin anew."""
+    rows = Counter[str]()
+    for act in worker.outcomes():
+        name = act.name or ""
+        yield name, rows[name], act.attempt
+        rows[name] += act.action == facts.ABANDONED
 
 
 def _waits_behind_a_refused_key(known: Mapping[str, artifacts.State], name: str, case: Case) -> bool:

@@ -149,7 +149,8 @@ def test_a_server_starts_while_the_bucket_is_away(site: Site, home: InBucket, wi
 
 def test_without_what_speaks_s3(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is an extra; who lacks it is told what to type."""
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "obstore" else real(name))
     for call in (bootstrap_documents.cabinet, bootstrap_documents.store, bootstrap_documents.refuse_overwriting):
         with pytest.raises(errors.ConfigurationError, match=r"pip install 'signlog\[s3\]'"):
             call(site.settings)

@@ -11,7 +11,7 @@ from listener.log.database import Database
 from listener.log.drain import Drain
 from listener.log.spool import Spool
 from listener.log.spooled import Spooled
-from tests import postgres, site
+from tests import postgres
 from tests.site import ID, Site, callback
 from tests.test_cli_health import KEYS, alarm, fine
 from tests.test_worker_erasure import ORDER, erasing
@@ -68,8 +68,7 @@ def test_health_is_told_while_the_database_is_away(tmp_path: Path) -> None:
     """What files tell is told, and what is unknown is null; the exit status is 1."""
     with postgres.server() as server:
         postgres.mark(tmp_path, server)
-        known = Site(tmp_path, f'database_url = "{postgres.url(tmp_path)}"\n{site.ONESPAN}')
-        known.filled(callback("PACKAGE_CREATE"))
+        known = Site(tmp_path).filled(callback("PACKAGE_CREATE"))
         wait(known)
         server.stop()
         done, shown = known.run("health", "--json"), known.run("health")

@@ -248,6 +248,6 @@ def test_whoever_was_taken_for_dead_makes_room_again(tmp_path: Path) -> None:
     first, second = FileStore(tmp_path, 0, "a", lambda: ["a"]), FileStore(tmp_path, 0, "b", lambda: ["b"])
     first.prepare()
     second.prepare()
-    assert not first.scratch.exists()
+    assert not (tmp_path / ".incoming/a").exists()
     first.store(LEASE, stream(PACKED))
     assert paths(tmp_path) == [PLACE]
