@@ -67,7 +67,8 @@ def _downloads(settings: Settings, database: Database, claims: Claims, store: St
 def projector(settings: Settings, worker: Worker) -> Projector:
     """What folds, for the one that leads; it declares what is in force."""
     bootstrap.declare(worker.database, settings)
-    return Projector(worker.database, shelf(worker.database), fingerprint.fingerprint())
+    views, code = shelf(worker.database), fingerprint.fingerprint()
+    return Projector(worker.database, views, code, settings.disk_reserve)
 
 
 @contextlib.contextmanager

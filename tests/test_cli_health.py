@@ -169,6 +169,16 @@ def test_the_worker_does_not_run(tmp_path: Path) -> None:
     assert alarm(site) == "the worker does not run; start it: 'signlog serve', or 'signlog serve --worker'"
 
 
+def test_views_that_were_gone_are_noted(tmp_path: Path) -> None:
+    """They are there again, and nobody need do anything; but somebody may want to know."""
+    site = Site(tmp_path).filled(callback("PACKAGE_CREATE"))
+    assert fine(site)["notes"] == []
+    for path in site.data.glob("signlog-views-*"):
+        path.unlink()
+    site.fold()
+    assert [note.partition(",")[0] for note in fine(site)["notes"]] == ["the views were gone"]
+
+
 def test_the_views_are_behind(tmp_path: Path) -> None:
     """Its heart beats, and it gets nowhere; a little behind is nothing."""
     site = Site(tmp_path).filled()

@@ -67,6 +67,18 @@ def test_damage_that_only_others_see_is_mended(tmp_path: Path) -> None:
         assert not list(log.settings.folder.glob("*.damaged"))
 
 
+def test_what_would_fill_the_disk_is_not_built(tmp_path: Path) -> None:
+    """The door needs what is free: the worker says so and ends, and leaves nothing that looks as if it had died."""
+    with told_wrong(tmp_path) as log:
+        number = live(log).generation
+        live(log).discard()
+        with pytest.raises(errors.DiskReserve, match="would leave less than disk_reserve"):
+            Projector(log.database, log.shelf, "wrong", 2**60)
+        assert (log.shelf.halves(), log.shelf.numbers(), live(log).generation) == (set(), set(), number)
+        with running(log) as worker:
+            assert worker.views.generation > number
+
+
 def test_a_false_alarm_costs_no_rebuild(tmp_path: Path) -> None:
     """Somebody may have read a file while it was replaced."""
     with (

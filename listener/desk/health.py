@@ -155,7 +155,7 @@ def _views(at: Reading, settings: Settings, alarms: list[str]) -> dict[str, Any]
         "anomalies": len({*contradicted, *late, *missed, *doubtful}),
         "heartbeat": times.written(beat),
         "replay_pending": pending,
-        "notes": documents.notes(at, settings),
+        "notes": [*_rebuilt(checkpoint.origin), *documents.notes(at, settings)],
         "sources": {name: _source(at.log, name, settings) for name in settings.sources},
     }
 
@@ -236,6 +236,12 @@ def _progress(beat: int | None, lag: int, origin: str) -> list[str]:
     if origin == bookkeeping.DAMAGED:
         alarms.append("the views were damaged and were folded anew; look at the disk below them")
     return alarms
+
+
+def _rebuilt(origin: str) -> list[str]:
+    """What was no damage, and is none now; but views do not go by themselves."""
+    gone = "the views were gone, and were folded anew; if nobody removed them, and no log was moved, look who did"
+    return [gone] if origin == bookkeeping.LOST else []
 
 
 def _mixed(at: Reading) -> bool:

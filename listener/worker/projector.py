@@ -19,7 +19,8 @@ _log = structlog.get_logger()
 class Projector:
     """Folds what the log has and the views do not. Two at once are safe: the checkpoint is compared in the write."""
 
-    def __init__(self, database: Database, shelf: Shelf, fingerprint: str) -> None:
+    def __init__(self, database: Database, shelf: Shelf, fingerprint: str, disk_reserve: int = 0) -> None:
+        self._disk_reserve = disk_reserve
         self._database = database
         self._shelf = shelf
         self._fingerprint = fingerprint
@@ -118,7 +119,8 @@ class Projector:
         """
         old = self.views
         try:
-            self.views = rebuild(self._database, self._shelf, self._fingerprint, origin, old.generation)
+            code, reserve = self._fingerprint, self._disk_reserve
+            self.views = rebuild(self._database, self._shelf, code, origin, old.generation, reserve)
         except errors.Superseded:
             self._switch()
             return False

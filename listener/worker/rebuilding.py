@@ -12,7 +12,7 @@ from listener.log.database import Database
 from listener.shelf import Shelf
 from listener.views import Views
 from listener.worker import generations, renewal
-from listener.worker.building import build
+from listener.worker.building import Told, build
 from listener.worker.catching_up import fold_next
 from listener.worker.going_live import go_live
 from listener.worker.tries import Tries
@@ -23,11 +23,13 @@ _log = structlog.get_logger()
 _US: Final = "signlog"  # who decides that what cannot be read is not shown any more
 
 
-def rebuild(database: Database, shelf: Shelf, fingerprint: str, origin: str, shown: int) -> Views:
+def rebuild(
+    database: Database, shelf: Shelf, fingerprint: str, origin: str, shown: int, disk_reserve: int = 0
+) -> Views:
     """A new generation of all events instead of `shown`, the live one; `origin` says why.
 
     There is nothing to compare it with. So what it wants and is not stored is held, unless its code is approved.
-    Raises Superseded if another generation is live, or went live meanwhile.
+    Raises Superseded if another generation is live, or went live meanwhile, DiskReserve before too little is free.
     """
     with database.reading() as log:
         if generations.live(log) != shown:
@@ -38,7 +40,7 @@ def rebuild(database: Database, shelf: Shelf, fingerprint: str, origin: str, sho
     if new is None:
         # A plan may be in the making, without our knowing: what comes next to the one shown is for plans.
         new = shelf.generation(max({shown + 1} | shelf.numbers()) + 1)
-        _make(database, new, origin, fingerprint, head)
+        _make(database, new, origin, fingerprint, head, lambda _events: shelf.assert_room(disk_reserve))
     tries = Tries(new, fingerprint)
 
     def catch_up(generation: Views) -> None:
@@ -56,10 +58,14 @@ def rebuild(database: Database, shelf: Shelf, fingerprint: str, origin: str, sho
     return new
 
 
-def _make(database: Database, new: Views, origin: str, fingerprint: str, head: int) -> None:
+def _make(database: Database, new: Views, origin: str, fingerprint: str, head: int, told: Told) -> None:
     """Build it at once; or only its tables, if whoever built it before died: then each try is to be written down."""
     if not new.is_half():
-        build(database, new, origin, fingerprint, head)
+        try:
+            build(database, new, origin, fingerprint, head, told)
+        except errors.DiskReserve:
+            new.discard()  # nobody died of it
+            raise
         return
     new.discard()
     with database.reading() as log:
