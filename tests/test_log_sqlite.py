@@ -28,6 +28,24 @@ PRAGMAS = {
 }
 
 
+# Letting go
+
+
+def test_who_only_looks_waits_for_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even at the end; but where the last one to close must not meet a writer, all of them take the lock."""
+    with opened(tmp_path) as database:
+        add(database, b"one")
+    looking = Sqlite(tmp_path)
+    with locked(tmp_path):
+        assert bodies(looking) == [b"one"]
+        looking.close()
+    looking = Sqlite(tmp_path)
+    monkeypatch.setattr("listener.log.sqlite.wal_reset_is_fixed", lambda: False)
+    with contextlib.ExitStack() as stack, locked(tmp_path):
+        stack.enter_context(aside(looking.close))
+        until(lambda: is_waited_for(tmp_path))
+
+
 # What durability needs
 
 
