@@ -226,9 +226,9 @@ class Sqlite:
                     raise errors.UnsuitableDatabase(f"{self.path}: PRAGMA {name} is {found!r}, and must be {wanted!r}")
 
     def close(self) -> None:
-        """Let go of every connection. The last one to close checkpoints: by itself, where SQLite can be trusted with it.
+        """Let go of every connection. The last one to close checkpoints: under the lock, where SQLite has the bug.
 
-        Else under the lock; then whoever only looks waits at his end for who holds it.
+        Then whoever only looks waits at his end for who holds it.
         """
         with contextlib.nullcontext() if wal_reset_is_fixed() else self.lock:
             self.engine.dispose()
