@@ -15,9 +15,9 @@ import psycopg
 
 from listener.confined import NICER
 from listener.log import reader
-from listener.log.append import append
+from listener.log.append import append, insert
 from listener.log.database import Database
-from listener.log.event import CALLBACK, Draft, Event
+from listener.log.event import CALLBACK, Draft, Event, seal
 from listener.log.migrate import migrate
 from listener.log.postgres import LOCK, SCHEME, Postgres
 from listener.log.sqlite import Sqlite
@@ -84,6 +84,13 @@ def until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < give_up_at, "it did not happen"
         time.sleep(0.005)
+
+
+def add_as_before(database: Database, *drafts: Draft) -> None:
+    """Append to a log that was not migrated since its first version, as that version did."""
+    with database.writing() as connection:
+        log_id = reader.log_id(connection)
+        insert(connection, [seal(draft, log_id, position, 1) for position, draft in enumerate(drafts, 1)])
 
 
 def nicer() -> int:

@@ -394,7 +394,7 @@ def test_a_backup_of_an_older_version_is_upgraded(tmp_path: Path, monkeypatch: p
         monkeypatch.setattr("listener.log.migrate._upgrade", at("0001"))
         with logbook.opened(tmp_path / "old") as database:
             monkeypatch.undo()
-            add(database, full(), full())
+            logbook.add_as_before(database, full(), full())
             database.leave_no_trace()
         shutil.copy(tmp_path / "old/signlog.db", tmp_path / FILE)
         (tmp_path / "outside").unlink()

@@ -106,18 +106,19 @@ def test_what_nobody_must_sign_is_in_no_doubt_without(tmp_path: Path) -> None:
 def test_a_zip_without_papers(tmp_path: Path) -> None:
     """What else is signed in it, nobody can tell; in an empty one there is nothing that should be."""
     other = checked(tmp_path, "documents.zip", archive({"a_OUT_SIGNED_HASH.xml": b"\x01"}))
-    assert other == Verdict(facts.UNCHECKED, True, "it holds no PDF")
+    assert other == Verdict(facts.UNCHECKED, False, "it holds no PDF")
+    assert not other.doubtful
     empty = checked(tmp_path, "documents.zip", archive({}))
     assert empty == Verdict(facts.UNREADABLE, True, "the zip is empty")
     assert empty.doubtful
 
 
 def test_without_what_checks_nobody_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """That is said, with what to type; it is neither good nor bad."""
+    """That is said, with what to type; and what is due a signature is not taken for signed."""
     monkeypatch.setitem(sys.modules, "pyhanko", None)
     found = checked(tmp_path, "documents.zip", b"")
     assert found == Verdict(facts.UNCHECKED, True, "pyhanko is not installed; pip install 'signlog[pdf]'")
-    assert not found.doubtful
+    assert found.doubtful
 
 
 def test_where_nobody_wants_it_nobody_looks(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ class Tags(HTMLParser):
         }
 
 
-HOSTILE = ["../../<img src=x onerror=alert(1)>", "-x\x00\x1b[31m\u202e", "a" * 3000, "'\"></style></title><script>"]
+HOSTILE = ["../../<img src=x onerror=alert(1)>", "-x\x00\x1b[31m\u202e", "a" * 300, "'\"></style></title><script>"]
 
 
 @pytest.mark.parametrize("subject", HOSTILE)

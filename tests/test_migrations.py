@@ -18,14 +18,13 @@ from sqlalchemy import event as listen
 
 from listener import errors
 from listener.log import catalog, migrate, reader, schema
-from listener.log.append import insert
 from listener.log.database import Database
-from listener.log.event import seal
 from listener.log.sqlite import Sqlite
 from tests import logbook
 from tests.logbook import (
     ROOT,
     add,
+    add_as_before,
     bodies,
     callback,
     connected,
@@ -218,10 +217,7 @@ def test_a_log_of_the_first_version_is_upgraded(each_engine: Path, monkeypatch: 
         known = reader.log_id(connection)
     monkeypatch.undo()
     database = connected(each_engine)
-    with database.writing() as connection:
-        insert(
-            connection, [seal(callback(body), known, position, 1) for position, body in enumerate((b"one", b"two"), 1)]
-        )
+    add_as_before(database, callback(b"one"), callback(b"two"))
     database.close()
     (each_engine / "new").mkdir()
     with either(each_engine) as old, either(each_engine / "new") as new:
