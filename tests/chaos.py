@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from listener.log import event
+from listener.log import event, spool
 from tests import postgres
 from tests.machines import Machines, freeze, machines, thaw
 from tests.postgres import Server
@@ -79,6 +79,7 @@ class Chaos:
         refused = sum((client.refused for client in clients), Counter[int]())
         assert set(refused) <= {503}, refused
         self.answered += told
+        until(lambda: not any(spool.standing(door.folder / "data/spool").callbacks for door in self.found.all))
         self.assert_kept_once()
         self.found.promises.completed.update(package for client in clients for package in client.completed)
         return f"{len(told)} answered with 200, {refused[503]} with 503; 0 missing, 0 twice"
