@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 from listener import bootstrap, bootstrap_log, provider
 from listener.door.app import Door, app
 from listener.door.gate import Gate, Nobody
-from listener.log import reader
+from listener.log import heads, reader
 from listener.log.database import Database
 from listener.log.spool import Spool
 from listener.quarantine import Quarantine
@@ -43,10 +43,11 @@ def door(settings: Settings, database: Database, there: bool) -> ASGIApp:
     """The public app. While the log is not there, what comes is spooled."""
     nobody = Nobody(settings.sources.values(), bootstrap.secret(settings))
     found = Door(gates(settings), nobody, Quarantine(settings.folder), settings.max_body_bytes, settings.proxies)
-    head = None
+    spool, head = Spool(settings.spool_folder, settings.max_spool_bytes), None
     if there:
         with database.reading() as connection:
+            spool.belong(heads.epochs(connection)[0].id)
             head = reader.head(connection)
             known = reader.read(connection, max(0, head - _REGULARS), _REGULARS)
         found.welcome({each.client for each in known if each.client})
-    return app(found, database, Spool(settings.spool_folder, settings.max_spool_bytes), head)
+    return app(found, database, spool, head)

@@ -46,9 +46,9 @@ class Transfer:
         lock they are copied, and the decision that ends the log is appended.
         """
         self._target.assert_suitable()
+        self._signer.sign()  # whoever cannot sign the last head should hear so before
         migrate.make_tables(self._target)
         self._assert_ours()
-        self._signer.sign()  # whoever cannot sign the last head should hear so before
         with self._source.reading() as log:
             self._checked = Events(self._source, heads.epochs(log), self._found)
         self._copy(told)
@@ -87,6 +87,7 @@ class Transfer:
             return
         with self._source.writing() as here:
             self._copy_rest(reader.head(here))
+            self._assert_ours()  # with events, and without an id, nobody can make it a log of its own from here on
             self._erase(here)
             act = Act(acts.SEALED, reason=f"it goes on in {self._target.name}")
             (decision,) = append(here, [acts.decision(act, operator, acts.SEALED_PATH)])

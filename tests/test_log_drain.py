@@ -19,7 +19,7 @@ from listener.log.drain import Drain, Known
 from listener.log.event import Draft
 from listener.log.spool import DAMAGED, Spool, segments, standing
 from listener.log.spooled import Spooled, line
-from tests.logbook import add, another, aside, bodies, callback, either, is_waited_for, until
+from tests.logbook import add, another, aside, bodies, callback, connected, either, is_waited_for, until
 
 SPOOLED_AT = 1_790_000_000_000_000
 
@@ -45,6 +45,38 @@ def appended(database: Database, wanted: list[Draft]) -> None:
     """A commit whose answer nobody heard."""
     with database.writing() as connection:
         append(connection, wanted)
+
+
+def test_another_log_gets_nothing(each_engine: Path) -> None:
+    """One of another id, by a slip in the address, or none at all, as while it is restored; it waits for its own."""
+    with site(each_engine) as (database, found):
+        found.belong(bytes(16))
+        found.keep(spooled(drafts(b"a")))
+        with pytest.raises(errors.UnsuitableDatabase, match=r"belongs to the log 0{32}, and this is "):
+            Drain(database, found).run()
+        assert (bodies(database), standing(each_engine / "spool").callbacks) == ([], 1)
+        (each_engine / "spool/log").unlink()
+        Drain(database, found).run()
+        assert bodies(database) == [b"a"]
+        found.belong(bytes(16))  # nothing waits: it is this one's from now on
+    (each_engine / "empty").mkdir()
+    database = connected(each_engine / "empty")
+    with contextlib.closing(database), contextlib.closing(Spool(each_engine / "empty/spool")) as found:
+        found.keep(spooled(drafts(b"a")))
+        with pytest.raises(errors.UnsuitableDatabase, match=r"there is no log in .*; is it being restored"):
+            Drain(database, found).run()
+        assert standing(each_engine / "empty/spool").callbacks == 1
+
+
+def test_a_log_that_came_back_shorter_gets_each_once(each_engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The head that was noted is not there any more; killed amid the drain, what it appended is found all the same."""
+    with site(each_engine) as (database, found):
+        add(database, b"before")
+        wanted = drafts(*(b"%d" % number for number in range(2 * BULK_ROWS)))
+        found.keep(spooled(wanted, head=1000))
+        appended(database, [draft._replace(spooled_at=SPOOLED_AT) for draft in wanted[:BULK_ROWS]])
+        Drain(database, found).run()
+        assert bodies(database) == [b"before", *(draft.body for draft in wanted)]
 
 
 def test_what_waits_is_appended(each_engine: Path) -> None:

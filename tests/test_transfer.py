@@ -234,6 +234,23 @@ def test_where_the_target_is_away_nothing_is_sealed(tmp_path: Path, url: str, mo
 # Refused
 
 
+def test_a_target_that_became_a_log_meanwhile_seals_nothing(tmp_path: Path, url: str) -> None:
+    """Somebody opened it before the first page was there: both go on, and neither is the other."""
+    with Sealed(tmp_path) as log:
+        real = migrate.make_tables
+
+        def opened_then(database: Database) -> None:
+            real(database)
+            migrate.migrate(database)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(migrate, "make_tables", opened_then)
+            refuse(log, url, "there is another log")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Transfer, "_copy", lambda self, told: migrate.migrate(self._target))
+            refuse(log, url, "there is another log")
+
+
 def refuse(log: Log, url: str, told: str) -> None:
     """It says why, and the file goes on."""
     with pytest.raises(errors.CopyRefused, match=told):

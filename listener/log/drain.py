@@ -7,16 +7,18 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError
 
-from listener.log import reader
+from listener import errors
+from listener.log import heads, reader
 from listener.log.append import BULK_ROWS, append
 from listener.log.database import Database
-from listener.log.migrate import migrate
+from listener.log.migrate import migrate, revision
 from listener.log.spool import Segment, Spool
 from listener.log.spooled import Spooled, line, read
 
 _log = structlog.get_logger()
 
 _BATCH_BYTES: Final = 4 * 1024 * 1024
+_CLOCKS: Final = 60_000_000  # microseconds that clocks may differ by
 _PAGE: Final = 5000  # hashes that are looked at in one transaction
 
 
@@ -32,6 +34,7 @@ class Drain:
 
         The log may lie elsewhere than before: in a server that took over, or that has another version of us.
         """
+        self._assert_same_log()
         migrate(self._database)
         self._database.assert_suitable()
         self._database.probe()
@@ -40,6 +43,17 @@ class Drain:
             self._segment(segment)
         with self._database.reading() as connection:
             return reader.head(connection)
+
+    def _assert_same_log(self) -> None:
+        """Raise UnsuitableDatabase where no log is, as while one is restored, and if what waits is another one's.
+
+        Else it would be appended to a log that nobody asks for, and be gone from here.
+        """
+        with self._database.reading() as connection:
+            known = heads.epochs(connection) if revision(connection) is not None else []
+        if not known:
+            raise errors.UnsuitableDatabase(f"there is no log in {self._database.name}; is it being restored?")
+        self._spool.belong(known[0].id)
 
     def _segment(self, segment: Segment) -> None:
         records, damaged = read(segment.content())
@@ -82,9 +96,17 @@ class Known:
         self._wanted = {record.content for record in records}
         self._found: set[bytes] = set()
         self._after = min(record.head for record in records)
+        self._since = min(record.draft.spooled_at or 0 for record in records) - _CLOCKS
 
     def catch_up(self, database: Database) -> None:
-        """Look at what is there by now, in short transactions: it may be much, and nobody should wait for the lock."""
+        """Look at what is there by now, in short transactions: it may be much, and nobody should wait for the lock.
+
+        If the log is shorter than it was (restored, or a server that lacks the newest), we may have begun to drain
+        into it, and were killed: then what came since the first of these was spooled counts.
+        """
+        with database.reading() as connection:
+            if self._after > reader.head(connection):
+                self._after = reader.before(connection, self._since)
         while True:
             with database.reading() as connection:
                 if self._page(connection) < _PAGE:

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from listener import errors
+from listener import errors, files
 from listener.log.spooled import Spooled, line, parse
 
 MOST_BYTES: Final = 1024 * 1024 * 1024
 SEGMENT_BYTES: Final = 16 * 1024 * 1024  # so much of it is in memory while it is drained
 DAMAGED: Final = "damaged"
+LOG: Final = "log"  # which log it belongs to
 _SUFFIX: Final = ".spool"
 _OPEN: Final = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
 
@@ -47,6 +48,18 @@ class Spool:
         self._closed = [found for path in segments(folder) if (found := _claimed(path)) is not None]
         self.kept = sum(segment.size for segment in self._closed)  # bytes, ever; to be read by any thread
         self.removed = 0
+
+    def belong(self, log: bytes) -> None:
+        """Take it that the log is the one with this id. Raises UnsuitableDatabase if what waits is another one's."""
+        path = self._folder / LOG
+        known = path.read_text() if path.exists() else None
+        if known == log.hex():
+            return
+        if known is not None and self.waiting:
+            raise errors.UnsuitableDatabase(
+                f"what waits in {self._folder} belongs to the log {known}, and this is {log.hex()}; see database_url"
+            )
+        files.replace(path, log.hex().encode())
 
     @property
     def waiting(self) -> int:
