@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from listener import errors, files
+from listener import errors
 from listener.log.spooled import Spooled, line, parse
 
 MOST_BYTES: Final = 1024 * 1024 * 1024
@@ -59,7 +59,12 @@ class Spool:
             raise errors.UnsuitableDatabase(
                 f"what waits in {self._folder} belongs to the log {known}, and this is {log.hex()}; see database_url"
             )
-        files.replace(path, log.hex().encode())
+        with path.with_suffix(".new").open("w") as draft:
+            draft.write(log.hex())
+            draft.flush()
+            os.fsync(draft.fileno())
+        os.replace(draft.name, path)
+        _sync(self._folder)
 
     @property
     def waiting(self) -> int:
