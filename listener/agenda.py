@@ -148,6 +148,18 @@ class Agenda:
                 _put(connection, entry, views)
                 connection.execute(_subjects.update().where(_is(*entry[:2])).values(answered=0, next_at=entry.heard_at))
 
+    def notice(self, source: str, subject: str, at: int) -> None:
+        """Ask for it from then on: the provider says something else of it than we know. The rest of its row stays."""
+        with self._writing() as connection:
+            found = connection.execute(_subjects.update().where(_is(source, subject)).values(next_at=at))
+            if found.rowcount == 0:
+                _put(
+                    connection,
+                    Entry(source, subject, 0, at, False, False),
+                    connection.scalar(select(_read.c.views)) or "",
+                )
+                connection.execute(_subjects.update().where(_is(source, subject)).values(next_at=at))
+
     def due(self, source: str, at: int, began: int, at_once: bool, most: int) -> list[str]:
         """Subjects to ask for in a round that began then, the longest overdue first.
 

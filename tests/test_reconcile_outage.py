@@ -16,7 +16,7 @@ from listener.desk import health
 from listener.log.append import now
 from tests import evro, rig
 from tests.evro import SOURCE
-from tests.reconciling import DAY, HOUR, begun, counts, hear, observations, reconciler, turn
+from tests.reconciling import DAY, HOUR, begun, counts, hear, later, observations, reconciler, turn
 from tests.rig import Worker
 from tests.test_worker_reconcile import moved
 
@@ -108,3 +108,38 @@ def test_those_that_cannot_be_had_are_in_nobodys_way(tmp_path: Path) -> None:
         before = server.count("package")
         assert counts(turn(found, rig.SOURCE)) == (0, 0, 0)
         assert server.count("package") == before
+
+
+def test_what_only_the_list_told_of_stays_due(tmp_path: Path) -> None:
+    """One answer that fails must not cost a completion that nobody called back: it is asked for in the next round."""
+    with OneSpan() as server, Worker(tmp_path, server.url) as found:
+        begun(found, rig.SOURCE, 2 * DAY)
+        for subject in ("p1", "p2"):
+            moved(server, subject, ago=DAY)
+        server.faults.add("package", faults.Status(500))
+        missing = list[str]()
+        for _ in range(3):
+            missing += [one.id for one in turn(found, rig.SOURCE).missing]
+            found.projector.catch_up()
+            later(found, DAY)
+        assert sorted(missing) == ["p1", "p2"]
+        before = server.count("package")
+        assert counts(turn(found, rig.SOURCE)) == (0, 0, 0)
+        assert server.count("package") == before
+
+
+def test_those_that_cannot_be_had_stop_no_list(tmp_path: Path) -> None:
+    """As many as an outage takes, all of them only listed: what is behind them is found."""
+    with OneSpan() as server, Worker(tmp_path, server.url) as found:
+        begun(found, rig.SOURCE, 2 * DAY)
+        for number in range(3):
+            moved(server, f"bad{number}", ago=DAY - number * HOUR)
+        moved(server, "good", ago=2 * HOUR)
+        server.faults.stand("package", Bad())
+        missing = list[str]()
+        for _ in range(4):
+            try:
+                missing += [one.id for one in turn(found, rig.SOURCE).missing]
+            except errors.Unusable:
+                continue
+        assert missing == ["good"]

@@ -123,8 +123,8 @@ class _Turn:
                     continue
                 if _same(states.get(listed.subject), listed):
                     self._findings.add(agrees=True)
-                elif not self._question(listed.subject):
-                    return False
+                else:  # asked with all others, so that one that cannot be had now stays due
+                    self._agenda.notice(self._source, listed.subject, self._known.began - 1)
             self._agenda.move(self._source, self._order.who, page.cursor)
             if self._pause(PACE):
                 return False
