@@ -40,7 +40,7 @@ class Transfer:
         self._frontier = Frontier()
 
     def make(self, operator: str, told: Told) -> Moved:
-        """Copy everything, and seal the source. Raises CopyRefused, SigningStopped; typed again it goes on, sealed or not.
+        """Copy everything, seal the source. Raises CopyRefused, SigningStopped; typed again it goes on, sealed or not.
 
         What comes while it is copied is copied, too; only behind the last few events somebody waits: under the append
         lock they are copied, and the decision that ends the log is appended.
