@@ -69,9 +69,9 @@ def add(database: Database, *drafts: Draft) -> list[int]:
         return [appended.position for appended in append(connection, drafts)]
 
 
-def until(condition: Callable[[], object], pause: float = 0.005) -> None:
+def until(condition: Callable[[], object], pause: float = 0.005, patience: float = PATIENCE) -> None:
     """Wait for something that another thread or process does."""
-    give_up_at = time.monotonic() + PATIENCE
+    give_up_at = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < give_up_at, "waited in vain"
         time.sleep(pause)
