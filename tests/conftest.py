@@ -1,12 +1,13 @@
-"""What tests of several files share: the engines that a log may lie in."""
+"""What tests of several files share: the engines that a log may lie in, and where documents lie."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests import postgres
+from tests import homes, postgres
 from tests.postgres import Server
+from tests.s3 import Wire
 
 
 @pytest.fixture(scope="session")
@@ -34,3 +35,30 @@ def on_postgres(tmp_path: Path, postgres_server: Server) -> Iterator[Path]:
     postgres.mark(tmp_path, postgres_server)
     yield tmp_path
     postgres.unmark(tmp_path, postgres_server)
+
+
+@pytest.fixture
+def empty_database(tmp_path: Path, postgres_server: Server) -> Iterator[str]:
+    """The address of a database in which nothing is."""
+    there = tmp_path / "there"
+    there.mkdir()
+    postgres.mark(there, postgres_server)
+    found = postgres.url(there)
+    assert found is not None
+    yield found
+    postgres.unmark(there, postgres_server)
+
+
+@pytest.fixture(scope="module")
+def s3_url() -> Iterator[str]:
+    """A server of objects for all tests of a file; its environment is ours meanwhile."""
+    with homes.served() as url:
+        yield url
+
+
+@pytest.fixture
+def wire(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
+    """The way to it."""
+    with Wire(s3_url) as wire:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", wire.url)
+        yield wire

@@ -2,14 +2,14 @@
 
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from listener import bucket, errors
 from listener.bucket import MARKER, Bucket
-from tests import homes, s3
+from tests import s3
 from tests.s3 import Fault, Objects, Wire
 
 PATH = "onespan/p/documents.zip"
@@ -17,25 +17,10 @@ CONTENT = b"PK\x05\x06" + b"signed" * 100
 SECRETS = (s3.ENVIRONMENT["AWS_SECRET_ACCESS_KEY"], s3.ENVIRONMENT["AWS_ACCESS_KEY_ID"])
 
 
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    """One server of objects for all tests."""
-    with homes.served() as url:
-        yield url
-
-
 @pytest.fixture
-def wire(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
-    """The way to it."""
-    with Wire(url) as wire:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", wire.url)
-        yield wire
-
-
-@pytest.fixture
-def objects(url: str, tmp_path: Path) -> Objects:
+def objects(s3_url: str, tmp_path: Path) -> Objects:
     """What lies there."""
-    return Objects(url, address(tmp_path))
+    return Objects(s3_url, address(tmp_path))
 
 
 def address(folder: Path) -> str:
@@ -192,7 +177,7 @@ def test_one_that_is_silent_is_not_waited_for_without_end(
             call(found)
 
 
-def test_nobody_there(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_there(tmp_path: Path, s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that is down, and a name that nobody has."""
     for where in ("http://127.0.0.1:1", "http://nowhere.invalid"):
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", where)
@@ -200,7 +185,7 @@ def test_nobody_there(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch)
             opened(tmp_path).prove()
 
 
-def test_no_credentials(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_credentials(tmp_path: Path, s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine has no role either: whom obstore asks for one is played by nobody."""
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
@@ -213,7 +198,7 @@ def test_no_credentials(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatc
     ("name", "value"), [("AWS_REGION", "eu west"), ("AWS_ACCESS_KEY_ID", "a\nb"), ("AWS_SESSION_TOKEN", "a\nb")]
 )
 def test_an_environment_that_cannot_be(
-    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+    tmp_path: Path, s3_url: str, monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     """What speaks S3 panics on some of it, and there is a sentence all the same."""
     monkeypatch.setenv(name, value)
@@ -226,7 +211,7 @@ def test_an_environment_that_cannot_be(
 
 @pytest.mark.parametrize("value", ["maybe", "{"])
 def test_an_environment_that_is_no_setting(
-    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch, value: str
+    tmp_path: Path, s3_url: str, monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
     """Refused where the bucket is opened."""
     monkeypatch.setenv("AWS_SKIP_SIGNATURE", value)
@@ -234,7 +219,7 @@ def test_an_environment_that_is_no_setting(
         opened(tmp_path).prove()
 
 
-def test_a_bucket_that_is_not_there(tmp_path: Path, url: str) -> None:
+def test_a_bucket_that_is_not_there(tmp_path: Path, s3_url: str) -> None:
     """As the server says it."""
     with pytest.raises(errors.StoreAway, match="there is no such bucket"):
         opened(tmp_path, "s3://nonesuch/p").prove()
@@ -271,9 +256,9 @@ def test_a_path_that_leads_elsewhere_is_no_place(tmp_path: Path, wire: Wire, pat
     assert wire.asked == []
 
 
-def test_versions_stay(tmp_path: Path, url: str) -> None:
+def test_versions_stay(tmp_path: Path, s3_url: str) -> None:
     """What is removed lies there no more, but a bucket that keeps versions has it: so the documentation says."""
-    objects = Objects(url, "s3://versions/p")
+    objects = Objects(s3_url, "s3://versions/p")
     objects.make()
     objects.keep_versions()
     found = opened(tmp_path, "s3://versions/p")
@@ -287,7 +272,7 @@ def test_versions_stay(tmp_path: Path, url: str) -> None:
 MOST = 64 * 1024**2
 
 
-def test_memory_does_not_grow_with_a_document(tmp_path: Path, url: str) -> None:
+def test_memory_does_not_grow_with_a_document(tmp_path: Path, s3_url: str) -> None:
     """Neither on the way there nor back: what is allocated is far less than it holds."""
     big = tmp_path / "big"
     with big.open("wb") as file:

@@ -2,7 +2,6 @@
 
 import hashlib
 import importlib.util
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from listener import bootstrap_documents, errors
 from listener.acts import Act
 from listener.demo import pdf
 from projections import facts
-from tests import homes, s3
+from tests import s3
 from tests.homes import InBucket
 from tests.s3 import Wire
 from tests.site import ID, ONESPAN, Site, callback, outcome, until
@@ -22,25 +21,10 @@ PLACE = "onespan/LWsUTvGgE4WpOvaQPT16idnxNj8=.103955b/evidence.pdf"
 STORED = Act(facts.STORED, attempt=1, sha256=hashlib.sha256(PDF).hexdigest(), size=len(PDF), path=PLACE)
 
 
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    """One server of objects for all tests."""
-    with homes.served() as url:
-        yield url
-
-
 @pytest.fixture
-def wire(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
-    """The way to it."""
-    with Wire(url) as wire:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", wire.url)
-        yield wire
-
-
-@pytest.fixture
-def home(tmp_path: Path, url: str) -> InBucket:
+def home(tmp_path: Path, s3_url: str) -> InBucket:
     """Where documents lie."""
-    return InBucket(tmp_path, url, f"s3://{s3.BUCKET}/{tmp_path.name}")
+    return InBucket(tmp_path, s3_url, f"s3://{s3.BUCKET}/{tmp_path.name}")
 
 
 @pytest.fixture
@@ -97,11 +81,11 @@ def test_evidence_takes_documents_from_there(site: Site, home: InBucket) -> None
     assert (made.code, made.json["documents"], made.json["missing"]) == (1, 0, [PLACE])
 
 
-def test_a_backup_has_them_and_restores_them_into_a_bucket(site: Site, home: InBucket, url: str) -> None:
+def test_a_backup_has_them_and_restores_them_into_a_bucket(site: Site, home: InBucket, s3_url: str) -> None:
     """Another one here; what lies there already is compared, and nothing is written over."""
     assert site.run("backup", "b.db", "--documents", "--json").json["documents"] == 1
     assert (site.folder / "b.db.documents" / PLACE).read_bytes() == PDF
-    other = InBucket(site.folder, url, f"{home.documents}-new")
+    other = InBucket(site.folder, s3_url, f"{home.documents}-new")
     for number, (content, code) in enumerate(((None, 0), (PDF, 0), (b"%PDF-another", 1))):
         if content is not None:
             other.write(PLACE, content)

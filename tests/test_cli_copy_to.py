@@ -1,6 +1,5 @@
 """signlog copy-to, as it is typed beside a server that runs; and the server that goes on in PostgreSQL."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,7 +7,6 @@ import pytest
 from listener.demo.onespan import OneSpan
 from listener.log.postgres import SCHEME
 from tests import postgres
-from tests.postgres import Server
 from tests.rig import EVIDENCE, ID, SOURCE, ZIP, completed, until
 from tests.serving import Serving
 from tests.site import Done, Site, callback
@@ -17,15 +15,9 @@ MOVED = {"events", "root"}
 
 
 @pytest.fixture
-def url(tmp_path: Path, postgres_server: Server) -> Iterator[str]:
-    """An empty database, as everybody writes its address."""
-    there = tmp_path / "there"
-    there.mkdir()
-    postgres.mark(there, postgres_server)
-    found = postgres.url(there)
-    assert found is not None
-    yield postgres.plain(found)
-    postgres.unmark(there, postgres_server)
+def url(empty_database: str) -> str:
+    """An address as everybody writes it."""
+    return postgres.plain(empty_database)
 
 
 @pytest.fixture

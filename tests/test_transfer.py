@@ -23,26 +23,12 @@ from listener.log.postgres import Postgres
 from listener.only import OnlyOne
 from listener.transfer import Moved, Transfer
 from projections import facts
-from tests import postgres
 from tests.logbook import aside, ended, spawned
-from tests.postgres import Server
 from tests.rig import Log, add
 from tests.sealed import Sealed, full
 
 TABLES = ("events", "erasures", "heads", "live", "claims", "log")
 STEPS = 8  # transactions in the target, from its tables to the id that makes it a log
-
-
-@pytest.fixture
-def url(tmp_path: Path, postgres_server: Server) -> Iterator[str]:
-    """An empty database in a server."""
-    there = tmp_path / "there"
-    there.mkdir()
-    postgres.mark(there, postgres_server)
-    found = postgres.url(there)
-    assert found is not None
-    yield found
-    postgres.unmark(there, postgres_server)
 
 
 @pytest.fixture(autouse=True)
@@ -94,7 +80,7 @@ def equal(log: Log, url: str) -> bool:
         return rows(database) == rows(log.database) and verify.verify(database).ok
 
 
-def test_a_log_moves_as_it_is(tmp_path: Path, url: str) -> None:
+def test_a_log_moves_as_it_is(tmp_path: Path, empty_database: str) -> None:
     """Events of every kind, erased ones, odd letters, heads, claims, and what is shown; then it goes on there."""
     with Sealed(tmp_path) as log:
         add(log.database, full(b"\0\xff")._replace(headers='[["x","\\u0000"]]', path="/\0\U0001f600"), full(b""))
@@ -103,22 +89,22 @@ def test_a_log_moves_as_it_is(tmp_path: Path, url: str) -> None:
             connection.exec_driver_sql("INSERT INTO claims VALUES ('onespan', 'p', 'z', 7, 'host:1', 1)")
             connection.exec_driver_sql("INSERT INTO live VALUES (1, 4)")
         told = list[int]()
-        moved = move(log, url, lambda more, _whole: told.append(more))
-        assert equal(log, url)
+        moved = move(log, empty_database, lambda more, _whole: told.append(more))
+        assert equal(log, empty_database)
         assert (moved.events, len(log.events()), told) == (16, 16, [3, 3, 3, 3, 1])  # the rest under the lock
-        with opened(url) as database:
+        with opened(empty_database) as database:
             assert verify.verify(database).root == moved.root
             assert rows(database)["erasures"] == [(3, 15), (14, 15)]
             assert add(database, full()) == [17]
 
 
-def test_the_file_is_sealed(tmp_path: Path, url: str) -> None:
+def test_the_file_is_sealed(tmp_path: Path, empty_database: str) -> None:
     """Its last event says who ended it and where it goes on, a head is signed over that, and nothing comes behind."""
     with Sealed(tmp_path) as log:
-        moved = move(log, url)
+        moved = move(log, empty_database)
         last = log.events()[-1]
         assert (last.position, last.path, last.credential) == (moved.events, acts.SEALED_PATH, "operator:somebody")
-        assert acts.read(last).reason == f"it goes on in {Postgres(url).name}"
+        assert acts.read(last).reason == f"it goes on in {Postgres(empty_database).name}"
         with log.database.reading() as connection:
             newest = heads.newest(connection)
         assert newest is not None
@@ -139,7 +125,7 @@ def test_the_file_is_sealed(tmp_path: Path, url: str) -> None:
             bootstrap.prepare(log.settings)
 
 
-def test_what_comes_meanwhile_moves_too(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_comes_meanwhile_moves_too(tmp_path: Path, empty_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody appends until he is told that the log is sealed; every position that he was given is there."""
     monkeypatch.setattr("listener.audit.scan.ROWS", 50)
     with Sealed(tmp_path) as log:
@@ -153,10 +139,10 @@ def test_what_comes_meanwhile_moves_too(tmp_path: Path, url: str, monkeypatch: p
                     time.sleep(0.02)
 
         with aside(appending):
-            moved = move(log, url)
+            moved = move(log, empty_database)
         assert len(given) > 0
         assert moved.events == given[-1] + 1
-        assert equal(log, url)
+        assert equal(log, empty_database)
 
 
 # Stopped
@@ -186,33 +172,35 @@ def move_and_die(folder: Path, url: str, step: int, committed: bool) -> None:
 
 @pytest.mark.parametrize("committed", [True, False])
 @pytest.mark.parametrize("step", range(1, STEPS + 1))
-def test_killed_it_goes_on_where_it_was(tmp_path: Path, url: str, step: int, committed: bool) -> None:
+def test_killed_it_goes_on_where_it_was(tmp_path: Path, empty_database: str, step: int, committed: bool) -> None:
     """Wherever it was; in between nobody takes the half for a log, and what was copied may be erased."""
     with Sealed(tmp_path) as log:
-        assert ended(spawned(move_and_die, tmp_path, url, step, committed)) == -signal.SIGKILL
+        assert ended(spawned(move_and_die, tmp_path, empty_database, step, committed)) == -signal.SIGKILL
         with log.database.reading() as connection:
             sealed = reader.sealed(connection)
         if step < STEPS and (step > 2 or (step > 1 and committed)):
             with (
                 pytest.raises(errors.UnsuitableDatabase, match="a part of a log that is being copied there"),
-                opened(url),
+                opened(empty_database),
             ):
                 pass
         if sealed is None:
             decide_and_erase(log.database, 3, 4)
             add(log.database, full())
-        moved = move(log, url)
-        assert equal(log, url)
-        assert move(log, url) == moved
+        moved = move(log, empty_database)
+        assert equal(log, empty_database)
+        assert move(log, empty_database) == moved
 
 
-def test_there_are_no_more_steps(tmp_path: Path, url: str) -> None:
+def test_there_are_no_more_steps(tmp_path: Path, empty_database: str) -> None:
     """The last one that somebody is killed at above is the last one that there is."""
     with Sealed(tmp_path):
-        assert ended(spawned(move_and_die, tmp_path, url, STEPS + 1, True)) == 0
+        assert ended(spawned(move_and_die, tmp_path, empty_database, STEPS + 1, True)) == 0
 
 
-def test_where_the_target_is_away_nothing_is_sealed(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_the_target_is_away_nothing_is_sealed(
+    tmp_path: Path, empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Not even if it goes while the last events are copied, and everybody waits."""
     with Sealed(tmp_path) as log:
         real = Transfer._put
@@ -224,17 +212,17 @@ def test_where_the_target_is_away_nothing_is_sealed(tmp_path: Path, url: str, mo
 
         monkeypatch.setattr(Transfer, "_put", put)
         with pytest.raises(ConnectionError):
-            move(log, url)
+            move(log, empty_database)
         monkeypatch.undo()
         assert add(log.database, full()) == [13]
-        move(log, url)
-        assert equal(log, url)
+        move(log, empty_database)
+        assert equal(log, empty_database)
 
 
 # Refused
 
 
-def test_a_target_that_became_a_log_meanwhile_seals_nothing(tmp_path: Path, url: str) -> None:
+def test_a_target_that_became_a_log_meanwhile_seals_nothing(tmp_path: Path, empty_database: str) -> None:
     """Somebody opened it before the first page was there: both go on, and neither is the other."""
     with Sealed(tmp_path) as log:
         real = migrate.make_tables
@@ -245,10 +233,10 @@ def test_a_target_that_became_a_log_meanwhile_seals_nothing(tmp_path: Path, url:
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(migrate, "make_tables", opened_then)
-            refuse(log, url, "there is another log")
+            refuse(log, empty_database, "there is another log")
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Transfer, "_copy", lambda self, told: migrate.migrate(self._target))
-            refuse(log, url, "there is another log")
+            refuse(log, empty_database, "there is another log")
 
 
 def refuse(log: Log, url: str, told: str) -> None:
@@ -258,55 +246,55 @@ def refuse(log: Log, url: str, told: str) -> None:
     add(log.database, full())
 
 
-def test_another_log_is_not_written_to(tmp_path: Path, url: str) -> None:
+def test_another_log_is_not_written_to(tmp_path: Path, empty_database: str) -> None:
     """Neither one with events, nor an empty one that somebody has begun, nor a half of another one."""
     with Sealed(tmp_path) as log:
-        with opened(url) as database:
-            refuse(log, url, r"^there is another log in .*; name an empty database$")
+        with opened(empty_database) as database:
+            refuse(log, empty_database, r"^there is another log in .*; name an empty database$")
             add(database, full())
-            refuse(log, url, "there is another log")
+            refuse(log, empty_database, "there is another log")
             with database.writing() as connection:
                 connection.exec_driver_sql("ALTER TABLE log DISABLE TRIGGER ALL")
                 connection.exec_driver_sql("DELETE FROM log")
                 connection.exec_driver_sql("ALTER TABLE log ENABLE TRIGGER ALL")
-        refuse(log, url, "holds other events than this log, or has gone on")
+        refuse(log, empty_database, "holds other events than this log, or has gone on")
 
 
-def test_a_log_that_went_on_is_not_written_to(tmp_path: Path, url: str) -> None:
+def test_a_log_that_went_on_is_not_written_to(tmp_path: Path, empty_database: str) -> None:
     """Typed once more after the move, it changes nothing."""
     with Sealed(tmp_path) as log:
-        move(log, url)
-        with opened(url) as database:
+        move(log, empty_database)
+        with opened(empty_database) as database:
             add(database, full())
             before = rows(database)
             with pytest.raises(errors.CopyRefused, match="has gone on"):
-                move(log, url)
+                move(log, empty_database)
             assert rows(database) == before
 
 
-def test_a_log_that_was_changed_does_not_move(tmp_path: Path, url: str) -> None:
+def test_a_log_that_was_changed_does_not_move(tmp_path: Path, empty_database: str) -> None:
     """The first event that is not what was written is named; nothing is sealed."""
     with Sealed(tmp_path) as log:
         log.change("body", "x'00'", position=6)
-        refuse(log, url, "^event 6 is not what was written: .*; see 'signlog verify'$")
+        refuse(log, empty_database, "^event 6 is not what was written: .*; see 'signlog verify'$")
 
 
-def test_a_log_that_nobody_may_sign_does_not_move(tmp_path: Path, url: str) -> None:
+def test_a_log_that_nobody_may_sign_does_not_move(tmp_path: Path, empty_database: str) -> None:
     """It is shorter than what was signed: a person must decide first."""
     with Sealed(tmp_path) as log:
         with log.unguarded() as connection:
             connection.exec_driver_sql("DELETE FROM events WHERE position > 10")
         with pytest.raises(errors.SigningStopped):
-            move(log, url)
+            move(log, empty_database)
         add(log.database, full())
 
 
-def test_not_beside_an_erasure(tmp_path: Path, url: str) -> None:
+def test_not_beside_an_erasure(tmp_path: Path, empty_database: str) -> None:
     """What it blanks behind our back would stay there."""
     with Sealed(tmp_path) as log:
         with OnlyOne(log.settings.folder, "replay"), pytest.raises(errors.ConfigurationError, match="already runs"):
-            move(log, url)
-        move(log, url)
+            move(log, empty_database)
+        move(log, empty_database)
 
 
 def test_a_log_in_a_server_does_not_move(tmp_path: Path, on_postgres: Path) -> None:

@@ -14,7 +14,7 @@ from listener.demo.onespan import OneSpan
 from listener.desk import health
 from listener.worker import downloads
 from projections import artifacts, facts
-from tests import evro, homes, s3
+from tests import evro, s3
 from tests.homes import InBucket
 from tests.rig import BOTH, EVIDENCE, ID, ZIP, Worker, callback, completed, until
 from tests.s3 import Wire
@@ -22,25 +22,10 @@ from tests.s3 import Wire
 FETCHES = ("documents.zip", "evidence")
 
 
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    """One server of objects for all tests."""
-    with homes.served() as url:
-        yield url
-
-
 @pytest.fixture
-def wire(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
-    """The way to it."""
-    with Wire(url) as wire:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", wire.url)
-        yield wire
-
-
-@pytest.fixture
-def home(tmp_path: Path, url: str) -> InBucket:
+def home(tmp_path: Path, s3_url: str) -> InBucket:
     """Where documents lie."""
-    return InBucket(tmp_path / "data/documents", url, f"s3://{s3.BUCKET}/{tmp_path.name}")
+    return InBucket(tmp_path / "data/documents", s3_url, f"s3://{s3.BUCKET}/{tmp_path.name}")
 
 
 @pytest.fixture

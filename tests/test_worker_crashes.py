@@ -30,29 +30,22 @@ class Place(NamedTuple):
     """Where documents lie in these tests, of either kind."""
 
     kind: str
-    url: str
+    s3_url: str
     name: str
 
     def home(self, folder: Path) -> Home:
         """That of a worker on this folder."""
-        return homes.home(self.kind, folder / "data", self.url, f"{self.name}/{folder.name}")
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    """One server of objects for all tests."""
-    with homes.served() as url:
-        yield url
+        return homes.home(self.kind, folder / "data", self.s3_url, f"{self.name}/{folder.name}")
 
 
 @pytest.fixture(params=homes.KINDS)
-def place(request: pytest.FixtureRequest, tmp_path: Path, url: str) -> Place:
+def place(request: pytest.FixtureRequest, tmp_path: Path, s3_url: str) -> Place:
     """A folder, and a bucket."""
-    return Place(request.param, url, tmp_path.name)
+    return Place(request.param, s3_url, tmp_path.name)
 
 
 @pytest.fixture(scope="module")
-def crashes(url: str) -> Iterator[Crashes]:
+def crashes(s3_url: str) -> Iterator[Crashes]:
     """One for all steps; it has the environment in which the server of objects is found."""
     with Crashes() as found:
         yield found

@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from listener.api import Stream
 from listener.demo.archive import archive
 from listener.worker.objectstore import ObjectStore
 from projections.facts import Stored
-from tests import homes, s3
+from tests import s3
 from tests.homes import InBucket
 from tests.s3 import Wire
 from tests.test_worker_store import LEASE, PACKED, PDF, PLACE, stream
@@ -23,25 +22,10 @@ OTHER = archive({"Lease.pdf": PDF, "more": b""})
 STORED = Stored(hashlib.sha256(PACKED).hexdigest(), len(PACKED), PLACE)
 
 
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    """One server of objects for all tests."""
-    with homes.served() as url:
-        yield url
-
-
 @pytest.fixture
-def home(tmp_path: Path, url: str) -> InBucket:
+def home(tmp_path: Path, s3_url: str) -> InBucket:
     """Where documents lie."""
-    return InBucket(tmp_path / "documents", url, f"s3://{s3.BUCKET}/{tmp_path.name}")
-
-
-@pytest.fixture
-def wire(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
-    """The way to it."""
-    with Wire(url) as wire:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", wire.url)
-        yield wire
+    return InBucket(tmp_path / "documents", s3_url, f"s3://{s3.BUCKET}/{tmp_path.name}")
 
 
 def proven(home: InBucket) -> ObjectStore:
@@ -142,7 +126,7 @@ def test_nothing_is_begun_while_the_bucket_is_away(home: InBucket, wire: Wire) -
     assert store.adopt(LEASE) is None
 
 
-def test_a_thing_too_large_to_be_a_document_is_not_read_whole(home: InBucket, url: str, wire: Wire) -> None:
+def test_a_thing_too_large_to_be_a_document_is_not_read_whole(home: InBucket, s3_url: str, wire: Wire) -> None:
     """Somebody put it there; it would find no room here."""
     store = proven(home)
     reserve = home.store(reserve=2**62)

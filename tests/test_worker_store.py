@@ -29,17 +29,10 @@ AUDIT = Artifact("onespan", "LWsUTvGgE4WpOvaQPT16idnxNj8=", "audit.json")
 PLACE = "onespan/LWsUTvGgE4WpOvaQPT16idnxNj8=.103955b/documents.zip"
 
 
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    """One server of objects for all tests."""
-    with homes.served() as url:
-        yield url
-
-
 @pytest.fixture(params=homes.KINDS)
-def home(request: pytest.FixtureRequest, tmp_path: Path, url: str) -> Home:
+def home(request: pytest.FixtureRequest, tmp_path: Path, s3_url: str) -> Home:
     """Where documents lie, of either kind."""
-    return homes.home(request.param, tmp_path, url, tmp_path.name)
+    return homes.home(request.param, tmp_path, s3_url, tmp_path.name)
 
 
 def stream(content: bytes, length: int | None = None, size: int = 100) -> Stream:
