@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import os
 import shutil
+import sqlite3 as system_sqlite  # sorts on disk; that of the driver sorts in memory, whatever the size
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,13 +97,23 @@ class FileViews:
                 if other is not None:
                     _attach(connection, other)
                 with connection.begin():
-                    bookkeeping.create(connection, log_id, origin)
+                    bookkeeping.make_tables(connection, log_id, origin)
                     yield connection
         finally:
             engine.dispose()
+        self._index()
         _make_durable(self.half)
         self.half.rename(self.path)
         _make_durable(self.path.parent)
+
+    def _index(self) -> None:
+        self.settle()  # what is sorted comes on top of it
+        engine = sqlite_engine(self.half, _BUILDING, system_sqlite)
+        try:
+            with engine.begin() as connection:
+                bookkeeping.make_indexes(connection)
+        finally:
+            engine.dispose()
 
     def settle(self) -> None:
         """Flush the file."""

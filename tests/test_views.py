@@ -119,7 +119,7 @@ def test_a_state_that_cannot_be_read_is_a_matter_of_the_views(made: Views) -> No
     """Other code wrote it, or the disk did."""
     with made.writing() as connection:
         rows.save(connection, packages, {("onespan", "a"): packages.State()})
-        connection.execute(packages.TABLE.update().values(state=b'{"'))
+        connection.execute(packages.TABLE.update().values(fold=b'{"'))
     with made.reading() as connection, pytest.raises(errors.ViewsError, match="a row of packages"):
         rows.load(connection, packages, [("onespan", "a")])
 
