@@ -39,9 +39,6 @@ class Views(Protocol):
         The tables of `other`, as it was at the first look, are `beside`.
         """
 
-    def settle(self) -> None:
-        """While it is built: let the disk have what was written. All at once at the end would make the door wait."""
-
     def exists(self) -> bool:
         """Whether it is there."""
 

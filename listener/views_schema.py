@@ -82,9 +82,6 @@ class SchemaViews:
             bookkeeping.make_indexes(connection)
             connection.exec_driver_sql(f"ALTER SCHEMA {self.half} RENAME TO {self.schema}")
 
-    def settle(self) -> None:
-        """Nothing to do: the server does."""
-
     @contextlib.contextmanager
     def beside(self, other: "SchemaViews") -> Iterator[Connection]:
         """A transaction over both schemas, which sees one moment but for what it writes."""

@@ -21,8 +21,7 @@ from projections.facts import Key
 
 Told = Callable[[int], None]  # so many more events were folded
 
-MOST_STATES: Final = 20_000  # of one projection, in memory: about 2 kB each
-_SETTLED: Final = 20  # pieces, whose rows are a dozen megabytes
+MOST_STATES: Final = 10_000  # of one projection, in memory: about 2 kB each
 _TURN: Final = 0.000_2  # seconds: whoever writes needs the interpreter for a moment only, and often
 
 
@@ -56,10 +55,8 @@ def build(
     with generation.building(log_id, origin) as connection:
         with _aside() as writer:
             half, last = Half(database, connection, writer, fingerprint), 0
-            for number, piece in enumerate(ahead.pieces(database, until, alone), 1):
+            for piece in ahead.pieces(database, until, alone):
                 half.take(piece if only is None else piece.of(*only))
-                if number % _SETTLED == 0:
-                    generation.settle()
                 last = piece.last
                 told(piece.events)
             half.finish(last)
