@@ -17,6 +17,7 @@ from listener.views import Views
 from listener.worker import ahead, faults, intake, revisiting
 from listener.worker.ahead import Piece, Row, Stretch
 from listener.worker.fold import Fold, States, Subject
+from listener.worker.sieve import Sieve
 from projections.facts import Key
 
 Told = Callable[[int], None]  # so many more events were folded
@@ -73,6 +74,7 @@ class Half:
         self._fingerprint = fingerprint
         self._fold = Fold()
         self._leaving = _NOTHING
+        self._gone = [Sieve() for _ in PROJECTIONS]  # most keys are new: a package is seldom heard of so late
         self._write()
 
     def _write(self) -> None:
@@ -99,8 +101,9 @@ class Half:
 
     def _load(self, projection: Projection, keys: Sequence[Key]) -> Mapping[Key, Any]:
         """As they are written; what leaves next, or left last, is as new or newer."""
-        leaving = self._leaving.states[PROJECTIONS.index(projection)]
-        return rows.load(self._connection, projection, keys) | {key: leaving[key] for key in keys if key in leaving}
+        index = PROJECTIONS.index(projection)
+        leaving, gone = self._leaving.states[index], self._gone[index].sift(keys)
+        return rows.load(self._connection, projection, gone) | {key: leaving[key] for key in gone if key in leaving}
 
     def _folded(self, piece: Piece) -> Sequence[Sequence[Row]]:
         """The rows that came with the piece, but for those of facts that must wait."""
@@ -121,7 +124,10 @@ class Half:
         if max(map(len, self._fold.states)) <= MOST_STATES:
             return _NOTHING.states
         self._fold.load = self._load
-        return self._fold.let_go(MOST_STATES)
+        leaving = self._fold.let_go(MOST_STATES)
+        for gone, states in zip(self._gone, leaving, strict=True):
+            gone.add(states)
+        return leaving
 
     def finish(self, last: int) -> None:
         """Write down what is left; `last` is the position of the last event."""
