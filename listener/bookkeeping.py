@@ -101,14 +101,24 @@ def shape() -> str:
 
 
 def create(connection: Connection, log_id: bytes, origin: str) -> None:
-    """Make the tables of an empty generation, unless they are there."""
-    if connection.dialect.has_table(connection, _checkpoint.name):
-        return
+    """Make the tables of an empty generation and their indexes, unless they are there."""
+    if not connection.dialect.has_table(connection, _checkpoint.name):
+        make_tables(connection, log_id, origin)
+        make_indexes(connection)
+
+
+def make_tables(connection: Connection, log_id: bytes, origin: str) -> None:
+    """Make the tables of an empty generation, to be filled before they have indexes."""
     for table in _TABLES:
         connection.execute(CreateTable(table))
+    connection.execute(_checkpoint.insert().values((1, log_id, 0, b"", shape(), origin)))
+
+
+def make_indexes(connection: Connection) -> None:
+    """Make the indexes of the tables."""
+    for table in _TABLES:
         for index in table.indexes:
             index.create(connection)
-    connection.execute(_checkpoint.insert().values((1, log_id, 0, b"", shape(), origin)))
 
 
 def checkpoint(connection: Connection, of: Callable[[Table], Table] = lambda table: table) -> Checkpoint:

@@ -35,12 +35,9 @@ class Views(Protocol):
     def building(self, log_id: bytes, origin: str, other: Self | None = None) -> AbstractContextManager[Connection]:
         """Make the tables anew, and fill them in one transaction; nobody sees anything of it before the block ends.
 
-        The indexes grow with the tables: sorted at the end, they would take memory for every event, and as long. The
-        tables of `other`, as it was at the first look, are `beside`.
+        The indexes are made at its end: sorted, they cost a fraction of what it takes to let them grow with the tables.
+        The tables of `other`, as it was at the first look, are `beside`.
         """
-
-    def settle(self) -> None:
-        """While it is built: let the disk have what was written. All at once at the end would make the door wait."""
 
     def exists(self) -> bool:
         """Whether it is there."""

@@ -4,8 +4,11 @@ import contextlib
 import itertools
 import os
 import shutil
+import sqlite3 as system_sqlite  # sorts on disk; that of the driver sorts in memory, whatever the size
 import tempfile
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +23,10 @@ _PRAGMAS: Final = {"journal_mode": "wal", "synchronous": 1, "journal_size_limit"
 
 # Nobody looks at a generation while it is built, and half of one is of no use.
 _BUILDING: Final = {"journal_mode": "off", "synchronous": 0, "locking_mode": "exclusive", "cache_size": -16_384}
+
+_SORTING: Final = {**_BUILDING, "cache_size": -8_192}  # so much is sorted in memory at once
+
+_SETTLE_SECONDS: Final = 0.2
 
 _CORRUPT, _NOT_A_DATABASE = 11, 26  # https://sqlite.org/rescode.html
 
@@ -95,18 +102,27 @@ class FileViews:
             with engine.connect() as connection:
                 if other is not None:
                     _attach(connection, other)
-                with connection.begin():
-                    bookkeeping.create(connection, log_id, origin)
+                with connection.begin(), _settling(self.half):
+                    bookkeeping.make_tables(connection, log_id, origin)
                     yield connection
         finally:
             engine.dispose()
+        with _settling(self.half):
+            self._index()
         _make_durable(self.half)
         self.half.rename(self.path)
         _make_durable(self.path.parent)
 
-    def settle(self) -> None:
-        """Flush the file."""
-        _make_durable(self.half)
+    def _index(self) -> None:
+        # Two SQLite libraries in a process lose each other's locks on a file: nobody else has this one open.
+        # Nothing but this folder need be writable; and for its disk there is a reserve.
+        folder = str(self.path.parent).replace("'", "''")
+        engine = sqlite_engine(self.half, {**_SORTING, "temp_store_directory": f"'{folder}'"}, system_sqlite)
+        try:
+            with engine.begin() as connection:
+                bookkeeping.make_indexes(connection)
+        finally:
+            engine.dispose()
 
     @contextlib.contextmanager
     def beside(self, other: "FileViews") -> Iterator[Connection]:
@@ -143,6 +159,24 @@ class FileViews:
 def _attach(connection: Connection, other: FileViews) -> None:
     """Before the transaction begins; with its locking mode, so that others go on reading and writing there."""
     connection.connection.execute(f"ATTACH DATABASE ? AS {BESIDE}", (str(other.path),)).close()
+
+
+@contextlib.contextmanager
+def _settling(path: Path) -> Iterator[None]:
+    """Let the disk have what is written, a little at a time: all at once at the end would make the door wait."""
+    over = threading.Event()
+
+    def settle() -> None:
+        while not over.wait(_SETTLE_SECONDS):
+            _make_durable(path)
+
+    with ThreadPoolExecutor(1, "settling") as aside:
+        settling = aside.submit(settle)
+        try:
+            yield
+        finally:
+            over.set()
+        settling.result()
 
 
 def _make_durable(path: Path) -> None:

@@ -77,12 +77,10 @@ class SchemaViews:
         with _alone(self._engine) as connection:
             _make(connection, self.half)
         with self._beside(self.half, other).begin() as connection:
-            bookkeeping.create(connection, log_id, origin)
+            bookkeeping.make_tables(connection, log_id, origin)
             yield connection
+            bookkeeping.make_indexes(connection)
             connection.exec_driver_sql(f"ALTER SCHEMA {self.half} RENAME TO {self.schema}")
-
-    def settle(self) -> None:
-        """Nothing to do: the server does."""
 
     @contextlib.contextmanager
     def beside(self, other: "SchemaViews") -> Iterator[Connection]:

@@ -54,7 +54,7 @@ _ACTS: Final = _HOLDS | _TRIES | {facts.STORED, facts.CHECKED, facts.RETRY, fact
 _GIVEN_UP: Final = frozenset({facts.ABANDONED, facts.ABANDON})  # by us, after so many tries, or by a person
 
 
-class State(msgspec.Struct, frozen=True):
+class State(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One artifact. `attempts` and `next_at` (microseconds, ours; None: not by the clock) stood in the outcome.
 
     `acted` is the position of our last act, `judged` of the newest verdict behind the one it was stored with.
@@ -180,7 +180,7 @@ def row(key: Key, state: State) -> tuple[Any, ...]:
     found, doubtful = (verdict.found, int(verdict.doubtful)) if verdict else (None, 0)
     return (
         *(*key, state.state, state.next_at, state.wanted_at, state.last_position),
-        *(found, doubtful, int(state.act == facts.ABANDON), msgspec.json.encode(state)),
+        *(found, doubtful, int(state.act == facts.ABANDON), _encode(state)),
     )
 
 
@@ -189,4 +189,5 @@ def load(row: Sequence[Any]) -> State:
     return _decode(row[-1])
 
 
-_decode = msgspec.json.Decoder(State).decode
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(State).decode

@@ -49,7 +49,7 @@ class Step(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return self.what == facts.OBSERVED
 
 
-class Standing(msgspec.Struct, frozen=True, gc=False):
+class Standing(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What the steps add up to. The ranks say how far status and trash came: without a clock there is no way back."""
 
     status: str = ""
@@ -60,7 +60,7 @@ class Standing(msgspec.Struct, frozen=True, gc=False):
     trash_rank: int = -1
 
 
-class Course(msgspec.Struct, frozen=True, gc=False):
+class Course(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The steps in the order we heard of them, and where they lead.
 
     `implied` is what the status must be while no step is known: a document is signed only when it was sent. `last` is

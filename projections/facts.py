@@ -202,7 +202,7 @@ class Expected(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     deadline: int | None = None
 
 
-class Fact(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+class Fact(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One thing that one event says of one subject.
 
     `name` is the provider's own; times are microseconds UTC, `recorded_at` by our clock and `occurred_at` by theirs.

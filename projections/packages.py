@@ -28,7 +28,7 @@ TABLE: Final = Table(
     Column("reference", Words),
     Column("deadline", Number),
     Column("missed", Number),
-    Column("state", LargeBinary, nullable=False),
+    Column("fold", LargeBinary, nullable=False),
 )
 Index("packages_stage", TABLE.c.stage, TABLE.c.last_position)
 Index("packages_last", TABLE.c.last_position)
@@ -85,7 +85,7 @@ class Expectation(msgspec.Struct, frozen=True, array_like=True, gc=False):
     expected: Expected
 
 
-class State(msgspec.Struct, frozen=True, gc=False):
+class State(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Everything known of one subject."""
 
     provider: str = ""
@@ -187,7 +187,7 @@ def row(key: Key, state: State) -> tuple[Any, ...]:
         expected.reference if expected else None,
         expected.deadline if expected else None,
         state.missed,
-        msgspec.json.encode(state),
+        _encode(state),
     )
 
 
@@ -196,7 +196,8 @@ def load(row: Sequence[Any]) -> State:
     return _decode(row[-1])
 
 
-_decode = msgspec.json.Decoder(State).decode
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(State).decode
 
 
 def _signers(signers: dict[str, Signer], fact: Fact) -> dict[str, Signer]:

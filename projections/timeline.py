@@ -153,6 +153,6 @@ def load(row: Sequence[Any]) -> State:
     return State(recorded_at, occurred_at, what, name, *_decode(said))
 
 
-_encode = msgspec.json.Encoder().encode
+_encode = msgspec.msgpack.Encoder().encode
 _Text = str | None
-_decode = msgspec.json.Decoder(tuple[_Text, _Text, _Text, _Text, _Text, _Text, Answer | None]).decode
+_decode = msgspec.msgpack.Decoder(tuple[_Text, _Text, _Text, _Text, _Text, _Text, Answer | None]).decode

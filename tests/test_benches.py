@@ -106,8 +106,10 @@ def test_a_replay_that_makes_something_else_is_no_figure(tmp_path: Path) -> None
     with views.writing() as connection:
         one = connection.execute(packages.TABLE.select()).first()
         assert one is not None
-        other = msgspec.json.encode(msgspec.structs.replace(packages.load(one), provider="evrotrust"))
-        connection.execute(update(packages.TABLE).where(packages.TABLE.c.id == one.id).values(state=other))
+        other = packages.row((one.source, one.id), msgspec.structs.replace(packages.load(one), provider="evrotrust"))[
+            -1
+        ]
+        connection.execute(update(packages.TABLE).where(packages.TABLE.c.id == one.id).values(fold=other))
     views.close()
     with pytest.raises(SystemExit, match="something else"):
         chores.plan(found)

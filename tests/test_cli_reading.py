@@ -482,7 +482,7 @@ def test_views_of_another_version(tmp_path: Path) -> None:
 
     views = FileViews(site.data, 1)
     with views.writing() as connection:
-        connection.execute(packages.TABLE.update().values(state=b'{"provider": 5}'))
+        connection.execute(packages.TABLE.update().values(fold=b'{"provider": 5}'))
     views.close()
     done = site.run("status")
     assert (done.code, done.out) == (1, "")

@@ -254,3 +254,16 @@ def test_an_epoch_has_an_id_of_its_own(each_engine: Path) -> None:
             assert reader.log_id(connection) == bytes(16)
         (after,) = add(database, b"after")
         assert after.leaf == event.leaf_hash(event.entry_of(after, bytes(16)))
+
+
+def test_a_page_of_contents_has_so_many_bytes(each_engine: Path) -> None:
+    """A few large bodies are as much as many small ones; one that is larger than a page is a page."""
+    bodies = [b"x" * 1024**2] * 3 + [b"y" * 3 * 1024**2, b"z"]
+    with either(each_engine) as database:
+        add(database, *bodies)
+        with database.reading() as connection:
+            pages, after = [], 0
+            while page := reader.contents(connection, after, 500):
+                pages.append([found.position for found in page])
+                after = page[-1].position
+    assert pages == [[1, 2], [3, 4], [5]]

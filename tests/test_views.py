@@ -1,13 +1,14 @@
 """A generation, in a file or a schema: made once, read when it is there and whole, moved in one step, thrown away."""
 
 import contextlib
+import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy
-from sqlalchemy import URL
+from sqlalchemy import URL, Connection, inspect
 from sqlalchemy.exc import IntegrityError
 
 from listener import bookkeeping, errors, rows, views
@@ -16,6 +17,7 @@ from listener.log import reader
 from listener.projection import PROJECTIONS
 from listener.shelf import Shelf
 from listener.views import Views
+from listener.views_file import FileShelf
 from listener.worker import difference, plan
 from listener.worker.fold import Fold
 from projections import packages
@@ -119,7 +121,7 @@ def test_a_state_that_cannot_be_read_is_a_matter_of_the_views(made: Views) -> No
     """Other code wrote it, or the disk did."""
     with made.writing() as connection:
         rows.save(connection, packages, {("onespan", "a"): packages.State()})
-        connection.execute(packages.TABLE.update().values(state=b'{"'))
+        connection.execute(packages.TABLE.update().values(fold=b'{"'))
     with made.reading() as connection, pytest.raises(errors.ViewsError, match="a row of packages"):
         rows.load(connection, packages, [("onespan", "a")])
 
@@ -206,12 +208,38 @@ def test_nobody_sees_half_a_generation(shelf: Shelf) -> None:
     found.close()
     with found.building(LOG_ID, bookkeeping.REPLAYED) as connection:
         bookkeeping.move(connection, 7, b"leaf")
-        found.settle()
         assert (found.exists(), found.is_half()) == (False, True)
         with pytest.raises(errors.ViewsError, match="is not there"), shelf.generation(2).reading():
             pytest.fail("it was seen")
     assert (found.exists(), found.is_half()) == (True, False)
     assert position(found) == 7
+
+
+def test_what_was_built_has_all_indexes(shelf: Shelf) -> None:
+    """They are made at its end, and are those of one that was made empty."""
+    built, empty = shelf.generation(1), shelf.generation(2)
+    with built.building(LOG_ID, bookkeeping.REPLAYED) as connection:
+        assert not indexes(connection, "timeline")
+    empty.create(LOG_ID, bookkeeping.REPLAYED)
+    with built.reading() as one, empty.reading() as other:
+        for table in bookkeeping._TABLES:
+            assert indexes(one, table.name) == indexes(other, table.name)
+        assert indexes(one, "timeline") == {"timeline_subject"}
+
+
+def indexes(connection: Connection, table: str) -> set[str | None]:
+    """Of a table, but for those that come with it."""
+    return {found["name"] for found in inspect(connection).get_indexes(table) if "duplicates_constraint" not in found}
+
+
+def test_sorting_needs_no_other_folder(tmp_path: Path) -> None:
+    """What SQLite writes meanwhile lies beside the file: nothing else need be writable, and its room is reserved."""
+    folder = tmp_path / "somebody's"
+    folder.mkdir()
+    with FileShelf(folder).generation(1).building(LOG_ID, bookkeeping.REPLAYED):
+        pass
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        assert connection.execute("PRAGMA temp_store_directory").fetchone() == (str(folder),)
 
 
 def test_two_generations_lie_side_by_side(made: Views, shelf: Shelf) -> None:

@@ -502,7 +502,7 @@ def test_a_state_that_this_code_cannot_read_is_mended(each_engine: Path) -> None
         found = projector(log)
         found.catch_up()
         with found.views.writing() as connection:
-            connection.execute(packages.TABLE.update().values(state=b"{}}"))
+            connection.execute(packages.TABLE.update().values(fold=b"{}}"))
         add(log.database, history()[0])
         with pytest.raises(errors.ViewsError) as caught:
             found.catch_up()

@@ -14,6 +14,7 @@ _events = schema.events
 # Word for word the condition of the partial index: SQLite does not see that kind = 'outcome' implies it.
 _ACTS = text("kind <> 'callback'")
 _AT_ONCE: Final = 500
+_PAGE_BYTES: Final = 2 * 1024 * 1024
 
 
 def head(connection: Connection) -> int:
@@ -78,12 +79,23 @@ def read(
 
 
 def contents(connection: Connection, after: int, limit: int, until: int | None = None) -> list[Content]:
-    """What is to be interpreted of the next events after a position, as `read` gives them whole."""
+    """What is to be interpreted of the next events after a position, as `read` gives them whole.
+
+    There may be fewer than `limit`, and more behind them: a page has no more than 2 MiB of bodies, or one event.
+    """
     query = _CONTENTS.where(_events.c.position > after).order_by(_events.c.position).limit(limit)
     if until is not None:
         query = query.where(_events.c.position <= until)
-    # As the driver gives them: to make a Row of each before would cost as much again.
-    return [Content(*row) for row in connection.execute(query).cursor.fetchall()]
+    page, size = list[Content](), 0
+    with connection.execute(query) as found:
+        for row in iter(
+            found.cursor.fetchone, None
+        ):  # as the driver gives them: to make a Row of each before would cost as much again
+            page.append(Content(*row))
+            size += len(row[-1] or b"")
+            if size >= _PAGE_BYTES:
+                break
+    return page
 
 
 def contents_at(connection: Connection, positions: Sequence[int]) -> list[Content]:

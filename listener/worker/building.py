@@ -17,12 +17,12 @@ from listener.views import Views
 from listener.worker import ahead, faults, intake, revisiting
 from listener.worker.ahead import Piece, Row, Stretch
 from listener.worker.fold import Fold, States, Subject
+from listener.worker.sieve import Sieve
 from projections.facts import Key
 
 Told = Callable[[int], None]  # so many more events were folded
 
-MOST_STATES: Final = 20_000  # of one projection, in memory: about 2 kB each
-_SETTLED: Final = 20  # pieces, whose rows are a dozen megabytes
+MOST_STATES: Final = 10_000  # of one projection, in memory: about 2 kB each
 _TURN: Final = 0.000_2  # seconds: whoever writes needs the interpreter for a moment only, and often
 
 
@@ -53,19 +53,19 @@ def build(
     """
     with database.reading() as log:
         log_id = reader.log_id(log)
-    with generation.building(log_id, origin) as connection, _aside() as writer:
-        half, last = Half(database, connection, writer, fingerprint), 0
-        for number, piece in enumerate(ahead.pieces(database, until, alone), 1):
-            half.take(piece if only is None else piece.of(*only))
-            if number % _SETTLED == 0:
-                generation.settle()
-            last = piece.last
-            told(piece.events)
-        half.finish(last)
+    with generation.building(log_id, origin) as connection:
+        with _aside() as writer:
+            half, last = Half(database, connection, writer, fingerprint), 0
+            for piece in ahead.pieces(database, until, alone):
+                half.take(piece if only is None else piece.of(*only))
+                last = piece.last
+                told(piece.events)
+            half.finish(last)
+        del half  # to sort takes memory, too
 
 
 class Half:
-    """A generation while it is built: what a piece leaves behind is written while the next one is folded."""
+    """A generation while it is built: what a piece leaves behind is written while the next ones come in."""
 
     def __init__(self, database: Database, connection: Connection, writer: Executor, fingerprint: str) -> None:
         self._database = database
@@ -74,25 +74,36 @@ class Half:
         self._fingerprint = fingerprint
         self._fold = Fold()
         self._leaving = _NOTHING
+        self._gone = [Sieve() for _ in PROJECTIONS]  # most keys are new: a package is seldom heard of so late
+        self._write()
+
+    def _write(self) -> None:
+        """From here to its end the connection is the writer's."""
+        self._writing = self._writer.submit(_write, self._connection, self._leaving)
 
     def take(self, piece: Piece) -> None:
         """Fold what comes next."""
+        self._writing.result()
         self._fold.load_for(piece.facts)
-        # From here to its end the connection is the writer's.
-        writing = self._writer.submit(_write, self._connection, self._leaving)
+        self._write()
         made = self._folded(piece)
-        writing.result()
-        self._leaving = _NOTHING
         self._fold.faults += piece.faults
+        if self._fold.faults or self._fold.parked or piece.decides:
+            self._writing.result()
+            self._leave_out(piece)
+        self._leaving = Leaving(made, self._too_many())
+
+    def _leave_out(self, piece: Piece) -> None:
+        """Note the faults, and do what a decision says about them."""
         faults.note(self._connection, self._fold, self._fingerprint)
         if piece.decides:
             self._obey(piece.last)
-        self._leaving = Leaving(made, self._too_many())
 
     def _load(self, projection: Projection, keys: Sequence[Key]) -> Mapping[Key, Any]:
-        """As they are written; what is still leaving is newer."""
-        leaving = self._leaving.states[PROJECTIONS.index(projection)]
-        return rows.load(self._connection, projection, keys) | {key: leaving[key] for key in keys if key in leaving}
+        """As they are written; what leaves next, or left last, is as new or newer."""
+        index = PROJECTIONS.index(projection)
+        leaving, gone = self._leaving.states[index], self._gone[index].sift(keys)
+        return rows.load(self._connection, projection, gone) | {key: leaving[key] for key in gone if key in leaving}
 
     def _folded(self, piece: Piece) -> Sequence[Sequence[Row]]:
         """The rows that came with the piece, but for those of facts that must wait."""
@@ -113,10 +124,14 @@ class Half:
         if max(map(len, self._fold.states)) <= MOST_STATES:
             return _NOTHING.states
         self._fold.load = self._load
-        return self._fold.let_go(MOST_STATES)
+        leaving = self._fold.let_go(MOST_STATES)
+        for gone, states in zip(self._gone, leaving, strict=True):
+            gone.add(states)
+        return leaving
 
     def finish(self, last: int) -> None:
         """Write down what is left; `last` is the position of the last event."""
+        self._writing.result()
         _write(self._connection, self._leaving)
         intake.save(self._connection, self._fold)
         if last:

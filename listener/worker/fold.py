@@ -104,7 +104,7 @@ class Fold:
             return
         for projection, states in zip(PROJECTIONS, self.states, strict=True):
             if not projection.ONCE:
-                keys = {key for fact in found for key in projection.keys(fact)} - states.keys()
+                keys = {key for fact in found for key in projection.keys(fact) if key not in states}
                 states.update(self.load(projection, sorted(keys)))
 
     def _apply(self, fact: Fact, parts: Sequence[_Part]) -> bool:

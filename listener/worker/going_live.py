@@ -1,6 +1,7 @@
 """Showing another generation of the views, in one step, and holding the documents that nobody has approved."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from sqlalchemy import Connection, select
@@ -14,6 +15,7 @@ from listener.log.event import Draft
 from listener.views import Views
 from listener.worker import generations
 from projections import artifacts, facts
+from projections.facts import Key
 
 CatchUp = Callable[[Views], None]
 
@@ -80,12 +82,14 @@ class _Held:
         self.drafts = _holds(sorted(found), self._operator)
 
 
-def _open(generation: Connection, wanted: Collection[Artifact]) -> set[Artifact]:
-    found: set[Artifact] = set()
-    keys = [(one.source, one.subject, one.name) for one in wanted]
-    for start in range(0, len(keys), _AT_ONCE):
-        states = rows.load(generation, artifacts, keys[start : start + _AT_ONCE])
-        found.update(Artifact(*map(str, key)) for key, state in states.items() if state.state in artifacts.OPEN)
+def _open(generation: Connection, wanted: Iterable[Artifact]) -> set[Artifact]:
+    """Of those wanted, and not equal ones: they may be hundreds of thousands."""
+    found, left = set[Artifact](), iter(wanted)
+    while page := dict[Key, Artifact](
+        ((one.source, one.subject, one.name), one) for one in itertools.islice(left, _AT_ONCE)
+    ):
+        states = rows.load(generation, artifacts, list(page))
+        found.update(page[key] for key, state in states.items() if state.state in artifacts.OPEN)
     return found
 
 

@@ -1,5 +1,6 @@
 """Views that nobody planned: built anew where those shown are lost, damaged, reshaped or parted from the log."""
 
+import sys
 from typing import Final
 
 import structlog
@@ -49,7 +50,7 @@ def rebuild(
 
     catch_up(new)
     with database.reading() as log:
-        wanted = [] if _approved(log) == fingerprint else _open(new)
+        wanted = set() if _approved(log) == fingerprint else _open(new)
     went_live = Act(acts.LIVE, generation=new.generation, previous=shown, reason=origin)
     try:
         go_live(database, new, catch_up, wanted, went_live, _US)
@@ -107,9 +108,10 @@ def _approved(log: Connection) -> str | None:
     return None if found is None else found.fingerprint
 
 
-def _open(generation: Views) -> list[Artifact]:
+def _open(generation: Views) -> set[Artifact]:
     table = artifacts.TABLE
     key = (table.c.source, table.c.subject, table.c.name)
     with generation.reading() as connection:
-        rows = connection.execute(select(*key).where(table.c.state.in_(artifacts.OPEN)).order_by(*key))
-        return [Artifact(*row) for row in rows]
+        rows = connection.execute(select(*key).where(table.c.state.in_(artifacts.OPEN)))
+        # Of all documents there are few sources and names.
+        return {Artifact(sys.intern(source), subject, sys.intern(name)) for source, subject, name in rows}
