@@ -9,7 +9,7 @@ from sqlalchemy import Boolean, Column, Index, LargeBinary, MetaData, Table
 from projections import course, facts
 from projections.columns import Number, Words
 from projections.course import Course, Standing
-from projections.facts import Expected, Fact, Key, Named
+from projections.facts import ALONE, Beside, Expected, Fact, Key, Named
 
 TABLE: Final = Table(
     "packages",
@@ -137,7 +137,7 @@ def initial(_key: Key) -> State:
     return State()
 
 
-def apply(state: State, _key: Key, fact: Fact) -> State:
+def apply(state: State, _key: Key, fact: Fact, _beside: Beside = ALONE) -> State:
     """Take one fact in. Every part is a set, a maximum or a minimum, so arrival order and repetition change nothing."""
     position, heard = fact.position, fact.recorded_at
     return State(

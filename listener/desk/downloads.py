@@ -12,7 +12,7 @@ from listener.acts import Artifact
 from listener.desk.pages import Line, Moved, Page, every
 from listener.desk.reading import Reading
 from projections import artifacts
-from projections.facts import Paper, Verdict
+from projections.facts import Paper, Verdict, which
 
 STATES: Final = (
     artifacts.WANTED,
@@ -83,12 +83,16 @@ def _in_states(
     name: str | None,
     *where: ColumnElement[bool],
 ) -> list[Artifact]:
-    named = ((_TABLE.c.source, source), (_TABLE.c.subject, subject), (_TABLE.c.name, name))
-    key = [column for column, _ in named]
-    query = select(*key).where(
-        _TABLE.c.state.in_(states), *where, *(column == value for column, value in named if value is not None)
-    )
-    return [Artifact(*row) for row in at.views.execute(query.order_by(_TABLE.c.last_position, *key))]
+    """Who names a kind means those of it, too."""
+    key = (_TABLE.c.source, _TABLE.c.subject, _TABLE.c.name)
+    named = [column == value for column, value in zip(key, (source, subject), strict=False) if value is not None]
+    query = select(*key).where(_TABLE.c.state.in_(states), *where, *named)
+    found = [Artifact(*row) for row in at.views.execute(query.order_by(_TABLE.c.last_position, *key))]
+    return [one for one in found if name is None or name == one.name or _is_one_of(name, one.name)]
+
+
+def _is_one_of(kind: str, name: str) -> bool:
+    return kind in artifacts.EACH and which(kind, name) is not None
 
 
 def _shown(row: Any) -> Line:
