@@ -14,6 +14,7 @@ from listener.acts import Act
 from listener.demo import faults
 from listener.demo.onespan import OneSpan
 from listener.desk import downloads
+from listener.desk.downloads import Named
 from listener.desk.reading import reading
 from listener.settings import Source
 from listener.worker import schedule
@@ -188,8 +189,8 @@ def test_what_is_listed_later_of_an_abandoned_kind_is_not_fetched(tmp_path: Path
         assert tables(again.views) == tables(worker.projector.views)
         again.close()
         with reading(worker.database) as at:
-            listed = downloads.retryable(at, SOURCE, PACKAGE, PDFS)
-            assert downloads.retryable(at, SOURCE, PACKAGE, one) == [artifact(name=one)]
+            listed = downloads.retryable(at, worker.settings, Named(SOURCE, PACKAGE, PDFS))
+            assert downloads.retryable(at, worker.settings, Named(SOURCE, PACKAGE, one)) == [artifact(name=one)]
         assert sorted(each.name for each in listed) == sorted([PDFS, one])
         decisions.retry(worker.database, listed, "ana", "somebody needs them after all")
         worker.rest()

@@ -1,11 +1,12 @@
 """Documents that need a person: not fetched, given up, or due a signature that nobody has looked for."""
 
+import shlex
 from collections.abc import Iterator
 from typing import Final
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, and_, exists, false, func, or_, select
 
-from listener import api, times
+from listener import api, sources, times
 from listener.checking import inspector
 from listener.desk import signatures
 from listener.desk.reading import Reading
@@ -21,7 +22,8 @@ _c: Final = artifacts.TABLE.c
 def alarms(at: Reading, settings: Settings) -> list[str]:
     """What is in the way of documents, and of their signatures where somebody said that these are due."""
     asked = [told for source, told in _unchecked(at, settings) if _is_asked_for(source, settings)]
-    return [*_not_fetched(at, settings), *_refused(at, settings), *_given_up(at), *asked]
+    in_the_way = (*_not_fetched(at, settings), *_refused(at, settings), *_given_up(at), *_in_vain(at, settings))
+    return [*in_the_way, *asked]
 
 
 def notes(at: Reading, settings: Settings) -> list[str]:
@@ -55,14 +57,43 @@ def _given_up(at: Reading) -> Iterator[str]:
         )
 
 
+def _in_vain(at: Reading, settings: Settings) -> Iterator[str]:
+    """What can only be made of a document that was given up."""
+    for source in settings.sources:
+        for name, recipe in sources.recipes(settings, source).items():
+            query = select(func.count(), func.min(_c.subject)).where(_waits_for(source, name, recipe.of))
+            number, subject = at.views.execute(query.where(_c.state.in_(artifacts.OPEN))).one()
+            if number:
+                one = f"{source} {shlex.quote(subject)}"
+                yield (
+                    f"{source}: {name} waits for {recipe.of}, which was abandoned: {number}; type: "
+                    f"signlog downloads retry {one} {recipe.of} --reason …, "
+                    f"or: signlog downloads abandon {one} {name} --reason …"
+                )
+
+
+def _waits_for(source: str, name: str, of: str) -> ColumnElement[bool]:
+    other = artifacts.TABLE.alias()
+    its = (other.c.source == source, other.c.subject == _c.subject, other.c.name == of)
+    given_up = exists().where(*its, other.c.state == artifacts.ABANDONED)
+    return and_(_c.source == source, _c.name == name, given_up)
+
+
 def _unfinished(at: Reading, settings: Settings) -> tuple[dict[tuple[str, str], int], dict[str, int]]:
-    """How many documents wait for what is not configured, by source; of the others, since when the oldest is wanted."""
-    query = select(_c.source, _c.name, func.count(), func.min(_c.wanted_at)).group_by(_c.source, _c.name)
+    """How many documents wait for what is not configured, by source; of the others, since when the oldest is wanted.
+
+    What waits in vain is told apart.
+    """
+    in_vain = [
+        _waits_for(source, name, recipe.of)
+        for source in settings.sources
+        for name, recipe in sources.recipes(settings, source).items()
+    ]
+    query = select(_c.source, _c.name, func.count(), func.min(_c.wanted_at)).where(~or_(false(), *in_vain))
     lacking: dict[tuple[str, str], int] = {}
     oldest: dict[str, int] = {}
-    for source, name, number, since in at.views.execute(
-        query.where(_c.state.in_((artifacts.WANTED, artifacts.FAILED)))
-    ):
+    is_open = _c.state.in_(artifacts.OPEN)
+    for source, name, number, since in at.views.execute(query.where(is_open).group_by(_c.source, _c.name)):
         lacks = _lacking(source, name, settings)
         if lacks is not None:
             lacking[source, lacks] = lacking.get((source, lacks), 0) + number
