@@ -201,8 +201,9 @@ _decode = msgspec.json.Decoder(State).decode
 
 def _signers(signers: dict[str, Signer], fact: Fact) -> dict[str, Signer]:
     if fact.answer:
+        all_signed = fact.stage == facts.COMPLETED  # but for those of whom the answer says otherwise
         return signers | {
-            named.id: _named_signer(signers.get(named.id, _NOBODY), named) for named in fact.answer.signers
+            named.id: _named_signer(signers.get(named.id, _NOBODY), named, all_signed) for named in fact.answer.signers
         }
     if fact.signer is None or fact.what not in facts.BY_SIGNERS:
         return signers
@@ -214,11 +215,11 @@ def _signers(signers: dict[str, Signer], fact: Fact) -> dict[str, Signer]:
     return {**signers, fact.signer: Signer(known.name, completed, documents, known.declined)}
 
 
-def _named_signer(known: Signer, named: Named) -> Signer:
+def _named_signer(known: Signer, named: Named, all_signed: bool) -> Signer:
     """With what an answer says of one. Nobody unsigns: what was so once stays, whatever order answers come in."""
     return Signer(
         named.name or known.name,
-        known.completed or named.stage == facts.COMPLETED,
+        known.completed or named.stage == facts.COMPLETED or (named.stage is None and all_signed),
         tuple(sorted({*known.documents, *named.documents})) if named.documents else known.documents,
         known.declined or named.stage == facts.DECLINED,
     )

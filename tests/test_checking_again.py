@@ -96,7 +96,7 @@ def test_it_is_told_as_it_happens(tmp_path: Path, server: OneSpan) -> None:
     assert (refused.code, "set it to true" in refused.err) == (2, True)
     assert site.run("health", "--json").json["notes"] == [
         "onespan: documents due a signature that nobody looked for: 1; set check_signatures = true, restart, and type: "
-        "signlog downloads check onespan; or sources.onespan.signed_artifacts = [], and the same"
+        "signlog downloads check onespan; where none is due, set sources.onespan.signed_artifacts = [] before that"
     ]
     site.configure(access)
     done = site.run("downloads", "check", "onespan")

@@ -142,7 +142,7 @@ class _Registering:
                 "address": told["url"] or "none",
                 "key": _KEYS[told["key"]],
                 "on": ", ".join(told["events"]) or "no event",
-                "off": ", ".join(told["off"]) or "no event",
+                "off": None if told["off"] else "no event",  # those that are stand among the problems
             }
         )
         for problem in told["problems"]:
