@@ -22,7 +22,10 @@ class Projection(Protocol):
         """The state before the first fact."""
 
     def apply(self, state: Any, key: Key, fact: Fact, beside: Beside = ..., /) -> Any:
-        """The state after one more fact. It may go by where the other rows that the fact touches stood before it."""
+        """The state after one more fact. It may go by where the other rows that the fact touches stood before it.
+
+        What else stands `beside` is not the same in every fold: it must not be asked for.
+        """
 
     def row(self, key: Key, state: Any) -> tuple[Any, ...]:
         """The state as a row."""

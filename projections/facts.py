@@ -252,7 +252,7 @@ class Fact(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 Key = tuple[str | int, ...]
-Beside = Mapping[Key, Any]  # where the rows that a fact touches stood before it: each may go by the others
+Beside = Mapping[Key, Any]  # where rows stood before a fact: each that it touches may go by the others of these
 ALONE: Final[Beside] = {}
 
 

@@ -16,11 +16,20 @@ ONE: Final = ("here", "p=", "document-d1.pdf")
 Rows = dict[Any, State]
 
 
+class Touched(Rows):
+    """Rows of which a fold must not ask for any other: those may be there in one fold, and not in the next."""
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """The state of one that is touched."""
+        assert key in self, f"{key} is none of the rows that the fact touches"
+        return super().get(key, default)
+
+
 def rows(*found: Fact) -> Rows:
     """All rows after these facts, each fact folded with where the rows that it touches stood before it."""
     states: Rows = {}
     for fact in found:
-        before = {key: states.get(key, State()) for key in artifacts.keys(fact)}
+        before = Touched({key: states.get(key, State()) for key in artifacts.keys(fact)})
         states |= {key: artifacts.apply(state, key, fact, before) for key, state in before.items()}
     return states
 

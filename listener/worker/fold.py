@@ -116,9 +116,8 @@ class Fold:
         moved = []
         try:
             for states, changed, keys, initial, apply in parts:
-                touched = {key: states.get(key) or initial(key) for key in keys(fact)}
-                for key, state in touched.items():
-                    moved.append((states, changed, key, apply(state, key, fact, touched)))
+                for key in keys(fact):
+                    moved.append((states, changed, key, apply(states.get(key) or initial(key), key, fact, states)))
         except Exception as error:  # a projection's bug stops this subject, and nobody else
             self.stopped.add(subject)
             self.faults.append(Faulty(fact.position, *subject, f"{type(error).__name__}: {error}"))
