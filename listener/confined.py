@@ -17,6 +17,7 @@ import msgspec
 from listener import errors, parent
 
 HOPELESS: Final = 3  # the exit status that says: trying again changes nothing; why stands on standard error
+SHORT: Final = 4  # the one that says: it took more memory than there was; what it reads may be as sound as ever
 MOST_SAID: Final = 1000  # characters of it
 NICER: Final = 10  # than the door and the worker, who share the machine with it
 _LOOK_SECONDS: Final = 0.2  # how often whoever waits may say that it is enough
@@ -38,11 +39,10 @@ def run(kind: type[_Job], do: Callable[[_Job], None], limits: Mapping[int, int])
     try:
         do(job)
     except (errors.Hopeless, errors.ConfigurationError) as error:
-        return _hopeless(str(error))
+        return _ended(HOPELESS, str(error))
     except MemoryError:
-        return _hopeless(
-            f"the download takes more than {limits[resource.RLIMIT_DATA] // 1024**2} MiB of memory to open"
-        )
+        most = limits[resource.RLIMIT_DATA] // 1024**2
+        return _ended(SHORT, f"the download takes more than {most} MiB of memory to open")
     return 0
 
 
@@ -56,9 +56,9 @@ def _limit(limit: int, value: int) -> None:
     resource.setrlimit(limit, wanted)
 
 
-def _hopeless(why: str) -> int:
+def _ended(status: int, why: str) -> int:
     sys.stderr.write(why[:MOST_SAID])
-    return HOPELESS
+    return status
 
 
 # Whoever waits for it

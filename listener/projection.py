@@ -6,7 +6,7 @@ from typing import Any, Final, Protocol
 from sqlalchemy import Table
 
 from projections import artifacts, packages, timeline
-from projections.facts import Fact, Key
+from projections.facts import Beside, Fact, Key
 
 
 class Projection(Protocol):
@@ -21,8 +21,11 @@ class Projection(Protocol):
     def initial(self, key: Key, /) -> Any:
         """The state before the first fact."""
 
-    def apply(self, state: Any, key: Key, fact: Fact) -> Any:
-        """The state after one more fact."""
+    def apply(self, state: Any, key: Key, fact: Fact, beside: Beside = ..., /) -> Any:
+        """The state after one more fact. It may go by where the other rows that the fact touches stood before it.
+
+        What else stands `beside` is not the same in every fold: it must not be asked for.
+        """
 
     def row(self, key: Key, state: Any) -> tuple[Any, ...]:
         """The state as a row."""

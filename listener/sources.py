@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from listener import api, errors
 from listener.api import Access, Recipe
-from listener.settings import Source
+from listener.settings import Settings, Source
 
 
 def check(configured: Mapping[str, Source]) -> None:
@@ -28,6 +28,11 @@ def _check_recipes(name: str, access: Access, recipes: Iterable[Recipe]) -> None
             recipe.check(access)
         except errors.ConfigurationError as error:
             raise errors.ConfigurationError(f"sources.{name}.{recipe.needs}: {error}") from None
+
+
+def recipes(settings: Settings, name: str) -> Mapping[str, Recipe]:
+    """What is made of other documents in a source; nothing where it is not configured any more."""
+    return api.named(settings.sources[name].provider).RECIPES if name in settings.sources else {}
 
 
 def wanted_artifacts(name: str, source: Source) -> tuple[str, ...]:

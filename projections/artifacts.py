@@ -8,7 +8,7 @@ from sqlalchemy import Column, Index, LargeBinary, MetaData, Table
 
 from projections import facts
 from projections.columns import Number, Words
-from projections.facts import Answer, Fact, Key, Named, Stored, Verdict
+from projections.facts import ALONE, Answer, Beside, Fact, Key, Named, Stored, Verdict
 
 WANTED: Final = "wanted"
 HELD: Final = "held"  # only a replay wants it, and nobody has released it
@@ -115,10 +115,13 @@ def initial(_key: Key) -> State:
     return State()
 
 
-def apply(state: State, key: Key, fact: Fact) -> State:
+def apply(state: State, key: Key, fact: Fact, beside: Beside = ALONE) -> State:
     """Take one fact in. Wants come in any order; our own acts come in the order we did them."""
     answered = fact.observed and key[-1] in EACH
     moved = _act(state, fact) if fact.what in _ACTS else _want(state, fact, answered)
+    kind = _kind(key, beside) if fact.answer is not None else None
+    if kind is not None and _is_abandoned_with(kind, moved, fact):
+        moved = State(moved.wanted_at, facts.ABANDON, error=kind.error, held=moved.held, acted=kind.acted)
     return msgspec.structs.replace(moved, last_position=max(state.last_position, fact.position))
 
 
@@ -158,6 +161,18 @@ def _want(state: State, fact: Fact, answered: bool) -> State:
     if _is_news(state, fact):
         return State(wanted_at=wanted_at, held=state.held, acted=state.acted)
     return msgspec.structs.replace(state, wanted_at=wanted_at)
+
+
+def _kind(key: Key, beside: Beside) -> State | None:
+    """Where the kind stands that an artifact is one of, if it is."""
+    source, subject, name = key
+    kind = next((kind for kind in EACH if facts.which(kind, str(name)) is not None), None)
+    return beside.get((source, subject, kind)) if kind is not None else None
+
+
+def _is_abandoned_with(kind: State, state: State, fact: Fact) -> bool:
+    """Whether a person gave the kind up before this listed one of it, which nobody has done anything about since."""
+    return kind.act == facts.ABANDON and fact.position > kind.acted > state.acted and state.stored is None
 
 
 def _is_news(state: State, fact: Fact) -> bool:

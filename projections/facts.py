@@ -1,6 +1,7 @@
 """The words of the meaning: what an event says, in terms that no provider owns."""
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import msgspec
 
@@ -251,6 +252,8 @@ class Fact(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 Key = tuple[str | int, ...]
+Beside = Mapping[Key, Any]  # where rows stood before a fact: each that it touches may go by the others of these
+ALONE: Final[Beside] = {}
 
 
 def one_of(kind: str, known: str) -> str:

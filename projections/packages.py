@@ -9,7 +9,7 @@ from sqlalchemy import Boolean, Column, Index, LargeBinary, MetaData, Table
 from projections import course, facts
 from projections.columns import Number, Words
 from projections.course import Course, Standing
-from projections.facts import Expected, Fact, Key, Named
+from projections.facts import ALONE, Beside, Expected, Fact, Key, Named
 
 TABLE: Final = Table(
     "packages",
@@ -137,7 +137,7 @@ def initial(_key: Key) -> State:
     return State()
 
 
-def apply(state: State, _key: Key, fact: Fact) -> State:
+def apply(state: State, _key: Key, fact: Fact, _beside: Beside = ALONE) -> State:
     """Take one fact in. Every part is a set, a maximum or a minimum, so arrival order and repetition change nothing."""
     position, heard = fact.position, fact.recorded_at
     return State(
@@ -202,8 +202,9 @@ _decode = msgspec.msgpack.Decoder(State).decode
 
 def _signers(signers: dict[str, Signer], fact: Fact) -> dict[str, Signer]:
     if fact.answer:
+        all_signed = fact.stage == facts.COMPLETED  # but for those of whom the answer says otherwise
         return signers | {
-            named.id: _named_signer(signers.get(named.id, _NOBODY), named) for named in fact.answer.signers
+            named.id: _named_signer(signers.get(named.id, _NOBODY), named, all_signed) for named in fact.answer.signers
         }
     if fact.signer is None or fact.what not in facts.BY_SIGNERS:
         return signers
@@ -215,11 +216,11 @@ def _signers(signers: dict[str, Signer], fact: Fact) -> dict[str, Signer]:
     return {**signers, fact.signer: Signer(known.name, completed, documents, known.declined)}
 
 
-def _named_signer(known: Signer, named: Named) -> Signer:
+def _named_signer(known: Signer, named: Named, all_signed: bool) -> Signer:
     """With what an answer says of one. Nobody unsigns: what was so once stays, whatever order answers come in."""
     return Signer(
         named.name or known.name,
-        known.completed or named.stage == facts.COMPLETED,
+        known.completed or named.stage == facts.COMPLETED or (named.stage is None and all_signed),
         tuple(sorted({*known.documents, *named.documents})) if named.documents else known.documents,
         known.declined or named.stage == facts.DECLINED,
     )

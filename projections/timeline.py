@@ -8,7 +8,7 @@ from sqlalchemy import Column, Index, LargeBinary, MetaData, Table
 
 from projections import facts
 from projections.columns import Number, Words
-from projections.facts import Answer, Fact, Key
+from projections.facts import ALONE, Answer, Beside, Fact, Key
 
 # The rows lie in the order of the log, so that a replay only ever adds at the end.
 TABLE: Final = Table(
@@ -124,7 +124,7 @@ def initial(_key: Key) -> State:
 _NOTHING: Final = State()
 
 
-def apply(_state: State, _key: Key, fact: Fact) -> State:
+def apply(_state: State, _key: Key, fact: Fact, _beside: Beside = ALONE) -> State:
     """The fact as it is told."""
     return State(
         fact.recorded_at,

@@ -13,7 +13,7 @@ from listener import errors
 from listener.log.event import Readable
 from listener.providers import onespan
 from projections import timeline
-from projections.facts import Fact, Key
+from projections.facts import ALONE, Beside, Fact, Key
 
 TOO_LARGE: Final = 2**70  # for a column of SQLite
 
@@ -50,7 +50,7 @@ def handlers(
     """Code that fails on events at these positions, or on what they say of a subject."""
     apply, interpret = timeline.apply, onespan.interpret
 
-    def badly_apply(state: Any, key: Key, fact: Fact) -> Any:
+    def badly_apply(state: Any, key: Key, fact: Fact, _beside: Beside = ALONE) -> Any:
         of = (fact.position, fact.subject)
         _if(of in broken, fail)
         _if(of in deadly, die)

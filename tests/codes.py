@@ -11,7 +11,7 @@ from listener.log.event import Readable
 from listener.providers import onespan
 from projections import course, facts, packages
 from projections.course import Course
-from projections.facts import Fact, Key
+from projections.facts import ALONE, Beside, Fact, Key
 from projections.packages import Signer, State
 
 MARKED: Final = "marked"  # the subject that a bug is about
@@ -27,7 +27,7 @@ def meaning(**names: str) -> Patch:
     return onespan, "_MEANINGS", {**onespan._MEANINGS, **{name: onespan._MEANINGS[by] for name, by in names.items()}}
 
 
-def _fragile(state: State, key: Key, fact: Fact, real: Apply = packages.apply) -> State:
+def _fragile(state: State, key: Key, fact: Fact, _beside: Beside = ALONE, real: Apply = packages.apply) -> State:
     if fact.subject == MARKED and fact.what == facts.DOCUMENT_SIGNED:
         raise KeyError("a bug")
     return real(state, key, fact)

@@ -78,11 +78,10 @@ class Straight:
             self.parked.add((fact.source, fact.subject, fact.position))
             return
         try:
-            moved = [
-                (number, key, known.apply(self.states[number].get(key, known.initial(key)), key, fact))
-                for number, known in enumerate(PROJECTIONS)
-                for key in known.keys(fact)
-            ]
+            moved = []
+            for number, known in enumerate(PROJECTIONS):
+                before = {key: self.states[number].get(key, known.initial(key)) for key in known.keys(fact)}
+                moved += [(number, key, known.apply(state, key, fact, before)) for key, state in before.items()]
         except Exception as error:  # whatever a handler raises
             self.faults[fact.position, fact.source, fact.subject] = f"{type(error).__name__}: {error}"
             return

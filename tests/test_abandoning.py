@@ -13,6 +13,10 @@ from listener import acts, decisions
 from listener.acts import Act
 from listener.demo import faults
 from listener.demo.onespan import OneSpan
+from listener.desk import downloads
+from listener.desk.downloads import Named
+from listener.desk.reading import reading
+from listener.settings import Source
 from listener.worker import schedule
 from projections import artifacts, facts
 from tests.rig import BOTH, EVIDENCE, SOURCE, ZIP, Worker, add, artifact, completed, fresh, tables
@@ -20,6 +24,7 @@ from tests.rig import ID as PACKAGE
 from tests.rig import callback as told
 from tests.site import DASHED, ID, Site, abandoned, callback, failed, stored
 
+PDFS = "document-*.pdf"
 ME = pwd.getpwuid(os.getuid()).pw_name
 WHY = ("--reason", "deleted at the provider")
 
@@ -164,6 +169,32 @@ def test_a_person_brings_it_back(tmp_path: Path, server: OneSpan) -> None:
         decisions.retry(worker.database, [artifact()], "ana", "somebody needs it after all")
         worker.rest()
         assert worker.stored() == [(PACKAGE, ZIP)]
+
+
+def test_what_is_listed_later_of_an_abandoned_kind_is_not_fetched(tmp_path: Path, server: OneSpan) -> None:
+    """Though an answer, which was asked for another document, lists it. A replay says the same; a person may retry."""
+    access = {"api_url": server.url, "api_key": server.api_key}
+    source = Source(provider="onespan", callback_keys=("k",), artifacts=(PDFS, ZIP), **access)  # type: ignore[arg-type]
+    with Worker(tmp_path, sources={SOURCE: source}) as worker:
+        worker.add(told("PACKAGE_COMPLETE"))
+        abandon(worker, PDFS)
+        worker.rest()
+        assert (worker.stored(), server.count("document.pdf")) == ([(PACKAGE, ZIP)], 0)
+        found = {name: (state.state, state.error) for (_, name), state in worker.artifacts().items()}
+        given_up = (artifacts.ABANDONED, "nobody needs it")
+        (one,) = found.keys() - {PDFS, ZIP}
+        assert (found[PDFS], found[one]) == (given_up, given_up)
+        again = fresh(worker.database, tmp_path / "again", "0")
+        again.catch_up()
+        assert tables(again.views) == tables(worker.projector.views)
+        again.close()
+        with reading(worker.database) as at:
+            listed = downloads.retryable(at, worker.settings, Named(SOURCE, PACKAGE, PDFS))
+            assert downloads.retryable(at, worker.settings, Named(SOURCE, PACKAGE, one)) == [artifact(name=one)]
+        assert sorted(each.name for each in listed) == sorted([PDFS, one])
+        decisions.retry(worker.database, listed, "ana", "somebody needs them after all")
+        worker.rest()
+        assert worker.stored() == sorted([(PACKAGE, ZIP), (PACKAGE, one)])
 
 
 def test_views_that_have_not_heard_of_it_fetch_nothing(tmp_path: Path, server: OneSpan) -> None:

@@ -154,6 +154,41 @@ def test_a_kind_that_is_a_guess_is_looked_for_everywhere(server: Evrotrust) -> N
     assert ask(server, subject="000000000000").path == "/document/status?transactionID=000000000000"
 
 
+PATIENCE = faults.Status(429, headers={"Retry-After": "60"})
+
+
+@pytest.mark.parametrize("code", [400, 401, 403, 404, 443])
+def test_a_guess_that_is_refused_says_nothing(server: Evrotrust, code: int) -> None:
+    """Where an account may not ask, its transactions are not: the likeliest place has answered."""
+    server.faults.stand("hash.status", faults.Status(code))
+    answer = ask(server)
+    assert (answer.code, answer.path.partition("?")[0]) == (443, "/document/status")
+    assert len(asked(server)) == 4
+
+
+@pytest.mark.parametrize("fault", [faults.Status(500), faults.Status(429), faults.Dropped()], ids=str)
+def test_a_place_that_does_not_answer_may_have_it(server: Evrotrust, fault: faults.Fault) -> None:
+    """Then nobody says that it is not known; but who does know it is heard, whoever does not answer."""
+    server.faults.stand("group.status", fault)
+    with pytest.raises(errors.Unusable):
+        ask(server)
+    assert len(asked(server)) == 4
+    signed(server, kind="hash-group")
+    assert ask(server).complete
+
+
+def test_a_place_that_names_a_time_to_wait_is_the_last_one_asked(server: Evrotrust) -> None:
+    """It speaks for all of them; and the wait is told, so that the source pauses."""
+    signed(server, kind="hash-group")
+    server.faults.stand("group.status", PATIENCE)
+    with pytest.raises(errors.Unusable, match="HTTP 429") as raised:
+        ask(server)
+    assert (raised.value.retry_after, len(asked(server))) == (60, 2)
+    server.faults.stand("group.status", faults.Status(469))
+    with pytest.raises(errors.NotReady):
+        ask(server)
+
+
 @pytest.mark.parametrize(
     ("status", "processing", "stage", "complete", "message"),
     [
@@ -197,7 +232,16 @@ def test_a_thread_tells_who_signs_and_what_of_a_group_was_rejected(server: Evrot
     assert fact.message == "Не е нужно"
 
 
-@pytest.mark.parametrize("fault", [faults.Status(443), faults.Status(500), faults.Page(), faults.Status(401)])
+def test_a_thread_that_names_a_time_to_wait_is_heard(server: Evrotrust) -> None:
+    """The source is to pause, whatever was asked for."""
+    signed(server)
+    server.faults.stand("thread.status", PATIENCE)
+    with pytest.raises(errors.Unusable, match="HTTP 429") as raised:
+        ask(server, Known(thread="AA"))
+    assert raised.value.retry_after == 60
+
+
+@pytest.mark.parametrize("fault", [*map(faults.Status, (443, 469, 500, 429, 401)), faults.Page()], ids=str)
 def test_a_thread_that_cannot_be_had_holds_nothing_up(server: Evrotrust, fault: faults.Fault) -> None:
     """It was only told to us; the transaction stands where it stands."""
     signed(server)

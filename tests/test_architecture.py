@@ -183,6 +183,7 @@ RULES = [
         only(
             "listener.api",
             "listener.apis.onespan_listing",
+            "listener.apis.onespan_package",
             "listener.decryption.child",
             "listener.errors",
             "listener.provider",

@@ -12,6 +12,7 @@ import pytest
 from listener import acts, bootstrap, bootstrap_checking, errors
 from listener.acts import Act
 from listener.cabinet import Folder
+from listener.checking import inspector
 from listener.demo import papers
 from listener.demo.onespan import OneSpan
 from listener.demo.seals import sealer
@@ -25,6 +26,11 @@ from tests import rig
 from tests.rig import EVIDENCE, ID, SOURCE, ZIP, Worker, add, artifact, completed, fresh, tables
 from tests.site import Site, callback, until
 
+ENDING = """
+import os, signal, sys, time
+from listener import confined
+PAPER = '{"name":"a.pdf","found":"unreadable","reason":"it takes too much memory to read"}'
+"""
 OFF = "check_signatures = false\n"
 
 
@@ -90,7 +96,7 @@ def test_it_is_told_as_it_happens(tmp_path: Path, server: OneSpan) -> None:
     assert (refused.code, "set it to true" in refused.err) == (2, True)
     assert site.run("health", "--json").json["notes"] == [
         "onespan: documents due a signature that nobody looked for: 1; set check_signatures = true, restart, and type: "
-        "signlog downloads check onespan; or sources.onespan.signed_artifacts = [], and the same"
+        "signlog downloads check onespan; where none is due, set sources.onespan.signed_artifacts = [] before that"
     ]
     site.configure(access)
     done = site.run("downloads", "check", "onespan")
@@ -183,6 +189,47 @@ def test_whom_to_trust_is_said_later(tmp_path: Path, server: OneSpan) -> None:
             assert verdicts(worker)[ZIP] == word
             assert len(alarms(worker, settings)[0]) == 0
             assert health.health(worker.database, settings, worker.quarantine())["anomalies"] == anomalies
+
+
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        ("os.kill(os.getpid(), 9)", "the check ended with -9"),
+        ("os.kill(os.getpid(), signal.SIGXCPU)", "the check took more than its time"),
+        ("sys.stderr.write('more than 512 MiB'); sys.exit(confined.SHORT)", "more than 512 MiB"),
+        ("print(PAPER); sys.exit(0)", "it takes too much memory to read"),
+        ("time.sleep(600)", "the check took more than 0.5 s"),
+        (None, "No such file or directory"),
+    ],
+)
+def test_what_the_machine_was_short_for_is_no_verdict(
+    tmp_path: Path, server: OneSpan, monkeypatch: pytest.MonkeyPatch, end: str | None, said: str
+) -> None:
+    """It is named as a problem, nothing is appended, and the one of before stands."""
+    with unchecked(tmp_path, server) as worker:
+        settings = configured(tmp_path, server)
+        check(worker, settings)
+        head = len(worker.events())
+        command = (sys.executable, "-c", f"{ENDING}\n{end}") if end else (str(tmp_path / "nowhere"),)
+        monkeypatch.setattr(inspector, "_COMMAND", command)
+        monkeypatch.setattr(inspector, "SECONDS", 0.5 if "sleep" in str(end) else 60.0)
+        found = check(worker, settings)[ZIP]
+        assert (found.now, found.position, found.before and found.before.found) == (None, None, facts.VALID)
+        assert said in (found.problem or "")
+        assert (verdicts(worker)[ZIP], len(worker.events())) == (facts.VALID, head)
+
+
+def test_what_says_something_of_the_document_is_a_verdict(
+    tmp_path: Path, server: OneSpan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever was found before: what cannot be opened by a newer reader is told."""
+    with unchecked(tmp_path, server) as worker:
+        settings = configured(tmp_path, server)
+        check(worker, settings)
+        end = "sys.stderr.write('the zip is cut'); sys.exit(confined.HOPELESS)"
+        monkeypatch.setattr(inspector, "_COMMAND", (sys.executable, "-c", f"{ENDING}\n{end}"))
+        found = check(worker, settings)[ZIP]
+        assert (found.problem, found.position is not None, verdicts(worker)[ZIP]) == (None, True, facts.UNREADABLE)
 
 
 def test_the_newest_verdict_counts_of_what_is_stored(tmp_path: Path) -> None:

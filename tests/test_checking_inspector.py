@@ -142,6 +142,24 @@ def test_what_takes_too_much_memory_is_told_and_the_others_are_found(
     assert told[2] == ("c.pdf", facts.VALID, None)
 
 
+def test_who_looks_says_when_the_machine_was_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of memory, for one PDF or for all; a sound document, and one that nobody can read, say nothing of the machine."""
+
+    def short(content: bytes) -> str | None:
+        (tmp_path / "evidence.pdf").write_bytes(content)
+        look = Inspector(HOLDS, DUE).look("evidence.pdf", tmp_path / "evidence.pdf", tmp_path, threading.Event())
+        assert look is not None
+        return look.short
+
+    assert (short(signed(PLAIN, "Ana Lee")), short(b"%PDF-1.4 no"), short(b"PK no zip")) == (None, None, None)
+    limited(monkeypatch, "RLIMIT_DATA", 96 * 1024**2)
+    assert (short(signed(PLAIN, "Ana Lee")), short(hungry())) == (None, "it takes too much memory to read")
+    hog = "from listener.checking import __main__ as program\ndef hog(job): raise MemoryError\nprogram._do = hog"
+    run = "import sys\nsys.exit(program.main())"
+    monkeypatch.setattr(inspector, "_COMMAND", (sys.executable, "-c", f"{hog}\n{run}"))
+    assert short(PLAIN) == "the download takes more than 512 MiB of memory to open"
+
+
 def test_what_takes_too_much_time_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With what was found before."""
     limited(monkeypatch, "RLIMIT_CPU", 4)

@@ -1,6 +1,7 @@
 """signlog health: what needs a person, each produced as it comes about, and what does not."""
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,11 @@ def fine(site: Site) -> dict[str, Any]:
     assert set(report.json) == KEYS
     found: dict[str, Any] = report.json
     return found
+
+
+def typed(hint: str) -> list[str]:
+    """The command in what health says, as somebody types it."""
+    return shlex.split(hint.partition("type: signlog ")[2].partition(" --reason …")[0])
 
 
 def append_at(site: Site, recorded_at: int, draft: Draft) -> None:
@@ -218,8 +224,16 @@ def test_other_code_folded_a_part(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "told"),
     [
-        (ONESPAN, "set sources.onespan.api_key; or sources.onespan.artifacts = [], for what completes from then on"),
-        ("", "sources.onespan is not configured any more"),
+        (
+            ONESPAN,
+            "set sources.onespan.api_key and restart; or sources.onespan.artifacts = [], for what completes from then "
+            "on, and for what is wanted by now type: signlog downloads abandon onespan --reason …",
+        ),
+        (
+            "",
+            "sources.onespan is not configured any more; configure it again, "
+            "or type: signlog downloads abandon onespan --reason …",
+        ),
     ],
 )
 def test_documents_are_wanted_and_nobody_may_fetch_them(tmp_path: Path, config: str, told: str) -> None:
@@ -227,6 +241,9 @@ def test_documents_are_wanted_and_nobody_may_fetch_them(tmp_path: Path, config: 
     site = Site(tmp_path).filled(callback("PACKAGE_COMPLETE"))
     site.configure(config)
     assert alarm(site) == f"onespan: documents wanted and not fetched: 2; {told}"
+    assert site.run(*typed(told), "--reason", "nobody needs them").code == 0
+    site.fold()
+    fine(site)
 
 
 EVROTRUST = '[sources.evrotrust]\nallow = ["192.0.2.1"]\n'
@@ -243,17 +260,26 @@ SIGNED = Draft(
 @pytest.mark.parametrize(
     ("config", "told"),
     [
-        (EVROTRUST, "2; set sources.evrotrust.api_key; or sources.evrotrust.artifacts = []"),
+        (
+            EVROTRUST,
+            "2; set sources.evrotrust.api_key and restart; or sources.evrotrust.artifacts = [], for what completes "
+            "from then on, and for what is wanted by now type: signlog downloads abandon evrotrust --reason …",
+        ),
         (
             EVROTRUST_API,
-            '1; set sources.evrotrust.private_keys; or sources.evrotrust.artifacts = ["encrypted.zip"]',
+            '1; set sources.evrotrust.private_keys and restart; or sources.evrotrust.artifacts = ["encrypted.zip"], '
+            "for what completes from then on, and for each that is wanted by now type: "
+            "signlog downloads abandon evrotrust ID documents.zip --reason …",
         ),
     ],
 )
 def test_what_a_document_needs_is_not_configured(tmp_path: Path, config: str, told: str) -> None:
     """Evrotrust's are fetched with one key and opened with another: each is asked for when it is missing."""
     site = Site(tmp_path, config).filled(SIGNED)
-    assert alarm(site) == f"evrotrust: documents wanted and not fetched: {told}, for what completes from then on"
+    assert alarm(site) == f"evrotrust: documents wanted and not fetched: {told}"
+    assert site.run(*("1" if word == "ID" else word for word in typed(told)), "--reason", "enough").code == 0
+    site.fold()
+    fine(site)
 
 
 @pytest.mark.parametrize("config", [EVROTRUST + "artifacts = []\n", EVROTRUST_API + 'private_keys = ["k.pem"]\n'])
@@ -270,7 +296,13 @@ def test_a_document_is_wanted_for_long(tmp_path: Path) -> None:
     fine(site)
     append_at(site, now() - 3700 * SECOND, callback("PACKAGE_COMPLETE", DASHED))
     site.fold()
-    assert alarm(site).startswith("onespan: a document is wanted since 2")
+    told = alarm(site)
+    assert told.startswith("onespan: a document is wanted since 2")
+    assert {DASHED, ID} == {one["subject"] for one in site.run(*typed(told), "--json").json}
+    site.append(failed("documents.zip", DASHED), failed("evidence.pdf", DASHED), failed("documents.zip"))
+    site.append(failed("evidence.pdf"))
+    site.fold()
+    assert typed(alarm(site))[-2:] == ["--state", "failed"]
 
 
 def test_a_document_that_will_be_tried_again_is_nothing(tmp_path: Path) -> None:
@@ -285,7 +317,10 @@ def test_documents_were_given_up(tmp_path: Path) -> None:
     site = Site(tmp_path, ONESPAN + API)
     site.filled(callback("PACKAGE_COMPLETE"), stored("documents.zip"), abandoned())
     told = alarm(site)
-    assert told.startswith("documents given up: 1; 'signlog downloads --state abandoned' says why")
+    assert told == (
+        "documents given up: 1; 'signlog downloads --state abandoned' says why, 'signlog downloads retry --reason …' "
+        "tries again, 'signlog downloads abandon SOURCE ID --reason …' leaves it at that"
+    )
     assert site.run("downloads", "--state", "abandoned", "--json").json[0]["error"] == "HTTP 404, after 8 tries"
     assert site.run("downloads", "retry", "--reason", "they mended it").code == 0
     site.fold()
@@ -371,4 +406,10 @@ def test_the_provider_refuses_the_key(tmp_path: Path, access: str, key: str) -> 
         finally:
             process.terminate()
             process.wait(60)
-    assert told == f"onespan: the provider refuses the API key; mend sources.onespan.{key} and restart"
+    assert told == (
+        f"onespan: the provider refuses the API key; mend sources.onespan.{key} and restart; "
+        "if it was mended at the provider, type: signlog downloads retry onespan --reason …"
+    )
+    assert site.run(*typed(told), "--reason", "they mended it").code == 0
+    site.configure("")
+    assert alarm(site).startswith("onespan: documents wanted and not fetched: ")

@@ -48,14 +48,16 @@ def test_it_tells_what_was_missed_once(tmp_path: Path, server: OneSpan) -> None:
     assert {"source": "onespan", "id": ID, "status": "COMPLETED"} in done.json["missing"]
     found.fold()
     again = found.run("reconcile", "onespan", "--since", "1d", "--json")
-    assert (again.code, again.json) == (0, {"asked": 2, "agreed": 2, "differed": 0, "unknown": 0, "missing": []})
+    quiet = {"differed": 0, "unknown": 0, "unanswered": 0, "missing": [], "without_answer": []}
+    assert (again.code, again.json) == (0, {"asked": 2, "agreed": 2, **quiet})
     assert found.run("status", "onespan", ID, "--json").json["missed"] is True
 
 
 def test_people_are_told_in_words(tmp_path: Path, server: OneSpan) -> None:
     """How many, and which; nothing, where nothing moved."""
     found = site(tmp_path, server)
-    assert found.run("reconcile").out.split() == ["asked", "0", "agreed", "0", "differed", "0", "unknown", "0"]
+    counts = ("asked", "agreed", "differed", "unknown", "unanswered")
+    assert found.run("reconcile").out.split() == [word for name in counts for word in (name, "0")]
     done = found.run("reconcile", "--since", "1d")
     assert (done.code, done.err) == (1, "")
     assert "Completed, and no callback told:" in done.out
@@ -96,6 +98,27 @@ def test_a_provider_that_does_not_answer_is_told(tmp_path: Path, server: OneSpan
     assert (done.code, done.json["asked"]) == (1, 1)
     assert done.err.startswith("signlog: onespan: HTTP 401")
     assert done.err.endswith("Typed again, it goes on where it was\n")
+
+
+@pytest.mark.parametrize("fault", [faults.Status(500), faults.Status(406)], ids=str)
+def test_what_could_not_be_asked_is_counted_and_named(tmp_path: Path, server: OneSpan, fault: faults.Status) -> None:
+    """With exit 1, though the API answers about others and no completion is missing; then it is asked for again."""
+    for subject in (ID, DASHED):
+        server.packages[subject].status = "SENT"
+    found = site(tmp_path, server)
+    server.faults.add("package", fault)
+    done = found.run("reconcile", "--since", "1d", "--json")
+    (lacked,) = done.json["without_answer"]
+    assert (done.code, done.json["asked"], done.json["unanswered"], done.json["missing"]) == (1, 1, 1, [])
+    assert (lacked["source"], lacked["id"] in (ID, DASHED)) == ("onespan", True)
+    assert f"HTTP {fault.code}" in lacked["error"]
+    found.fold()
+    server.faults.add("package", fault)
+    told = found.run("reconcile", "--since", "1d")
+    assert (told.code, lacked["id"] in told.out) == (1, True)
+    assert "No answer about these; type the same again later:" in told.out
+    found.fold()
+    assert found.run("reconcile", "--since", "1d").code == 0
 
 
 def test_it_goes_on_after_it_was_killed(tmp_path: Path, server: OneSpan) -> None:

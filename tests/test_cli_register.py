@@ -118,6 +118,7 @@ def test_a_look_tells_what_is_off(
     shown = found.run("register", "onespan", URL, "--check")
     assert shown.code == done.code
     assert [line[2:] for line in shown.out.splitlines() if line.startswith("! ")] == told(done)["problems"]
+    assert all(shown.out.split().count(event) + shown.out.split().count(f"{event},") == 1 for event in EVENTS)
     assert set(calls(server)) == {"read"}
     assert not any(secret in done.out + shown.out for secret in (KEY, OLD, "********"))
 

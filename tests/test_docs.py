@@ -163,7 +163,7 @@ SHAPES = {
     "downloads list": {"source", "subject", *ARTIFACT},
     "quarantine list": REFUSED,
     "quarantine show": {"peer", "headers", "body"},
-    "reconcile": {"asked", "agreed", "differed", "unknown", "missing"},
+    "reconcile": {"asked", "agreed", "differed", "unknown", "unanswered", "missing", "without_answer"},
     "verify": REPORT,
     "checkpoint": {"size", "root", "note"},
     "evidence": EVIDENCE,

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listener.door.gate import Gate, Nobody, Verdict, hide, redacted
+from listener.door.gate import Gate, Nobody, Verdict
+from listener.door.redaction import hide, redacted
 from listener.provider import named
 from listener.settings import Source
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from listener import decisions
+from listener import decisions, errors
 from listener.demo import faults
 from listener.demo.evrotrust import Evrotrust
 from listener.demo.transactions import Transaction
@@ -122,6 +122,22 @@ def test_a_thread_that_cannot_be_had_each_time_is_nothing_new(tmp_path: Path, se
             server.faults.add("thread.status", fault)
             turn(found, SOURCE, NOW)
         assert len(observations(found)) == 2
+
+
+@pytest.mark.parametrize("call", ["group.status", "thread.status"])
+def test_a_time_to_wait_ends_the_round_wherever_it_is_named(tmp_path: Path, server: Evrotrust, call: str) -> None:
+    """Where a transaction may be, or who signs in its thread: nobody else is asked for until then."""
+    kind = "hash" if call == "group.status" else "doc"
+    with worker(tmp_path, server.url) as found:
+        for subject in (ID, "other"):
+            signed(server, subject, kind=kind, thread_id="AA")
+            expect(found, subject, thread="AA")
+        server.faults.stand(call, faults.Status(429, headers={"Retry-After": "60"}))
+        with pytest.raises(errors.Unusable, match="HTTP 429") as raised:
+            turn(found, SOURCE, NOW)
+        assert (raised.value.retry_after, server.count(call)) == (60, 1)
+        server.faults.clear()
+        assert counts(turn(found, SOURCE, NOW)) == (2, 0, 2)
 
 
 def test_what_is_not_known_there_yet_is_asked_for_again(tmp_path: Path, server: Evrotrust) -> None:

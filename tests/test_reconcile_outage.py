@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from listener import errors
 from listener.demo import faults
@@ -14,6 +15,8 @@ from listener.demo.transactions import Transaction
 from listener.demo.wire import Answer
 from listener.desk import health
 from listener.log.append import now
+from listener.worker.findings import NAMED, Findings, Unanswered
+from listener.worker.rounds import Rounds
 from tests import evro, rig
 from tests.evro import SOURCE
 from tests.reconciling import DAY, HOUR, begun, counts, hear, later, observations, reconciler, turn
@@ -108,6 +111,28 @@ def test_those_that_cannot_be_had_are_in_nobodys_way(tmp_path: Path) -> None:
         before = server.count("package")
         assert counts(turn(found, rig.SOURCE)) == (0, 0, 0)
         assert server.count("package") == before
+
+
+def test_many_without_an_answer_are_all_counted_and_the_first_are_named() -> None:
+    """An API that fails for thousands fills no memory, and the count is right."""
+    findings = Findings()
+    for number in range(3 * NAMED):
+        findings.lack(SOURCE, str(number), errors.Unusable("HTTP 500"))
+    assert (findings.asked, findings.unanswered) == (0, 3 * NAMED)
+    assert findings.without_answer == [Unanswered(SOURCE, str(number), "HTTP 500") for number in range(NAMED)]
+
+
+def test_the_timer_says_how_many_had_no_answer(tmp_path: Path, server: Evrotrust) -> None:
+    """As a warning in its log; and a round in which all were answered says nothing of the kind."""
+    with watching(tmp_path, server, *FIVE) as found, reconciler(found) as asking:
+        server.faults.add("document.status", faults.Fault(), faults.Status(469), faults.Status(500))
+        rounds = Rounds(asking)
+        for level, asked, unanswered in (("warning", 3, 2), ("info", 5, 0)):
+            with capture_logs() as said:
+                rounds.turn(SOURCE)
+            counts = {"asked": asked, "differed": asked, "unanswered": unanswered}
+            assert said == [{"event": "reconciled", "log_level": level, "source": SOURCE, **counts}]
+            later(found, DAY)
 
 
 def test_what_only_the_list_told_of_stays_due(tmp_path: Path) -> None:

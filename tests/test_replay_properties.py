@@ -22,7 +22,7 @@ from listener.worker import generations, intake
 from listener.worker.fold import Fold
 from projections import packages
 from projections.course import Course
-from projections.facts import Fact, Key
+from projections.facts import ALONE, Beside, Fact, Key
 from projections.packages import State
 from tests.codes import CODES, RIGHT, Apply, Patch, wearing, worn
 from tests.histories import MEMORY, History, log_of
@@ -83,7 +83,7 @@ def remembering() -> Patch:
     """A handler that knows more than its state: what it took in before, in another fold."""
     known = Counter[int]()
 
-    def apply(state: State, key: Key, fact: Fact, real: Apply = packages.apply) -> State:
+    def apply(state: State, key: Key, fact: Fact, _beside: Beside = ALONE, real: Apply = packages.apply) -> State:
         known[fact.position] += 1
         return msgspec.structs.replace(real(state, key, fact), provider=f"seen {known[fact.position]} times")
 

@@ -691,10 +691,10 @@ def test_a_failure_that_cannot_be_folded_is_not_repeated(
     with Worker(tmp_path, server.url) as worker:
         real = artifacts.apply
 
-        def apply(state: artifacts.State, key: facts.Key, fact: facts.Fact) -> artifacts.State:
+        def apply(state: artifacts.State, key: facts.Key, fact: facts.Fact, beside: facts.Beside) -> artifacts.State:
             if fact.what == facts.FAILED:
                 raise KeyError("a bug")
-            return real(state, key, fact)
+            return real(state, key, fact, beside)
 
         monkeypatch.setattr(artifacts, "apply", apply)
         worker.add(callback("PACKAGE_COMPLETE"))

@@ -171,7 +171,8 @@ def test_a_refused_key_is_one_alarm(tmp_path: Path, server: Evrotrust) -> None:
         assert only(worker, facts.FAILED).next_at is None
         assert server.count(ASK) == 1
         assert alarms(worker) == [
-            "evrotrust: the provider refuses the API key; mend sources.evrotrust.api_key and restart"
+            "evrotrust: the provider refuses the API key; mend sources.evrotrust.api_key or vendor_number and restart; "
+            "if it was mended at the provider, type: signlog downloads retry evrotrust --reason …"
         ]
 
 

@@ -15,7 +15,7 @@ from listener.log.event import Event, seal
 from listener.projection import PROJECTIONS, Projection
 from listener.worker.fold import Fold, Subject
 from projections import artifacts, course, packages, timeline
-from projections.facts import Fact, Key
+from projections.facts import ALONE, Beside, Fact, Key
 from tests.rig import BOTH, SOURCE, Worker, body, callback, history, in_force
 
 PACKAGES, TIMELINE, ARTIFACTS = range(3)
@@ -89,10 +89,10 @@ def broken(monkeypatch: pytest.MonkeyPatch, module: Any, subjects: set[str]) -> 
     """Give a projection a bug that concerns some subjects."""
     real = module.apply
 
-    def apply(state: Any, key: Key, fact: Fact) -> Any:
+    def apply(state: Any, key: Key, fact: Fact, beside: Beside = ALONE) -> Any:
         if fact.subject in subjects:
             raise KeyError("a bug")
-        return real(state, key, fact)
+        return real(state, key, fact, beside)
 
     monkeypatch.setattr(module, "apply", apply)
 

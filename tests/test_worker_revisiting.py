@@ -212,7 +212,7 @@ def test_an_event_may_stop_several_subjects(log: Log) -> None:
     add(log.database, both, callback("PACKAGE_TRASH", "a"), callback("PACKAGE_TRASH", "b"))
     real = timeline.apply
 
-    def fail(state: Any, key: Any, fact: Any) -> Any:
+    def fail(state: Any, key: Any, fact: Any, _beside: Any = None) -> Any:
         if fact.position == 8 and fact.subject in "ab":
             raise KeyError("a bug")
         return real(state, key, fact)

@@ -3,7 +3,6 @@
 https://v.evrotrust.com/api/vendor/swagger.json (1.0.154), and what integrations in production met beside it.
 """
 
-import contextlib
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
@@ -41,6 +40,7 @@ LISTS: Final = False
 TAKES: Final = ("api_key", "vendor_number", "private_keys", "private_key_passphrases")
 
 _NOT_FOUND: Final = 443  # also while a transaction that is known is still worked on
+_REFUSED: Final = (_NOT_FOUND, 400)  # "invalid" it may well be where another sort is asked for
 _NOT_YET: Final[Mapping[int, float | None]] = {_NOT_FOUND: None, 469: 60.0}  # seconds, as they say
 
 
@@ -121,26 +121,46 @@ class _Api:
         self._wire.close()
 
     def _first(self, subject: str, places: Sequence[_Addresses]) -> tuple[int, bytes, _Addresses]:
-        """The answer of the first place, unless another one knows better."""
+        """The answer of the first place, unless another one knows better.
+
+        Raises ProviderError if nobody knows it and one of the places could not be asked: it may be there.
+        """
         likeliest, *others = places
         code, whole = self._read(likeliest.status, transactionID=subject)
+        away: errors.ProviderError | None = None
         for place in others if code == _NOT_FOUND else ():
-            with contextlib.suppress(errors.ProviderError):  # a guess: not every account may ask everywhere
-                other, answer = self._read(place.status, transactionID=subject)
-                if other == 200:
-                    return other, answer, place
+            try:
+                other, answer = self._read(place.status, _REFUSED, transactionID=subject)
+            except (errors.Unauthorized, errors.NotAccessible):
+                continue  # a guess: not every account may ask everywhere
+            except errors.ProviderError as error:
+                if error.retry_after is not None:
+                    raise
+                away = away or error
+                continue
+            if other == 200:
+                return other, answer, place
+        if away is not None:
+            raise away
         return code, whole, likeliest
 
     def _thread(self, thread: str) -> tuple[tuple[Signing, ...], Whole] | None:
-        """Who signs in a thread. We were told which one it is: if that was wrong, it must not hold anything up."""
-        with contextlib.suppress(errors.ProviderError):
+        """Who signs in a thread. We were told which one it is: if that was wrong, it must not hold anything up.
+
+        Raises Unusable if we are to ask for nothing at all for a while.
+        """
+        try:
             code, whole = self._read(_THREAD, threadID=thread)
-            if code == 200:
-                return _signings(whole), Whole.of(whole)
+            return (_signings(whole), Whole.of(whole)) if code == 200 else None
+        except errors.Unusable as error:
+            if error.retry_after is not None:
+                raise
+        except errors.ProviderError:  # "not yet" is said of the thread alone
+            pass
         return None
 
-    def _read(self, path: str, **named: str) -> tuple[int, bytes]:
-        return self._wire.read("POST", path, also=(_NOT_FOUND,), content=self._content(**named))
+    def _read(self, path: str, also: tuple[int, ...] = (_NOT_FOUND,), **named: str) -> tuple[int, bytes]:
+        return self._wire.read("POST", path, also, self._content(**named))
 
     def _content(self, **named: str) -> bytes:
         return msgspec.json.encode({**named, "vendorNumber": self._vendor})

@@ -7,20 +7,17 @@ import base64
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Final, TypeVar
+from typing import Final
 from urllib.parse import quote
 
 import msgspec
 
 from listener import api, errors, tokens, wire
 from listener.api import NOTHING, Access, Known, Observation, Page, Recipe, Registration, Stream
-from listener.apis import onespan_listing
-from listener.provider import Whole
+from listener.apis import onespan_listing, onespan_package
 from listener.providers import onespan
-from listener.providers.onespan import Kept, Plain
 from listener.tokens import Token, Tokens
 from projections import facts
-from projections.facts import Named
 
 ARTIFACTS: Final = {
     "documents.zip": "all signed documents",
@@ -73,8 +70,6 @@ EVENTS: Final = (
     *("PACKAGE_DELETE", "PACKAGE_ATTACHMENT", "TEMPLATE_CREATE", "DOCUMENT_SIGNED", "DOCUMENT_VIEWED"),
     *("SIGNER_COMPLETE", "SIGNER_LOCKED", "ROLE_REASSIGN", "KBA_FAILURE", "EMAIL_BOUNCE"),
 )
-_MOST_NAMED: Final = 1000  # documents or signers of a package; OneSpan's own limits are 200 and 40
-_REFUSED: Final = frozenset({"DECLINED", "OPTED_OUT"})
 _SDK_LEEWAY: Final = 60.0  # seconds that OneSpan's SDK renews a client app's token early …
 _OAUTH2_LEEWAY: Final = 10.0  # … and one of OAuth 2, which lives for 299
 _ACCESS_TOKEN: Final = "/apitoken/clientApp/accessToken"  # noqa: S105  where one is got
@@ -106,7 +101,7 @@ class _Api:
     def ask(self, subject: str, known: Known = NOTHING) -> Observation:
         path = "/api/packages/" + quote(subject, safe="")
         code, answer = self._wire.read("GET", path, also=(403, 404))
-        kept = _kept(code, answer)
+        kept = onespan_package.kept(code, answer)
         complete = onespan.STAGES.get(kept.status) == facts.COMPLETED
         return Observation("GET", path, code, msgspec.json.encode(kept), complete)
 
@@ -114,7 +109,7 @@ class _Api:
         return self._wire.stream("GET", f"/api/packages/{quote(subject, safe='')}/{_path(artifact)}")
 
     def registered(self) -> Registration:
-        found = _read(self._wire.read("GET", "/api/callback")[1], _Callback, "registration")
+        found = onespan_package.read(self._wire.read("GET", "/api/callback")[1], _Callback, "registration")
         return Registration(found.url or "", found.key or "", tuple(found.events or ()))
 
     def register(self, wanted: Registration) -> None:
@@ -154,13 +149,17 @@ def _client_app(once: wire.Wire, access: Access) -> Token:
     """For about 30 minutes (https://github.com/OneSpan/esl.sdk.java), on behalf of the account or of one sender."""
     whose = {"type": "SENDER", "email": access.sender} if access.sender else {"type": "OWNER"}
     given = {"clientId": access.client_id, "secret": access.client_secret, **whose}
-    found = _read(_granted(once, _ACCESS_TOKEN, msgspec.json.encode(given), wire.JSON), _AppToken, "token")
+    found = onespan_package.read(
+        _granted(once, _ACCESS_TOKEN, msgspec.json.encode(given), wire.JSON), _AppToken, "token"
+    )
     return tokens.token(found.accessToken, found.expiresAt / 1000 - time.time() - _SDK_LEEWAY)
 
 
 def _oauth2(once: wire.Wire) -> Token:
     """RFC 6749, section 4.4 (https://docs.onespan.com/docs/oauth-20)."""
-    found = _read(_granted(once, _OAUTH2_TOKEN, b"grant_type=client_credentials", wire.FORM), _OAuth2Token, "token")
+    found = onespan_package.read(
+        _granted(once, _OAUTH2_TOKEN, b"grant_type=client_credentials", wire.FORM), _OAuth2Token, "token"
+    )
     return tokens.token(found.access_token, found.expires_in - _OAUTH2_LEEWAY)
 
 
@@ -189,80 +188,6 @@ class _OAuth2Token(msgspec.Struct):
 
 
 # Answers
-
-
-_Read = TypeVar("_Read")
-
-
-def _read(answer: bytes, kind: type[_Read], what: str) -> _Read:
-    try:
-        return msgspec.json.decode(answer, type=kind)
-    except (ValueError, RecursionError) as error:
-        raise errors.Unusable(f"HTTP 200 with something that is no {what}: {error}") from None
-
-
-def _kept(code: int, answer: bytes) -> Kept:
-    """What of an answer may be kept: it also holds challenge answers, social security numbers and callback keys."""
-    whole = Whole.of(answer)
-    if code != 200:
-        return Kept(answer=whole)
-    package = _read(answer, _Package, "package")
-    roles, documents = package.roles or (), package.documents or ()
-    signers = [signer for role in roles for signer in role.signers or ()]
-    if max(len(roles), len(signers), len(documents)) > _MOST_NAMED:
-        raise errors.Unusable(f"HTTP 200 with a package of more than {_MOST_NAMED} documents or signers")
-    # What else people write to each other is nobody's business.
-    messages = package.messages or () if package.status in _REFUSED else ()
-    return Kept(
-        **{name: getattr(package, name) for name in Plain.__struct_fields__},
-        documents=tuple(Named(known.id, known.name or "") for known in documents if known.id != onespan.CONSENT),
-        signers=tuple(Named(known.id, known.named) for known in signers),
-        attachments=tuple(Named(role.id, role.name or "") for role in roles if role.uploaded),
-        reason=messages[0].content if messages else None,
-        answer=whole,
-    )
-
-
-class _Signer(msgspec.Struct):
-    id: str = ""
-    firstName: str | None = None  # noqa: N815  their spelling
-    lastName: str | None = None  # noqa: N815
-    name: str | None = None
-
-    @property
-    def named(self) -> str:
-        return " ".join(part for part in (self.firstName, self.lastName) if part) or self.name or ""
-
-
-class _Attachment(msgspec.Struct):
-    status: str | None = None  # INCOMPLETE while nothing is there, REJECTED by the sender, COMPLETE
-
-
-class _Role(msgspec.Struct):
-    id: str = ""
-    name: str | None = None
-    signers: tuple[_Signer, ...] | None = ()
-    attachmentRequirements: tuple[_Attachment, ...] | None = ()  # noqa: N815
-
-    @property
-    def uploaded(self) -> bool:
-        return any(wanted.status == "COMPLETE" for wanted in self.attachmentRequirements or ())
-
-
-class _Document(msgspec.Struct):
-    id: str = ""
-    name: str | None = None
-
-
-class _Message(msgspec.Struct):
-    content: str | None = None
-
-
-class _Package(Plain):
-    status: str
-    documents: tuple[_Document, ...] | None = ()
-    roles: tuple[_Role, ...] | None = ()
-    messages: tuple[_Message, ...] | None = ()
 
 
 class _Callback(msgspec.Struct, omit_defaults=True):

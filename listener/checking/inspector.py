@@ -12,7 +12,7 @@ from typing import IO, Final, NamedTuple
 import msgspec
 
 from listener import confined, errors, parent
-from listener.checking.job import Job
+from listener.checking.job import TOO_MUCH_MEMORY, Job
 from listener.confined import Process
 from projections import facts
 from projections.facts import Paper, Verdict
@@ -24,6 +24,16 @@ _COMMAND: Final = parent.command("listener.checking")
 _MOST_BYTES: Final = 8 * 1024**2  # of what is found: as many papers as there may be, with as many signatures
 _TRIES: Final = 2  # the machine may have been short of memory
 _paper = msgspec.json.Decoder(Paper).decode
+
+
+class Look(NamedTuple):
+    """What was found in an artifact; and, if so, why that says more of the machine than of the artifact.
+
+    `short`: of time or memory, or whoever looked was killed. Another time the same bytes may be found sound.
+    """
+
+    verdict: Verdict
+    short: str | None = None
 
 
 class Inspector(NamedTuple):
@@ -39,7 +49,12 @@ class Inspector(NamedTuple):
         return _is_one_of(name, self.holds)
 
     def verdict(self, name: str, document: Path, scratch: Path, stopping: threading.Event) -> Verdict | None:
-        """What is found in a stored artifact; None if it holds no PDF of the provider's making.
+        """What is found in a stored artifact; None if it holds no PDF of the provider's making. Raises as `look`."""
+        look = self.look(name, document, scratch, stopping)
+        return look.verdict if look is not None else None
+
+    def look(self, name: str, document: Path, scratch: Path, stopping: threading.Event) -> Look | None:
+        """What is found, and what that is worth; None if it holds no PDF of the provider's making.
 
         Raises Unusable if we are to stop, OSError if there is no room for another process.
         """
@@ -47,7 +62,7 @@ class Inspector(NamedTuple):
             return None
         due, lacking = _is_one_of(name, self.due), self._lacking()
         if lacking is not None:
-            return Verdict(facts.UNCHECKED, due, lacking)
+            return Look(Verdict(facts.UNCHECKED, due, lacking))
         job = Job(str(document), str(scratch), self.roots)
         for _ in range(_TRIES):
             with tempfile.TemporaryFile(dir=scratch) as made:
@@ -55,7 +70,9 @@ class Inspector(NamedTuple):
                 found = tuple(_papers(made))
             if not end.odd:
                 break
-        return _verdict(found, due, end.reason)
+        hungry = any(paper.reason == TOO_MUCH_MEMORY for paper in found)
+        short = end.reason if end.short else TOO_MUCH_MEMORY if hungry else None
+        return Look(_verdict(found, due, end.reason), short)
 
     def _lacking(self) -> str | None:
         """Why nobody looks."""
@@ -74,9 +91,10 @@ def _is_one_of(name: str, kinds: frozenset[str]) -> bool:
 
 
 class _End(NamedTuple):
-    """Why not all was found, if so; and whether that says more of the machine than of the document."""
+    """Why not all was found, if so; whether the machine was short; and so oddly that it is tried again at once."""
 
     reason: str | None
+    short: bool = False
     odd: bool = False
 
 
@@ -87,18 +105,19 @@ def _check(job: Job, made: IO[bytes], stopping: threading.Event) -> _End:
             if stopping.is_set():
                 raise errors.Unusable("interrupted: signlog stops")
             if time.monotonic() > ends:
-                return _End(f"the check took more than {SECONDS:g} s")
+                return _End(f"the check took more than {SECONDS:g} s", short=True)
         return _ended(process)
 
 
 def _ended(process: Process) -> _End:
     if process.returncode == 0:
         return _End(None)
-    if process.returncode == confined.HOPELESS:
-        return _End(confined.said(process))
+    if process.returncode in (confined.HOPELESS, confined.SHORT):
+        return _End(confined.said(process), short=process.returncode == confined.SHORT)
     if process.returncode == -signal.SIGXCPU:
-        return _End("the check took more than its time")
-    return _End(f"the check ended with {process.returncode}: {confined.said(process)}".rstrip(": "), odd=True)
+        return _End("the check took more than its time", short=True)
+    said = f"the check ended with {process.returncode}: {confined.said(process)}".rstrip(": ")
+    return _End(said, short=True, odd=True)
 
 
 def _papers(made: IO[bytes]) -> Iterator[Paper]:

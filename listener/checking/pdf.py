@@ -20,6 +20,7 @@ from pyhanko.sign.validation.status import PdfSignatureStatus
 from pyhanko_certvalidator import ValidationContext
 
 from listener import errors
+from listener.checking.job import TOO_MUCH_MEMORY
 from projections import facts
 from projections.facts import Paper, Signature
 
@@ -35,7 +36,7 @@ def look(name: str, file: IO[bytes], roots: Sequence[x509.Certificate]) -> Paper
     try:
         signatures = tuple(_signature(found, roots) for found in _found(file))
     except MemoryError:
-        return Paper(name, facts.UNREADABLE, "it takes too much memory to read")
+        return Paper(name, facts.UNREADABLE, TOO_MUCH_MEMORY)
     except errors.Hopeless as error:
         return Paper(name, facts.UNREADABLE, str(error))
     except Exception as error:  # pyhanko promises no type for what a hostile file makes of it

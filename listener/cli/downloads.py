@@ -80,13 +80,13 @@ def retry(
     Example: signlog downloads retry onespan --reason 'the key was renewed'
     """
     options.no_option(source)
-    with options.opened(config) as (_, database):
+    with options.opened(config) as (found, database):
         from listener import decisions
         from listener.desk import downloads as desk
         from listener.desk.reading import reading
 
         with reading(database) as at:
-            artifacts = desk.retryable(at, source, id, name)
+            artifacts = desk.retryable(at, found, desk.Named(source, id, name))
         if not artifacts:
             raise errors.NotFoundError("nothing to try again: no such document failed or was given up")
         positions = decisions.retry(database, artifacts, options.operator(), reason)
@@ -111,7 +111,7 @@ def release(
     Example: signlog downloads release --all --reason 'the handler was wrong'
     """
     options.no_option(source)
-    with options.opened(config) as (_, database):
+    with options.opened(config) as (found, database):
         from listener import decisions
         from listener.desk import downloads as desk
         from listener.desk.reading import reading
@@ -119,7 +119,7 @@ def release(
         if all == (source is not None):
             raise errors.ConfigurationError("name a SOURCE (and an ID), or say --all")
         with reading(database) as at:
-            artifacts = desk.releasable(at, source, id, name)
+            artifacts = desk.releasable(at, found, desk.Named(source, id, name))
         if not artifacts:
             raise errors.NotFoundError("nothing to release: no such document is held")
         positions = decisions.release(database, artifacts, options.operator(), reason)
@@ -146,7 +146,7 @@ def abandon(
     Example: signlog downloads abandon onespan LWsUTvGgE4WpOvaQPT16idnxNj8= --reason 'deleted there'
     """
     options.no_option(source)
-    with options.opened(config) as (_, database):
+    with options.opened(config) as (found, database):
         from listener import decisions
         from listener.desk import downloads as desk
         from listener.desk.reading import reading
@@ -154,7 +154,7 @@ def abandon(
         if all == (source is not None):
             raise errors.ConfigurationError("name a SOURCE (and an ID), or say --all")
         with reading(database) as at:
-            artifacts = desk.abandonable(at, source, id, name)
+            artifacts = desk.abandonable(at, found, desk.Named(source, id, name))
         if not artifacts:
             raise errors.NotFoundError("nothing to abandon: no such document is wanted, held, failed or given up")
         positions = decisions.abandon(database, artifacts, options.operator(), reason)

@@ -18,7 +18,7 @@ _ON_A_SCREEN = 50
 
 
 class _Count:
-    """How many were looked at, and of how many that is something else than before, in doubt, or not to be had."""
+    """How many were looked at, and of how many that is something else than before, or in doubt; and how many not."""
 
     def __init__(self) -> None:
         self.checked = self.differ = self.doubtful = self.problems = 0
@@ -43,7 +43,7 @@ def check(
 
     For those that were stored before somebody said whom to trust, or before there was anything to check them with.
     What is found now counts, and is kept in the log where it is something else than before. The exit status is 1
-    when a document is not signed as it should be, or is not what was stored.
+    when a document is not signed as it should be, is not what was stored, or could not be judged.
 
     Example: signlog downloads check --all
     """
@@ -84,7 +84,7 @@ def _telling(checks: "Checks", which: "Which", count: _Count) -> "Iterator[Check
 
 def _show(rows: list[dict[str, Any]], more: int, count: _Count) -> None:
     counts = {"checked": count.checked, "differ": count.differ, "in doubt": count.doubtful}
-    output.fields({**counts, "not to be had": count.problems or None})
+    output.fields({**counts, "not judged": count.problems or None})
     if rows:
         output.line()
         output.table(rows, _COLUMNS)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from listener.worker.reconcile import Order, Reconciler
 
 _COLUMNS = ("source", "id", "status")
+_WITHOUT = ("source", "id", "error")
+_COUNTS = ("asked", "agreed", "differed", "unknown", "unanswered")
 
 
 def reconcile(
@@ -29,7 +31,7 @@ def reconcile(
     """Ask the providers now what callbacks did not tell.
 
     The worker does the same by itself. What was broken off goes on where it was. The exit status is 1 when a
-    completion was found of which no callback has told.
+    completion was found of which no callback has told, or when anything could not be asked.
 
     Example: signlog reconcile onespan --since 7d
     """
@@ -47,7 +49,7 @@ def reconcile(
         _told(findings, json)
         if broken:
             raise errors.NotFoundError("; ".join(broken) + ". Typed again, it goes on where it was")
-        if findings.missing:
+        if findings.missing or findings.unanswered:
             raise typer.Exit(options.NO)
 
 
@@ -90,12 +92,20 @@ def _through(reconciler: "Reconciler", sources: list[str], order: "Order", findi
 
 def _told(findings: "Findings", json: bool) -> None:
     missing = [missed._asdict() for missed in findings.missing]
-    counts = {name: getattr(findings, name) for name in ("asked", "agreed", "differed", "unknown")}
+    without = [one._asdict() for one in findings.without_answer]
+    counts = {name: getattr(findings, name) for name in _COUNTS}
     if json:
-        output.json_value({**counts, "missing": missing})
+        output.json_value({**counts, "missing": missing, "without_answer": without})
         return
     output.fields(counts)
-    if missing:
+    _listed("Completed, and no callback told:", missing, _COLUMNS)
+    _listed("No answer about these; type the same again later:", without, _WITHOUT)
+    if findings.unanswered > len(without):
+        output.note(f"… the first {len(without)} of {findings.unanswered}")
+
+
+def _listed(title: str, rows: list[dict[str, str]], columns: tuple[str, ...]) -> None:
+    if rows:
         output.line()
-        output.line("Completed, and no callback told:")
-        output.table(missing, _COLUMNS)
+        output.line(title)
+        output.table(rows, columns)

@@ -1,7 +1,6 @@
 """signlog register."""
 
 import contextlib
-import hmac
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
@@ -106,7 +105,9 @@ class _Registering:
         return keys[0] if keys else ""
 
     def _told(self, now: "Registration") -> dict[str, Any]:
-        known = [hmac.compare_digest(now.key.encode(), key.encode()) for key in self.source.callback_keys]
+        from listener.door import comparison
+
+        known = [comparison.same(now.key.encode(), key.encode()) for key in self.source.callback_keys]
         return {
             "source": self.name,
             "url": self._hidden(now.url),
@@ -142,7 +143,7 @@ class _Registering:
                 "address": told["url"] or "none",
                 "key": _KEYS[told["key"]],
                 "on": ", ".join(told["events"]) or "no event",
-                "off": ", ".join(told["off"]) or "no event",
+                "off": None if told["off"] else "no event",  # those that are stand among the problems
             }
         )
         for problem in told["problems"]:

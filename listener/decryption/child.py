@@ -34,7 +34,7 @@ def documents(material: Material, access: Access, known: Known) -> Iterator[Stre
 
 def _coming(process: Process, made: IO[bytes]) -> Iterator[bytes]:
     yield from confined.waiting(process)
-    if process.returncode == confined.HOPELESS:
+    if process.returncode in (confined.HOPELESS, confined.SHORT):
         raise errors.Hopeless(confined.said(process))
     if process.returncode != 0:
         raise errors.Unusable(f"decryption ended with {process.returncode}: {confined.said(process)}")

@@ -1,11 +1,12 @@
 """Documents that need a person: not fetched, given up, or due a signature that nobody has looked for."""
 
+import shlex
 from collections.abc import Iterator
 from typing import Final
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, and_, exists, false, func, or_, select
 
-from listener import api, times
+from listener import api, sources, times
 from listener.checking import inspector
 from listener.desk import signatures
 from listener.desk.reading import Reading
@@ -21,7 +22,8 @@ _c: Final = artifacts.TABLE.c
 def alarms(at: Reading, settings: Settings) -> list[str]:
     """What is in the way of documents, and of their signatures where somebody said that these are due."""
     asked = [told for source, told in _unchecked(at, settings) if _is_asked_for(source, settings)]
-    return [*_not_fetched(at, settings), *_refused(at, settings), *_given_up(at), *asked]
+    in_the_way = (*_not_fetched(at, settings), *_refused(at, settings), *_given_up(at), *_in_vain(at, settings))
+    return [*in_the_way, *asked]
 
 
 def notes(at: Reading, settings: Settings) -> list[str]:
@@ -33,16 +35,25 @@ def _not_fetched(at: Reading, settings: Settings) -> Iterator[str]:
     lacking, oldest = _unfinished(at, settings)
     for (source, lacks), number in lacking.items():
         yield f"{source}: documents wanted and not fetched: {number}; {lacks}"
-    for source, since in oldest.items():
+    for source, (since, state) in oldest.items():
         if now() - since > WANTED_TOO_LONG:
-            yield f"{source}: a document is wanted since {times.written(since)}; see 'signlog downloads'"
+            yield (
+                f"{source}: a document is wanted since {times.written(since)}; "
+                f"type: signlog downloads list --source {source} --state {state}"
+            )
 
 
 def _refused(at: Reading, settings: Settings) -> Iterator[str]:
     refused = select(_c.source).where(_c.state == artifacts.FAILED, _c.next_at.is_(None))
     for source in at.views.scalars(refused.distinct()):
-        key = "client_secret" if source in settings.sources and settings.sources[source].client_id else "api_key"
-        yield f"{source}: the provider refuses the API key; mend sources.{source}.{key} and restart"
+        if source not in settings.sources:  # told among what nobody fetches any more
+            continue
+        access = settings.sources[source].access
+        key = "client_secret" if access.client_id else "api_key or vendor_number" if access.vendor_number else "api_key"
+        yield (
+            f"{source}: the provider refuses the API key; mend sources.{source}.{key} and restart; "
+            f"if it was mended at the provider, type: signlog downloads retry {source} --reason …"
+        )
 
 
 def _given_up(at: Reading) -> Iterator[str]:
@@ -51,39 +62,77 @@ def _given_up(at: Reading) -> Iterator[str]:
     if number := at.views.scalar(ours):
         yield (
             f"documents given up: {number}; 'signlog downloads --state abandoned' says why, "
-            "'signlog downloads retry --reason …' tries again, 'signlog downloads abandon' leaves it at that"
+            "'signlog downloads retry --reason …' tries again, "
+            "'signlog downloads abandon SOURCE ID --reason …' leaves it at that"
         )
 
 
-def _unfinished(at: Reading, settings: Settings) -> tuple[dict[tuple[str, str], int], dict[str, int]]:
-    """How many documents wait for what is not configured, by source; of the others, since when the oldest is wanted."""
-    query = select(_c.source, _c.name, func.count(), func.min(_c.wanted_at)).group_by(_c.source, _c.name)
+def _in_vain(at: Reading, settings: Settings) -> Iterator[str]:
+    """What can only be made of a document that was given up."""
+    for source in settings.sources:
+        for name, recipe in sources.recipes(settings, source).items():
+            query = select(func.count(), func.min(_c.subject)).where(_waits_for(source, name, recipe.of))
+            number, subject = at.views.execute(query.where(_c.state.in_(artifacts.OPEN))).one()
+            if number:
+                one = f"{source} {shlex.quote(subject)}"
+                yield (
+                    f"{source}: {name} waits for {recipe.of}, which was abandoned: {number}; type: "
+                    f"signlog downloads retry {one} {recipe.of} --reason …, "
+                    f"or: signlog downloads abandon {one} {name} --reason …"
+                )
+
+
+def _waits_for(source: str, name: str, of: str) -> ColumnElement[bool]:
+    other = artifacts.TABLE.alias()
+    its = (other.c.source == source, other.c.subject == _c.subject, other.c.name == of)
+    given_up = exists().where(*its, other.c.state == artifacts.ABANDONED)
+    return and_(_c.source == source, _c.name == name, given_up)
+
+
+def _unfinished(at: Reading, settings: Settings) -> tuple[dict[tuple[str, str], int], dict[str, tuple[int, str]]]:
+    """How many documents wait for what is not configured, by source; of the others, since when the oldest is wanted,
+    and its state. What waits in vain is told apart.
+    """
+    in_vain = [
+        _waits_for(source, name, recipe.of)
+        for source in settings.sources
+        for name, recipe in sources.recipes(settings, source).items()
+    ]
+    query = select(_c.source, _c.name, _c.state, func.count(), func.min(_c.wanted_at)).where(~or_(false(), *in_vain))
     lacking: dict[tuple[str, str], int] = {}
-    oldest: dict[str, int] = {}
-    for source, name, number, since in at.views.execute(
-        query.where(_c.state.in_((artifacts.WANTED, artifacts.FAILED)))
-    ):
+    oldest: dict[str, tuple[int, str]] = {}
+    query = query.where(_c.state.in_(artifacts.OPEN)).group_by(_c.source, _c.name, _c.state)
+    for source, name, state, number, since in at.views.execute(query):
         lacks = _lacking(source, name, settings)
         if lacks is not None:
             lacking[source, lacks] = lacking.get((source, lacks), 0) + number
         elif since is not None:
-            oldest[source] = min(since, oldest.get(source, since))
+            oldest[source] = min((since, state), oldest.get(source, (since, state)))
     return lacking, oldest
 
 
 def _lacking(source: str, name: str, settings: Settings) -> str | None:
-    """Why a document is not fetched, or not made of another one, if so."""
+    """Why a document is not fetched, or not made of another one, if so; and what to do about it."""
     configured = settings.sources.get(source)
     if configured is None:
-        return f"sources.{source} is not configured any more"
+        return (
+            f"sources.{source} is not configured any more; configure it again, "
+            f"or type: signlog downloads abandon {source} --reason …"
+        )
     speaker, access = api.named(configured.provider), configured.access
     lacking = speaker.missing(access)
     if lacking is not None:
-        return f"set sources.{source}.{lacking}; or sources.{source}.artifacts = [], for what completes from then on"
+        return (
+            f"set sources.{source}.{lacking} and restart; or sources.{source}.artifacts = [], for what completes from "
+            f"then on, and for what is wanted by now type: signlog downloads abandon {source} --reason …"
+        )
     recipe = speaker.RECIPES.get(name)
     if recipe is not None and not recipe.possible(access):
         fewer = f'sources.{source}.artifacts = ["{recipe.of}"]'
-        return f"set sources.{source}.{recipe.needs}; or {fewer}, for what completes from then on"
+        return (
+            f"set sources.{source}.{recipe.needs} and restart; or {fewer}, for what completes from then on, and for "
+            f"each that is wanted by now type: signlog downloads abandon {source} ID {name} --reason …"
+        )
     return None
 
 
@@ -97,13 +146,12 @@ def _unchecked(at: Reading, settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _to_do(source: str, settings: Settings) -> str:
-    if source not in settings.sources:
-        return f"sources.{source} is not configured any more"
     then = f"type: signlog downloads check {source}"
+    if source not in settings.sources:
+        return f"sources.{source} is not configured any more; configure it again, and {then}"
     if not settings.check_signatures:
-        return (
-            f"set check_signatures = true, restart, and {then}; or sources.{source}.signed_artifacts = [], and the same"
-        )
+        none = f"where none is due, set sources.{source}.signed_artifacts = [] before that"
+        return f"set check_signatures = true, restart, and {then}; {none}"
     return f"{inspector.INSTALL}, restart, and {then}" if inspector.missing() else then
 
 

@@ -7,12 +7,13 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from sqlalchemy import ColumnElement, select, tuple_
 
-from listener import times
+from listener import sources, times
 from listener.acts import Artifact
 from listener.desk.pages import Line, Moved, Page, every
 from listener.desk.reading import Reading
+from listener.settings import Settings
 from projections import artifacts
-from projections.facts import Paper, Verdict
+from projections.facts import Paper, Verdict, which
 
 STATES: Final = (
     artifacts.WANTED,
@@ -27,6 +28,14 @@ _TABLE: Final = artifacts.TABLE
 _PAGE: Final = 200  # keys in one query
 
 Subject = tuple[str, str]
+
+
+class Named(NamedTuple):
+    """What a decision is about: one document, all of a subject, of a source, or whatever there is."""
+
+    source: str | None = None
+    subject: str | None = None
+    name: str | None = None
 
 
 class Filter(NamedTuple):
@@ -59,36 +68,38 @@ def of(at: Reading, subjects: Sequence[Subject]) -> Mapping[Subject, list[Line]]
     return found
 
 
-def retryable(at: Reading, source: str | None, subject: str | None, name: str | None) -> list[Artifact]:
+def retryable(at: Reading, settings: Settings, named: Named) -> list[Artifact]:
     """Artifacts that failed or were abandoned, one by one: a decision lists what it is about."""
-    return _in_states(at, (artifacts.FAILED, artifacts.ABANDONED), source, subject, name)
+    return _in_states(at, (artifacts.FAILED, artifacts.ABANDONED), settings, named)
 
 
-def abandonable(at: Reading, source: str | None, subject: str | None, name: str | None) -> list[Artifact]:
+def abandonable(at: Reading, settings: Settings, named: Named) -> list[Artifact]:
     """Artifacts that are not stored, and of which no person has decided that they never will be, one by one."""
     states = (artifacts.WANTED, artifacts.HELD, artifacts.FAILED, artifacts.ABANDONED)
-    return _in_states(at, states, source, subject, name, _TABLE.c.decided == 0)
+    return _in_states(at, states, settings, named, _TABLE.c.decided == 0)
 
 
-def releasable(at: Reading, source: str | None, subject: str | None, name: str | None) -> list[Artifact]:
+def releasable(at: Reading, settings: Settings, named: Named) -> list[Artifact]:
     """Artifacts that a replay held, one by one."""
-    return _in_states(at, (artifacts.HELD,), source, subject, name)
+    return _in_states(at, (artifacts.HELD,), settings, named)
 
 
 def _in_states(
-    at: Reading,
-    states: Iterable[str],
-    source: str | None,
-    subject: str | None,
-    name: str | None,
-    *where: ColumnElement[bool],
+    at: Reading, states: Iterable[str], settings: Settings, named: Named, *where: ColumnElement[bool]
 ) -> list[Artifact]:
-    named = ((_TABLE.c.source, source), (_TABLE.c.subject, subject), (_TABLE.c.name, name))
-    key = [column for column, _ in named]
-    query = select(*key).where(
-        _TABLE.c.state.in_(states), *where, *(column == value for column, value in named if value is not None)
-    )
-    return [Artifact(*row) for row in at.views.execute(query.order_by(_TABLE.c.last_position, *key))]
+    key = (_TABLE.c.source, _TABLE.c.subject, _TABLE.c.name)
+    of = [column == value for column, value in zip(key, named[:2], strict=False) if value is not None]
+    query = select(*key).where(_TABLE.c.state.in_(states), *where, *of)
+    found = [Artifact(*row) for row in at.views.execute(query.order_by(_TABLE.c.last_position, *key))]
+    return [one for one in found if named.name is None or _means(named.name, one, settings)]
+
+
+def _means(name: str, other: Artifact, settings: Settings) -> bool:
+    """Whether who names one document means another, too: those of a kind, and what can be made of that one alone."""
+    if name == other.name or (name in artifacts.EACH and which(name, other.name) is not None):
+        return True
+    recipe = sources.recipes(settings, other.source).get(other.name)
+    return recipe is not None and recipe.of == name
 
 
 def _shown(row: Any) -> Line:

@@ -12,7 +12,7 @@ from starlette.routing import Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from listener import errors, provider
-from listener.door import address, body, client, gate
+from listener.door import address, body, client, redaction
 from listener.door.address import Address, TokenAddress
 from listener.door.body import Body, Share
 from listener.door.exchange import Exchange
@@ -131,7 +131,7 @@ class Door:
         peer, caller = self._caller(scope)
         known = self._gates.get(found.source)
         verdict = (known or self._nobody).ask(scope["headers"], found.below, caller)
-        source = found.source if known else gate.hide(found.source, verdict.secrets)
+        source = found.source if known else redaction.hide(found.source, verdict.secrets)
         head = Head(source, known, peer, caller, scope, verdict)
         if known is None or verdict.status != 200:
             limit = self._max_body_bytes if caller in self._regulars else body.PART_BYTES
@@ -243,13 +243,13 @@ class Head(NamedTuple):
 
     def headers(self) -> str:
         """The headers as they may be kept."""
-        return written(gate.redacted(self.scope["headers"], self.verdict.secrets))
+        return written(redaction.redacted(self.scope["headers"], self.verdict.secrets))
 
     def target(self) -> str:
         """Path and query as received, without secrets."""
         query = self.scope["query_string"]
         raw = self.scope["raw_path"] + (b"?" + query if query else b"")
-        return gate.hide(raw.decode("latin-1"), self.verdict.secrets)
+        return redaction.hide(raw.decode("latin-1"), self.verdict.secrets)
 
     def recognised(self, content: bytes) -> bool:
         """Whether it looks like a callback of a provider that we know, let in or not."""

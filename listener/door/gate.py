@@ -1,21 +1,16 @@
 """Is it really them? One gate for each source, asked with the head of a request, before its body is read."""
 
-import hashlib
 import hmac
-import re
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
+from listener.door import comparison
 from listener.door.address import decoded
 from listener.door.client import Headers, matching
 from listener.door.token import Tokens
 from listener.provider import Provider, named, names
 from listener.settings import Source
 
-_ALWAYS_REDACTED: Final = frozenset({b"authorization", b"proxy-authorization", b"cookie"})
-_REDACTED: Final = "redacted"
-_GAP: Final = "\0"  # stands in no head: what replaces one secret must not hold another
-_UNIT: Final = re.compile("%[0-9A-Fa-f]{2}|.", re.DOTALL)
 _HEX: Final = 12
 _SHORTEST: Final = 8  # shorter words are hidden only where they were shown as a key: it would garble all else
 
@@ -46,7 +41,7 @@ class Gate:
         self._header = (source.callback_header or "").lower().encode()
         self.tokens = _tokens(name, source, secret)
         keys = [key.encode() for key in source.callback_keys]
-        self._keys = [(hashlib.sha256(key).digest(), _label(secret, "key", key)) for key in keys]
+        self._keys = [(key, _label(secret, "key", key)) for key in keys]
         self._path_secret = source.path_secret.encode() if source.path_secret else None
         self._path_label = _label(secret, "path", self._path_secret)
         self._networks = source.networks
@@ -59,7 +54,7 @@ class Gate:
         token = _bearer(headers)
         element = below[0] if below else ""
         label = self._label_of(keys[0] if keys else b"", token)
-        path_ok = self._path_secret is None or _same(_bytes(element), self._path_secret)
+        path_ok = self._path_secret is None or comparison.same(_bytes(element), self._path_secret)
         network = matching(client, self._networks) if self._networks else None
         secrets = self._hidden([*keys, token], element)
         if label is None:
@@ -91,9 +86,8 @@ class Gate:
         Every key is compared, right or not: the time taken says nothing about which.
         """
         found = None if self._keys or self.tokens else ""
-        digest = hashlib.sha256(key).digest()
         for known, label in self._keys:
-            if hmac.compare_digest(digest, known):
+            if comparison.same(key, known):
                 found = label
         if self.tokens is not None:
             held = self.tokens.secret_of(token)
@@ -138,36 +132,6 @@ class Nobody:
         hidden = {key.decode("latin-1") for key in (*keys, _bearer(headers)) if key}
         secrets = self._secrets | hidden | _in_place_of_secret(element)
         return Verdict(404, "unknown source", "", " ".join(filter(None, labels)), _longest_first(secrets))
-
-
-def redacted(headers: Headers, secrets: Sequence[str]) -> list[tuple[str, str]]:
-    """Headers as they may be kept for ever. Proxies copy the path into other headers, hence the search."""
-    return [
-        (name.decode("latin-1"), _REDACTED if name in _ALWAYS_REDACTED else hide(value.decode("latin-1"), secrets))
-        for name, value in headers
-    ]
-
-
-def hide(text: str, secrets: Sequence[str]) -> str:
-    """`text` without these secrets, whether or not they stand there percent-encoded."""
-    for secret in secrets:
-        if secret in text:
-            text = text.replace(secret, _GAP)
-        if "%" in text and secret in decoded(text):
-            text = _hide_encoded(text, secret)
-    return text.replace(_GAP, _REDACTED)
-
-
-def _hide_encoded(text: str, secret: str) -> str:
-    """Leave out what decodes to the secret, and nothing else: each unit of the text stands for one character."""
-    units = _UNIT.findall(text)
-    plain = decoded(text)
-    kept: list[str] = []
-    start = 0
-    while (at := plain.find(secret, start)) >= 0:
-        kept += [*units[start:at], _GAP]
-        start = at + len(secret)
-    return "".join(kept + units[start:])
 
 
 def _secrets(sources: Iterable[Source]) -> frozenset[str]:
@@ -224,8 +188,3 @@ def _label(hmac_key: bytes, kind: str, credential: bytes | None) -> str:
 
 def _bytes(element: str) -> bytes:
     return decoded(element).encode("latin-1")
-
-
-def _same(one: bytes, other: bytes) -> bool:
-    """Equal, in constant time: hashed first, so that not even the length shows."""
-    return hmac.compare_digest(hashlib.sha256(one).digest(), hashlib.sha256(other).digest())

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Select, func, select, tuple_
 
 from listener import acts, erased, errors
 from listener.acts import Act, Artifact
-from listener.checking.inspector import Inspector
+from listener.checking.inspector import Inspector, Look
 from listener.log import event, reader
 from listener.log.append import append
 from listener.log.database import Database
@@ -89,11 +89,22 @@ class Checks:
         problem = self._amiss(artifact, stored)
         if problem is not None:
             return Checked(artifact, before, None, problem=problem)
+        try:
+            look = self._look(artifact, stored, known.inspector)
+        except OSError as error:  # no room for another process, or for what lies between
+            return Checked(artifact, before, None, problem=f"not judged this time: {error}")
+        if look is None:
+            return None
+        if look.short is not None:  # what somebody found when there was enough of everything stands
+            return Checked(artifact, before, None, problem=f"not judged this time: {look.short}")
+        found = look.verdict
+        position = None if found == before else self._tell(artifact, known.provider, stored, found)
+        return Checked(artifact, before, found, position)
+
+    def _look(self, artifact: Artifact, stored: Stored, inspector: Inspector) -> Look | None:
         self._store.assert_room(stored.size)
         with self._store.lying(stored) as lies:
-            found = known.inspector.verdict(artifact.name, lies, self._store.scratch, threading.Event())
-        position = None if found is None or found == before else self._tell(artifact, known.provider, stored, found)
-        return Checked(artifact, before, found, position)
+            return inspector.look(artifact.name, lies, self._store.scratch, threading.Event())
 
     def _amiss(self, artifact: Artifact, stored: Stored) -> str | None:
         """Why what lies there is not what was stored, if so: then nothing is said of it."""

@@ -8,13 +8,13 @@ from listener import errors
 from listener.interpreter import Interpreter
 from listener.log.event import Readable
 from listener.projection import PROJECTIONS, Projection
-from projections.facts import Fact, Key
+from projections.facts import Beside, Fact, Key
 
 Subject = tuple[str, str]
 States = dict[Key, Any]
 Loader = Callable[[Projection, Sequence[Key]], Mapping[Key, Any]]
 _Part = tuple[
-    States, States, Callable[[Fact], Sequence[Key]], Callable[[Key], Any], Callable[[Any, Key, Fact], Any]
+    States, States, Callable[[Fact], Sequence[Key]], Callable[[Key], Any], Callable[[Any, Key, Fact, Beside], Any]
 ]  # of a fold: states, those that changed, and what a projection does
 
 
@@ -117,7 +117,7 @@ class Fold:
         try:
             for states, changed, keys, initial, apply in parts:
                 for key in keys(fact):
-                    moved.append((states, changed, key, apply(states.get(key) or initial(key), key, fact)))
+                    moved.append((states, changed, key, apply(states.get(key) or initial(key), key, fact, states)))
         except Exception as error:  # a projection's bug stops this subject, and nobody else
             self.stopped.add(subject)
             self.faults.append(Faulty(fact.position, *subject, f"{type(error).__name__}: {error}"))

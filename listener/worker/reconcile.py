@@ -167,7 +167,8 @@ class _Turn:
             return True
         except (errors.Unusable, errors.Unauthorized) as error:
             self._bear(subject, error)
-        except errors.ProviderError:  # an answer, if none that says where it stands
+        except errors.ProviderError as error:  # an answer, if none that says where it stands
+            self._findings.lack(self._source, subject, error)
             self._note(subject)
         else:
             self._note(subject, heard.head)
@@ -185,6 +186,7 @@ class _Turn:
 
         An outage must cost no subject its turn. One that was in vain before, while others are answered, has had it.
         """
+        self._findings.lack(self._source, subject, error)
         before = self._agenda.tried(self._source, subject, self._known.began)
         if isinstance(error, errors.Unauthorized) or error.retry_after is not None:
             raise error

@@ -66,5 +66,8 @@ class Rounds:
 def _tell(source: str, findings: Findings) -> None:
     for missed in findings.missing:
         _log.error("callback_missed", source=source, subject=missed.id, status=missed.status)
-    if findings.differed:
-        _log.info("reconciled", source=source, asked=findings.asked, differed=findings.differed)
+    counts = {"asked": findings.asked, "differed": findings.differed, "unanswered": findings.unanswered}
+    if findings.unanswered:
+        _log.warning("reconciled", source=source, **counts)
+    elif findings.differed:
+        _log.info("reconciled", source=source, **counts)
