@@ -7,7 +7,7 @@ from typing import NamedTuple
 from listener import bootstrap, bootstrap_accounts, bootstrap_documents, bootstrap_log, errors, fingerprint, leases
 from listener.fenced import Fenced
 from listener.lease import Lease
-from listener.leases import DatabaseLease
+from listener.leases import DatabaseLease, SignOfLife
 from listener.log.bell import Bell
 from listener.log.database import Database
 from listener.log.postgres import Postgres
@@ -49,7 +49,7 @@ def worker(settings: Settings, database: Database) -> Iterator[Worker]:
 def _one_of_several(settings: Settings, database: Postgres, live: Live, stack: contextlib.ExitStack) -> Worker:
     """It holds a lease of its own name for as long as it lives, so that others see that it does."""
     holder = bootstrap_log.holder()
-    stack.enter_context(DatabaseLease(database, leases.named(holder), holder))
+    stack.enter_context(SignOfLife(database, holder))
     claims = Claims(database, holder, shared=True)
     store = bootstrap_documents.store(settings, holder, lambda: leases.living(database))
     lease = DatabaseLease(database, leases.WORKER, holder)

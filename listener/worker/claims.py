@@ -49,8 +49,12 @@ class Claims:
         `generation` and `folded` say on which views the wish is founded. A wish of views that are not live, that have
         not seen our last act on it, what was held when they went live or what was abandoned since, or that the log
         says is stored, is an old opinion; and of what was erased nothing is fetched again.
+
+        Whoever others take for dead, as after an hour without the server, claims nothing before they hear of him.
         """
         with self._database.writing() as connection:
+            if not self._is_heard_of(connection):
+                return None
             if generations.live(connection) != generation or _settled(connection, artifact, folded):
                 return None
             return self._lease(connection, artifact)
@@ -66,6 +70,13 @@ class Claims:
         else:
             connection.execute(_TABLE.update().where(_is(artifact)).values(lease))
         return fence
+
+    def _is_heard_of(self, connection: Connection) -> bool:
+        """Whether a claim of ours would stand."""
+        if not self._shared:
+            return True
+        ours = leases.heard_of(GONE, schema.leases.c.fence).where(schema.leases.c.holder == self._holder)
+        return connection.execute(ours).first() is not None
 
     def _is_held(self, connection: Connection) -> ColumnElement[bool]:
         """Whether a claim stands: not for ever, and not if whoever made it is gone."""
