@@ -175,8 +175,10 @@ def named(holder: str) -> str:
 
 
 def living(database: Database) -> list[str]:
-    """The names of the workers that live, or were heard of in the last hour: they may only be frozen."""
+    """Who holds a lease, or was heard of in the last hour, and may only be frozen; nobody where the log is a file."""
     with database.reading() as connection:
+        if not is_postgres(connection):
+            return []
         return list(connection.scalars(heard_of(3600, schema.leases.c.holder)))
 
 
