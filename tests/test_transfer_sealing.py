@@ -121,7 +121,8 @@ def test_nobody_waits_for_a_target_that_is_slow(tmp_path: Path, url: str, monkey
             real = Transfer._copy_in_time
 
             def in_time(self: Transfer, until: int) -> None:
-                slow.execute("LOCK TABLE events")
+                slow.execute("SET idle_in_transaction_session_timeout = '30s'")  # whoever would wait goes on then
+                slow.execute("LOCK TABLE log")
                 real(self, until)
 
             patch.setattr(Transfer, "_copy_in_time", in_time)
