@@ -21,7 +21,7 @@ def erasure(settings: Settings, database: Database) -> "Iterator[Erasure]":
 
     ours = fingerprint.fingerprint()
     locks = Locks(*(bootstrap_log.lease(settings, database, part) for part in ("worker", "replay")))
-    renewal = Renewal(database, shelf(database), ours, settings.disk_reserve)
+    renewal = Renewal(database, shelf(database, locks.replay), ours, settings.disk_reserve)
     store = bootstrap_documents.store(settings, living=lambda: leases.living(database))
     providers = {name: source.provider for name, source in settings.sources.items()}
     with bootstrap.quarantine(settings) as kept:
