@@ -247,7 +247,7 @@ def replay(settings: Settings, database: Database) -> "Replay":
 
     worker, only_one = (bootstrap_log.lease(settings, database, part) for part in ("worker", "replay"))
     code, reserve = fingerprint.fingerprint(), settings.disk_reserve
-    return Replay(database, shelf(database), settings.folder, code, worker, only_one, reserve)
+    return Replay(database, shelf(database, only_one), settings.folder, code, worker, only_one, reserve)
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from listener import bootstrap_accounts, bootstrap_documents, errors
+from listener import bootstrap_accounts, bootstrap_documents, bootstrap_log, errors
 from listener.checking import inspector
 from listener.log.database import Database
 from listener.settings import Settings
@@ -28,6 +28,20 @@ def checks(settings: Settings, database: Database) -> "Iterator[Checks]":
         name: Inspected(source.provider, bootstrap_accounts.inspector(name, source, settings.check_signatures))
         for name, source in settings.sources.items()
     }
-    store = bootstrap_documents.store(settings)
-    with contextlib.closing(Live(database, shelf(database))) as live:
+    with contextlib.ExitStack() as held:
+        store = bootstrap_documents.store(settings, _there(database, held))
+        live = held.enter_context(contextlib.closing(Live(database, shelf(database))))
         yield Checks(database, live, store, sources)
+
+
+def _there(database: Database, held: contextlib.ExitStack) -> str:
+    """The name of our place for copies of documents; a worker that starts meanwhile sees that we live."""
+    if database.folder is not None:
+        return ""
+    from listener.leases import DatabaseLease
+    from listener.log.postgres import Postgres
+
+    assert isinstance(database, Postgres)  # noqa: S101  there is no third engine
+    holder = bootstrap_log.holder()
+    held.enter_context(DatabaseLease(database, f"check {holder}", holder))
+    return holder

@@ -43,11 +43,11 @@ def door(settings: Settings, database: Database, there: bool) -> ASGIApp:
     """The public app. While the log is not there, what comes is spooled."""
     nobody = Nobody(settings.sources.values(), bootstrap.secret(settings))
     found = Door(gates(settings), nobody, Quarantine(settings.folder), settings.max_body_bytes, settings.proxies)
-    spool, head = Spool(settings.spool_folder, settings.max_spool_bytes), None
+    spool, tip = Spool(settings.spool_folder, settings.max_spool_bytes), None
     if there:
         with database.reading() as connection:
-            spool.belong(heads.epochs(connection)[0].id)
-            head = reader.head(connection)
-            known = reader.read(connection, max(0, head - _REGULARS), _REGULARS)
+            tip = reader.tip(connection)
+            spool.belong(heads.epochs(connection)[0].id, tip)
+            known = reader.read(connection, max(0, tip.position - _REGULARS), _REGULARS)
         found.welcome({each.client for each in known if each.client})
-    return app(found, database, spool, head)
+    return app(found, database, spool, tip)

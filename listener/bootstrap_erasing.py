@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from listener import bootstrap, bootstrap_documents, bootstrap_log, fingerprint
+from listener import bootstrap, bootstrap_documents, bootstrap_log, fingerprint, leases
 from listener.log.database import Database
 from listener.settings import Settings
 
@@ -21,8 +21,8 @@ def erasure(settings: Settings, database: Database) -> "Iterator[Erasure]":
 
     ours = fingerprint.fingerprint()
     locks = Locks(*(bootstrap_log.lease(settings, database, part) for part in ("worker", "replay")))
-    renewal = Renewal(database, shelf(database), ours, settings.disk_reserve)
-    store = bootstrap_documents.store(settings)
+    renewal = Renewal(database, shelf(database, locks.replay), ours, settings.disk_reserve)
+    store = bootstrap_documents.store(settings, living=lambda: leases.living(database))
     providers = {name: source.provider for name, source in settings.sources.items()}
     with bootstrap.quarantine(settings) as kept:
         yield Erasure(database, ours, locks, renewal, kept, store, providers, settings.spool_folder)

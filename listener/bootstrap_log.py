@@ -4,7 +4,7 @@ import contextlib
 import os
 import secrets
 import socket
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from listener import errors
 from listener.lease import Lease
@@ -13,6 +13,9 @@ from listener.log.migrate import revision
 from listener.log.sqlite import Sqlite
 from listener.only import OnlyOne
 from listener.settings import Settings
+
+if TYPE_CHECKING:
+    from listener.log.postgres import Postgres
 
 _NO_COPY: Final = (
     "the log is in PostgreSQL (database_url), and a backup here is a file of SQLite; use pg_dump, or pg_basebackup "
@@ -25,7 +28,7 @@ def database(settings: Settings) -> Database:
     return Sqlite(settings.folder) if settings.database_url is None else server(settings.database_url)
 
 
-def server(url: str) -> Database:
+def server(url: str) -> "Postgres":
     """A log in PostgreSQL. Raises ConfigurationError for what is no address."""
     from listener.log.postgres import Postgres
 

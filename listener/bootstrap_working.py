@@ -7,13 +7,14 @@ from typing import NamedTuple
 from listener import bootstrap, bootstrap_accounts, bootstrap_documents, bootstrap_log, errors, fingerprint, leases
 from listener.fenced import Fenced
 from listener.lease import Lease
-from listener.leases import DatabaseLease
+from listener.leases import DatabaseLease, SignOfLife
 from listener.log.bell import Bell
 from listener.log.database import Database
 from listener.log.postgres import Postgres
 from listener.only import OnlyOne
 from listener.settings import Settings
 from listener.shelf import shelf
+from listener.worker import claims
 from listener.worker.claims import Claims
 from listener.worker.downloads import Downloads
 from listener.worker.live import Live
@@ -40,28 +41,28 @@ def worker(settings: Settings, database: Database) -> Iterator[Worker]:
         if isinstance(database, Postgres):
             yield _one_of_several(settings, database, live, stack)
         else:
-            claims = Claims(database, bootstrap_log.holder())
-            claims.forget()
+            claims.forget(database)
             store = bootstrap_documents.store(settings)
-            yield Worker(_downloads(settings, database, claims, store), live, alone, database)
+            ours = Claims(database, bootstrap_log.holder())
+            yield Worker(_downloads(settings, database, ours, store), live, alone, database)
 
 
 def _one_of_several(settings: Settings, database: Postgres, live: Live, stack: contextlib.ExitStack) -> Worker:
     """It holds a lease of its own name for as long as it lives, so that others see that it does."""
     holder = bootstrap_log.holder()
-    stack.enter_context(DatabaseLease(database, leases.named(holder), holder))
-    claims = Claims(database, holder, shared=True)
+    stack.enter_context(SignOfLife(database, holder))
+    ours = Claims(database, holder, shared=True)
     store = bootstrap_documents.store(settings, holder, lambda: leases.living(database))
     lease = DatabaseLease(database, leases.WORKER, holder)
     stack.callback(lease.let_go)
     fenced = stack.enter_context(contextlib.closing(Fenced(database.address, lease)))
     bell = stack.enter_context(Bell(database))
-    return Worker(_downloads(settings, database, claims, store), live, lease, fenced, bell)
+    return Worker(_downloads(settings, database, ours, store), live, lease, fenced, bell)
 
 
-def _downloads(settings: Settings, database: Database, claims: Claims, store: Store) -> Downloads:
+def _downloads(settings: Settings, database: Database, ours: Claims, store: Store) -> Downloads:
     store.prepare()
-    return Downloads(database, claims, store, bootstrap_accounts.accounts(settings))
+    return Downloads(database, ours, store, bootstrap_accounts.accounts(settings))
 
 
 def projector(settings: Settings, worker: Worker) -> Projector:

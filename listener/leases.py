@@ -9,7 +9,7 @@ import threading
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 import structlog
-from sqlalchemy import BigInteger, ColumnElement, Connection, Select, literal_column, select, text
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, TextClause, literal_column, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from listener import errors
@@ -41,6 +41,10 @@ _TAKE: Final = text(
     "WHERE leases.name = free.name RETURNING fence"
 )
 _KEEP: Final = text(f"UPDATE leases SET until = {_ENDS} WHERE {_OURS}")
+_KEEP_SIGN: Final = text(
+    f"INSERT INTO leases VALUES (:name, :holder, :fence, {_ENDS}) "
+    f"ON CONFLICT (name) DO UPDATE SET until = {_ENDS} WHERE leases.holder = :holder AND leases.fence = :fence"
+)
 _LEAVE: Final = text(f"UPDATE leases SET holder = NULL, until = {CLOCK} WHERE {_OURS}")
 _FORGET: Final = text(f"DELETE FROM leases WHERE until < {CLOCK} - {_DAY_MS * 1000}")
 # KEY SHARE: whoever takes the lease must wait for us, and our own heartbeat need not.
@@ -54,6 +58,7 @@ class DatabaseLease(Lease):
     """A lease by name. `holder` is unlike that of any other process, now and ever."""
 
     shared: ClassVar[bool] = True
+    _keeps: ClassVar[TextClause] = _KEEP
 
     def __init__(self, database: "Postgres", name: str, holder: str) -> None:
         self._database = database
@@ -111,7 +116,7 @@ class DatabaseLease(Lease):
         while not over.wait(BEAT_SECONDS):
             try:
                 with self._database.beside() as connection:
-                    kept = connection.execute(_KEEP, ours).rowcount == 1
+                    kept = connection.execute(self._keeps, ours).rowcount == 1
             except SQLAlchemyError as error:  # the server is away: for others, too
                 _log.warning("lease_not_renewed", name=ours["name"], error=str(getattr(error, "orig", error)))
                 continue
@@ -119,6 +124,19 @@ class DatabaseLease(Lease):
                 _log.warning("lease_lost", **ours)
                 self._held.clear()
                 return
+
+
+class SignOfLife(DatabaseLease):
+    """A worker's lease of its own name, which nobody else wants.
+
+    So it is there again by itself when nobody heard of it for so long that it was forgotten, or when the server that
+    took over never had it.
+    """
+
+    _keeps: ClassVar[TextClause] = _KEEP_SIGN
+
+    def __init__(self, database: "Postgres", holder: str) -> None:
+        super().__init__(database, named(holder), holder)
 
 
 class Held(NamedTuple):
@@ -157,8 +175,10 @@ def named(holder: str) -> str:
 
 
 def living(database: Database) -> list[str]:
-    """The names of the workers that live, or were heard of in the last hour: they may only be frozen."""
+    """Who holds a lease, or was heard of in the last hour, and may only be frozen; nobody where the log is a file."""
     with database.reading() as connection:
+        if not is_postgres(connection):
+            return []
         return list(connection.scalars(heard_of(3600, schema.leases.c.holder)))
 
 

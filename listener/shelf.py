@@ -3,6 +3,7 @@
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from listener.lease import Lease
 from listener.log.database import Database
 from listener.views import Views
 from listener.views_file import FileShelf
@@ -31,6 +32,9 @@ class Shelf(Protocol):
         """Remove what those left behind who were killed; False while somebody keeps it."""
 
 
-def shelf(database: Database) -> Shelf:
-    """That of a log, wherever it lies."""
-    return SchemaShelf(database) if database.folder is None else FileShelf(database.folder)
+def shelf(database: Database, fence: Lease | None = None) -> Shelf:
+    """That of a log, wherever it lies; `fence` is what its generations are made and thrown away under.
+
+    On a folder the kernel keeps that, and nothing need be proved.
+    """
+    return SchemaShelf(database, fence) if database.folder is None else FileShelf(database.folder)

@@ -3,6 +3,7 @@
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, Table, select
+from sqlalchemy.exc import DBAPIError
 
 from listener import acts, errors
 from listener.acts import Act
@@ -15,10 +16,12 @@ from listener.log import erase, heads, migrate, reader, schema
 from listener.log.append import append, insert
 from listener.log.database import Database
 from listener.log.merkle import Frontier
+from listener.log.postgres import Postgres
 from listener.signing.signer import Signer
 
 _ROWS_AT_ONCE: Final = 500
 _FEW: Final = 200  # events: what may be copied while nobody appends
+LOCKED_SECONDS: Final = 4.0  # that the target may take meanwhile: a door waits for 5, then it spools
 _BESIDE: Final = (schema.heads, schema.live, schema.claims, schema.log)  # the id comes last: then it is a log
 
 
@@ -32,7 +35,7 @@ class Moved(NamedTuple):
 class Transfer:
     """From `source` to `target`. What was copied is read back and compared; stopped, it goes on where it was."""
 
-    def __init__(self, source: Database, target: Database, signer: Signer) -> None:
+    def __init__(self, source: Database, target: Postgres, signer: Signer) -> None:
         self._source = source
         self._target = target
         self._signer = signer
@@ -43,7 +46,8 @@ class Transfer:
         """Copy everything, seal the source. Raises CopyRefused, SigningStopped; typed again it goes on, sealed or not.
 
         What comes while it is copied is copied, too; only behind the last few events somebody waits: under the append
-        lock they are copied, and the decision that ends the log is appended.
+        lock they are copied, and the decision that ends the log is appended. Nobody waits for a target that is slow:
+        the lock is let go of, and nothing is sealed.
         """
         self._target.assert_suitable()
         self._signer.sign()  # whoever cannot sign the last head should hear so before
@@ -52,7 +56,9 @@ class Transfer:
         with self._source.reading() as log:
             self._checked = Events(self._source, heads.epochs(log), self._found)
         self._copy(told)
-        self._seal(operator)
+        self._erase()
+        while not self._seal(operator):
+            self._copy(told)
         self._copy(told)
         self._signer.sign()
         return self._finish()
@@ -70,28 +76,48 @@ class Transfer:
                 )
 
     def _copy(self, told: Told) -> None:
-        """Read back what is there already, then copy the next page, until all but a few are there."""
+        """Read back what is there already, then copy the next page, until only few came while the last was copied."""
+        before: int | None = None
         while True:
             with self._source.reading() as here, self._target.reading() as there:
                 until, done = reader.head(here), reader.head(there)
             for page in scan.pages(self._target, done, self._frontier.size):
                 self._take(page)
                 told(len(page.rows), until)
-            if until - done <= (0 if self._is_sealed() else _FEW):
+            if until == done or (before is not None and before <= done and until - done <= _FEW):
                 return
+            before = until
             self._put(next(scan.pages(self._source, until, done)))
 
-    def _seal(self, operator: str) -> None:
-        """Append what ends the log. Until this transaction is through, nobody has appended behind what was copied."""
+    def _seal(self, operator: str) -> bool:
+        """Append what ends the log; False if too much came to copy it meanwhile.
+
+        Until this transaction is through, nobody has appended behind what was copied.
+        """
         if self._is_sealed():
-            return
+            return True
         with self._source.writing() as here:
-            self._copy_rest(reader.head(here))
-            self._assert_ours()  # with events, and without an id, nobody can make it a log of its own from here on
-            self._erase(here)
+            head = reader.head(here)
+            if head - self._frontier.size > _FEW:
+                return False
+            self._copy_in_time(head)
             act = Act(acts.SEALED, reason=f"it goes on in {self._target.name}")
             (decision,) = append(here, [acts.decision(act, operator, acts.SEALED_PATH)])
             here.execute(schema.sealed.insert().values(position=decision.position))
+        return True
+
+    def _copy_in_time(self, until: int) -> None:
+        """Copy the rest, while everybody waits. Raises CopyRefused if the target takes too long."""
+        try:
+            with self._target.ends.within(LOCKED_SECONDS):
+                self._copy_rest(until)
+                self._assert_ours()  # with events, and without an id, nobody can make it a log of its own from here on
+        except DBAPIError as error:
+            said = str(error.orig).partition("\n")[0]
+            raise errors.CopyRefused(
+                f"{self._target.name} did not take the last events within {LOCKED_SECONDS:g} s, so nothing is sealed "
+                f"({said}); type the same again, and it goes on where it was"
+            ) from error
 
     def _copy_rest(self, until: int) -> None:
         for page in scan.pages(self._source, until, self._frontier.size):
@@ -116,9 +142,9 @@ class Transfer:
                 f"event {first.position} is not what was written: {first.said}; see 'signlog verify'"
             )
 
-    def _erase(self, here: Connection) -> None:
-        """Erase there what was erased here between two tries."""
-        with self._target.writing() as there:
+    def _erase(self) -> None:
+        """Erase there what was erased here between two tries; while this one lasts, nobody erases."""
+        with self._source.reading() as here, self._target.writing() as there:
             known = set(there.scalars(select(schema.erasures.c.position)))
             for position, decided in here.execute(select(schema.erasures)):
                 if position not in known:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, ExceptionContext, event
 from sqlalchemy.exc import OperationalError
 
 from listener import bookkeeping, errors
+from listener.lease import Lease
 from listener.log.database import Database
 from listener.log.postgres import IDLE_MS, LOCK_MS, MAY_WRITE, READ, READER_IDLE_MS
 from listener.views import BESIDE
@@ -27,14 +28,22 @@ _NOT_THERE: Final = frozenset({"42P01", "42703", "3F000"})  # no such table, col
 _DAMAGED: Final = frozenset({"XX001", "XX002"})
 _FORBIDDEN: Final = "42501"
 
+_CHANGE: Final = (
+    f"{MAY_WRITE}; SET LOCAL lock_timeout = {LOCK_MS}; SET LOCAL idle_in_transaction_session_timeout = {IDLE_MS}"
+)
+
 # What is lost in a power cut is folded again; and the server never has a part of what was committed later.
 _RELAXED: Final = f"SET LOCAL synchronous_commit = off; SET LOCAL lock_timeout = {LOCK_MS}"
 
 
 class SchemaViews:
-    """A generation's schema, on connections to the log. All settings end with their transaction."""
+    """A generation's schema, on connections to the log. All settings end with their transaction.
 
-    def __init__(self, database: Database, schema: str, generation: int) -> None:
+    Schemas are found by name, and who was frozen and thaws may find another's by that: so whoever makes, shows or
+    throws one away proves his `fence` in that transaction.
+    """
+
+    def __init__(self, database: Database, schema: str, generation: int, fence: Lease | None = None) -> None:
         self.generation = generation
         self.name = f"schema {schema} of {database.name}"
         self.schema = schema
@@ -42,6 +51,7 @@ class SchemaViews:
         self._engine = database.engine.execution_options(views=self.name)
         self._reading = self._engine.execution_options(begin=f"{READ}; SET LOCAL search_path TO {schema}")
         self._writing = self._engine.execution_options(begin=_write(schema, generation))
+        self._fence = fence
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -74,13 +84,22 @@ class SchemaViews:
     def building(self, log_id: bytes, origin: str, other: "SchemaViews | None" = None) -> Iterator[Connection]:
         """Fill a schema of another name, in one transaction; that it is there, empty, shows that somebody began."""
         self.discard()
-        with _alone(self._engine) as connection:
+        with self._changing() as connection:
             _make(connection, self.half)
         with self._beside(self.half, other).begin() as connection:
             bookkeeping.make_tables(connection, log_id, origin)
             yield connection
             bookkeeping.make_indexes(connection)
+        with self._changing() as connection:
             connection.exec_driver_sql(f"ALTER SCHEMA {self.half} RENAME TO {self.schema}")
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[Connection]:
+        """A transaction that changes schemas. Raises LeaseLost if they may be another's by now."""
+        with self._engine.execution_options(begin=_CHANGE).begin() as connection:
+            if self._fence is not None:
+                self._fence.assert_held(connection)
+            yield connection
 
     @contextlib.contextmanager
     def beside(self, other: "SchemaViews") -> Iterator[Connection]:
@@ -109,7 +128,7 @@ class SchemaViews:
     def discard(self) -> None:
         """Nobody finds it from now on; it goes when nobody reads it any more."""
         for schema in {self.schema, self.half} & _schemas(self._engine):
-            with contextlib.suppress(errors.ViewsError), _alone(self._engine) as connection:
+            with contextlib.suppress(errors.ViewsError), self._changing() as connection:
                 connection.exec_driver_sql(f"ALTER SCHEMA {schema} RENAME TO {_GONE}{secrets.token_hex(8)}")
         _sweep(self._engine, _GONE)
 
@@ -177,13 +196,14 @@ def _tell(context: ExceptionContext) -> None:
 class SchemaShelf:
     """The schemas of all generations, in the database of the log."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, fence: Lease | None = None) -> None:
         self._database = database
+        self._fence = fence
         event.listen(database.engine, "handle_error", _tell)  # once, however often it is said
 
     def generation(self, number: int) -> SchemaViews:
         """The schema of that number."""
-        return SchemaViews(self._database, f"{_PREFIX}{number}", number)
+        return SchemaViews(self._database, f"{_PREFIX}{number}", number, self._fence)
 
     def numbers(self) -> set[int]:
         """By the names of the schemas."""
@@ -199,7 +219,7 @@ class SchemaShelf:
 
     @contextlib.contextmanager
     def scratch(self) -> Iterator[SchemaViews]:
-        """In a schema that has no number."""
+        """In a schema that has no number, and a name that nobody else finds."""
         found = SchemaViews(self._database, f"{_SCRATCH}{secrets.token_hex(8)}", 0)
         try:
             yield found

@@ -17,7 +17,7 @@ from listener.desk import downloads
 from listener.desk.downloads import Named
 from listener.desk.reading import reading
 from listener.settings import Source
-from listener.worker import schedule
+from listener.worker import claims, schedule
 from projections import artifacts, facts
 from tests.rig import BOTH, EVIDENCE, SOURCE, ZIP, Worker, add, artifact, completed, fresh, tables
 from tests.rig import ID as PACKAGE
@@ -203,7 +203,7 @@ def test_views_that_have_not_heard_of_it_fetch_nothing(tmp_path: Path, server: O
         (completion,) = worker.add(told("PACKAGE_COMPLETE"))
         assert worker.downloads._claims.take(artifact(), 1, completion) == 1
         abandon(worker, ZIP)
-        worker.downloads._claims.forget()
+        claims.forget(worker.database)
         assert worker.downloads._claims.take(artifact(), 1, completion) is None
         assert worker.downloads._claims.take(artifact(name=EVIDENCE), 1, completion + 1) == 1
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from listener import acts, bootstrap, bootstrap_checking, errors
+from listener import acts, bootstrap, bootstrap_checking, bootstrap_documents, errors, leases
 from listener.acts import Act
 from listener.cabinet import Folder
 from listener.checking import inspector
@@ -325,3 +325,18 @@ def page_of(path: Path) -> str:
     """The page in the evidence."""
     with closing(zipfile.ZipFile(path)) as packed:
         return packed.read("index.html").decode()
+
+
+def test_a_worker_that_starts_meanwhile_leaves_copies_alone(on_postgres: Path, server: OneSpan) -> None:
+    """Documents of a bucket are copied to be checked: that who checks lives is seen for as long as it does."""
+    with Worker(on_postgres, server.url) as worker:
+        settings = configured(on_postgres, server)
+        with bootstrap_checking.checks(settings, worker.database) as checks:
+            copy = checks._store.scratch / "fetch-x"
+            copy.write_bytes(b"half")
+            bootstrap_documents.store(settings, "another", lambda: leases.living(worker.database)).prepare()
+            assert copy.exists()
+            with worker.database.reading() as connection:
+                assert leases.workers(connection).stand_by == []
+        with worker.database.reading() as connection:
+            assert not [each for each in leases.every(connection) if each.name.startswith("check")]

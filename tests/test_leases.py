@@ -13,7 +13,7 @@ import pytest
 
 from listener import errors, leases
 from listener.fenced import Fenced
-from listener.leases import DatabaseLease
+from listener.leases import DatabaseLease, SignOfLife
 from listener.log.append import append
 from listener.log.migrate import migrate
 from listener.log.postgres import Postgres
@@ -181,6 +181,31 @@ def test_what_nobody_held_for_a_day_is_forgotten(on_postgres: Path) -> None:
         with lease(database, "a"), database.reading() as connection:
             known = connection.exec_driver_sql("SELECT name FROM leases ORDER BY name").scalars().all()
         assert known == ["new", "worker"]
+
+
+def forget(folder: Path) -> None:
+    """Let nobody know of any lease, as after a day without the server; another server may never have heard of them."""
+    postgres.tell(address(folder), "DELETE FROM leases")
+
+
+def test_a_sign_of_life_that_was_forgotten_is_there_again(on_postgres: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By itself, with the same fence; and what says that it is gone is heard."""
+    monkeypatch.setattr(leases, "BEAT_SECONDS", 0.05)
+    with there(on_postgres) as database:
+        with SignOfLife(database, "a") as sign:
+            forget(on_postgres)
+            until(lambda: holders(database) == {"worker a": "a"})
+            assert sign.held
+        assert holders(database) == {}
+
+
+def test_a_lease_that_was_forgotten_is_lost(on_postgres: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another one may have led meanwhile: whoever led must take it anew, and look at everything again."""
+    monkeypatch.setattr(leases, "BEAT_SECONDS", 0.05)
+    with there(on_postgres) as database, lease(database, "a") as held:
+        forget(on_postgres)
+        until(lambda: not held.held)
+        assert holders(database) == {}
 
 
 def test_on_a_folder_the_kernel_keeps_it(tmp_path: Path) -> None:

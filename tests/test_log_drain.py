@@ -17,6 +17,7 @@ from listener.log.append import BULK_ROWS, append
 from listener.log.database import Database
 from listener.log.drain import Drain, Known
 from listener.log.event import Draft
+from listener.log.reader import Tip
 from listener.log.spool import DAMAGED, Spool, segments, standing
 from listener.log.spooled import Spooled, line
 from tests.logbook import add, another, aside, bodies, callback, connected, either, is_waited_for, until
@@ -50,7 +51,7 @@ def appended(database: Database, wanted: list[Draft]) -> None:
 def test_another_log_gets_nothing(each_engine: Path) -> None:
     """One of another id, by a slip in the address, or none at all, as while it is restored; it waits for its own."""
     with site(each_engine) as (database, found):
-        found.belong(bytes(16))
+        found.belong(bytes(16), Tip())
         found.keep(spooled(drafts(b"a")))
         with pytest.raises(errors.UnsuitableDatabase, match=r"belongs to the log 0{32}, and this is "):
             Drain(database, found).run()
@@ -58,7 +59,7 @@ def test_another_log_gets_nothing(each_engine: Path) -> None:
         (each_engine / "spool/log").unlink()
         Drain(database, found).run()
         assert bodies(database) == [b"a"]
-        found.belong(bytes(16))  # nothing waits: it is this one's from now on
+        found.belong(bytes(16), Tip())  # nothing waits: it is this one's from now on
     (each_engine / "empty").mkdir()
     database = connected(each_engine / "empty")
     with contextlib.closing(database), contextlib.closing(Spool(each_engine / "empty/spool")) as found:
@@ -79,19 +80,36 @@ def test_a_log_that_came_back_shorter_gets_each_once(each_engine: Path, monkeypa
         assert bodies(database) == [b"before", *(draft.body for draft in wanted)]
 
 
+@pytest.mark.parametrize("leaf", [b"of the log that is gone", None])
+def test_a_log_that_was_cut_and_grew_is_told_by_its_leaf(each_engine: Path, leaf: bytes | None) -> None:
+    """It has another event where the head was noted; what we appended below that, before we were killed, is found.
+
+    With the leaf that stands there the log is believed: nothing below can be ours, and nobody reads it.
+    """
+    with site(each_engine) as (database, found):
+        doubtful = [draft._replace(spooled_at=SPOOLED_AT) for draft in drafts(b"a", b"b")]
+        appended(database, doubtful[:1])
+        (_, last) = add(database, b"others", b"others")
+        tip = Tip(last.position, leaf or last.leaf)
+        found.keep([Spooled(tip.position, draft, tip.leaf) for draft in doubtful])
+        Drain(database, found).run()
+        again = [] if leaf else [b"a"]
+        assert bodies(database) == [b"a", b"others", b"others", *again, b"b"]
+
+
 def test_what_waits_is_appended(each_engine: Path) -> None:
     """In order, behind what is there, with its time in the spool and ours; and nothing is left."""
     with site(each_engine) as (database, found):
         add(database, b"before")
         found.keep(spooled(drafts(b"a", b"b")))
         found.keep(spooled(drafts(b"c")))
-        assert Drain(database, found).run() == 4
+        assert Drain(database, found).run().position == 4
         assert bodies(database) == [b"before", b"a", b"b", b"c"]
         events = list(reader.every(database))
         assert [each.spooled_at for each in events] == [None, *[SPOOLED_AT] * 3]
         assert all(each.recorded_at > SPOOLED_AT for each in events)
         assert segments(each_engine / "spool") == []
-        assert Drain(database, found).run() == 4
+        assert Drain(database, found).run().position == 4
 
 
 def test_what_stands_there_is_not_appended_again(each_engine: Path) -> None:
@@ -122,9 +140,9 @@ def test_it_looks_above_the_head_and_nowhere_else(each_engine: Path, monkeypatch
         doubtful = drafts(*[b"%d" % number for number in range(9)])
         appended(database, doubtful)
         found.keep(spooled(doubtful[:3], head=9) + spooled(doubtful[3:], head=9))
-        assert Drain(database, found).run() == 18
+        assert Drain(database, found).run().position == 18
         found.keep(spooled(doubtful, head=0))
-        assert Drain(database, found).run() == 18
+        assert Drain(database, found).run().position == 18
 
 
 def test_a_commit_that_comes_late_is_seen(each_engine: Path) -> None:
@@ -148,7 +166,7 @@ def test_a_failure_keeps_what_waits(each_engine: Path) -> None:
             with failing_after(database, commits), pytest.raises(OSError, match="as the test wants it"):
                 Drain(database, found).run()
             assert standing(each_engine / "spool").callbacks == len(contents)
-        assert Drain(database, found).run() == len(contents)
+        assert Drain(database, found).run().position == len(contents)
         assert bodies(database) == contents
 
 

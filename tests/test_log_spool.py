@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from listener import errors
 from listener.log import spool
 from listener.log.event import CALLBACK, Draft
-from listener.log.spool import DAMAGED, Spool, segments, standing
+from listener.log.reader import Tip
+from listener.log.spool import DAMAGED, LOG, Spool, segments, standing
 from listener.log.spooled import Spooled, line, parse, read
 from tests import logbook
 
@@ -224,3 +225,36 @@ def test_who_only_looks_sees_what_waits(tmp_path: Path) -> None:
         os.write(os.open(segments(tmp_path / "spool")[0], os.O_WRONLY | os.O_APPEND), b"torn")
         assert standing(tmp_path / "spool") == (3, 5, 1)
     assert (tmp_path / "spool" / DAMAGED).read_bytes() == b"unreadable\n"
+
+
+# Which log it belongs to
+
+
+def test_where_the_log_ended_is_kept(tmp_path: Path) -> None:
+    """For the next door, as it was noted last; of another log nothing is known."""
+    with opened(tmp_path) as found:
+        found.note(Tip(3, b"leaf"))
+        assert found.tip == Tip()  # of which log?
+        found.belong(b"one", Tip(3, b"leaf"))
+        found.note(Tip(4, b"next"))
+        found.note(Tip(9))
+        found.keep([spooled(b"x")])
+        assert found.tip == Tip(4, b"next")
+    with opened(tmp_path) as found:
+        assert found.tip == Tip(4, b"next")
+        found.belong(b"one", Tip(2, b"cut"))
+        with pytest.raises(errors.UnsuitableDatabase, match="what waits in"):
+            found.belong(b"two", Tip())
+        waiting(found)
+        found.belong(b"two", Tip())
+        assert found.tip == Tip()
+
+
+@pytest.mark.parametrize("content", [b"", b"0123", b"[1, [2]]", b'["0123", [1, "!"]]', b"\xff"])
+def test_a_note_that_nobody_can_read_says_nothing(tmp_path: Path, content: bytes) -> None:
+    """Then all of the log is looked at."""
+    with opened(tmp_path) as found:
+        (tmp_path / "spool" / LOG).write_bytes(content)
+        assert found.tip == Tip()
+        found.belong(b"one", Tip(3, b"leaf"))
+        assert found.tip == Tip(3, b"leaf")

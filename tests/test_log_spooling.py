@@ -12,6 +12,7 @@ from listener import errors
 from listener.log import reader
 from listener.log.database import Database
 from listener.log.drain import Known
+from listener.log.reader import Tip
 from listener.log.spool import Spool, segments, standing
 from listener.log.spooled import Spooled
 from listener.log.spooling import SPOOLED
@@ -21,15 +22,16 @@ from tests.logbook import add, bodies, callback, either, eventually, held_by_ano
 from tests.test_log_writer import fail, mend
 
 TINY = 20_000  # bytes
+EMPTY = Tip()
 
 
 @contextlib.asynccontextmanager
 async def running(
-    database: Database, folder: Path, head: int | None = 0, most_bytes: int = 10**6, stuck_seconds: float = 0.1
+    database: Database, folder: Path, tip: Tip | None = EMPTY, most_bytes: int = 10**6, stuck_seconds: float = 0.1
 ) -> AsyncIterator[Writer]:
     """A writer with a spool, which are closed at the end."""
     with contextlib.closing(Spool(folder / "spool", most_bytes)) as spool:
-        writer = Writer(database, spool, head, stuck_seconds=stuck_seconds)
+        writer = Writer(database, spool, tip, stuck_seconds=stuck_seconds)
         try:
             yield writer
         finally:
@@ -52,7 +54,7 @@ def test_a_failing_database_is_no_reason_to_refuse(each_engine: Path) -> None:
             assert writer.healthy
             mend(database)
             await drained(each_engine)
-            await eventually(lambda: not writer._away)
+            await eventually(lambda: not writer._outage.away)
             assert await writer.submit(callback(b"after")) == 4
         assert bodies(database) == [b"before", b"a", b"b", b"after"]
         spooled_at = [event.spooled_at for event in reader.every(database)]
@@ -166,11 +168,11 @@ def test_a_writer_may_start_without_its_database(tmp_path: Path) -> None:
             with either(tmp_path) as database:
                 add(database, b"of before")
                 server.stop()
-                async with running(database, tmp_path, head=None) as writer:
+                async with running(database, tmp_path, tip=None) as writer:
                     assert await writer.submit(callback(b"while it was away")) == SPOOLED
                     server.start()
                     await drained(tmp_path)
-                    await eventually(lambda: not writer._away)
+                    await eventually(lambda: not writer._outage.away)
                     assert await writer.submit(callback(b"afterwards")) == 3
                 assert bodies(database) == [b"of before", b"while it was away", b"afterwards"]
 

@@ -20,6 +20,7 @@ from listener.log.append import append
 from listener.log.checkpoints import CHECKPOINT_BYTES
 from listener.log.database import Database
 from listener.log.event import CALLBACK, Draft, Event
+from listener.log.reader import Tip
 from listener.log.spool import Spool
 from listener.log.sqlite import Sqlite
 from listener.log.writer import BATCH_BYTES, BATCH_ROWS, QUEUE_BYTES, STUCK_SECONDS, Writer
@@ -75,7 +76,7 @@ async def running(
 ) -> AsyncIterator[Writer]:
     """A writer that is closed at the end, without room to spool: what the database does not take is not stored."""
     with without_room() as spool:
-        writer = Writer(database, spool, 0, queue_bytes, stuck_seconds)
+        writer = Writer(database, spool, Tip(), queue_bytes, stuck_seconds)
         try:
             yield writer
         finally:

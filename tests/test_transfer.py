@@ -3,81 +3,31 @@
 import contextlib
 import os
 import signal
-import sqlite3
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import Connection
 
-from listener import acts, bootstrap, errors
-from listener.acts import Act
-from listener.audit import scan, verify
-from listener.audit.verify import Told
-from listener.log import erase, heads, migrate, reader
-from listener.log.append import append
+from listener import errors
+from listener.audit import verify
+from listener.log import migrate, reader
 from listener.log.database import Database
 from listener.log.postgres import Postgres
 from listener.only import OnlyOne
-from listener.transfer import Moved, Transfer
-from projections import facts
-from tests.logbook import aside, ended, spawned
+from listener.transfer import Transfer
+from tests.logbook import ended, spawned
+from tests.moving import arriving, decide_and_erase, equal, in_pages, move, opened, refuse, rows
 from tests.rig import Log, add
 from tests.sealed import Sealed, full
 
-TABLES = ("events", "erasures", "heads", "live", "claims", "log")
-STEPS = 8  # transactions in the target, from its tables to the id that makes it a log
+STEPS = 9  # transactions in the target, from its tables to the id that makes it a log
 
 
 @pytest.fixture(autouse=True)
 def few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """A short log has many pages."""
-    monkeypatch.setattr("listener.audit.scan.ROWS", 3)
-    monkeypatch.setattr("listener.transfer._FEW", 4)
-
-
-def quiet(_more: int, _whole: int) -> None:
-    """Nobody looks on."""
-
-
-def move(log: Log, url: str, told: Told = quiet) -> Moved:
-    """As the command does it."""
-    with bootstrap.transfer(log.settings, log.database, url) as transfer:
-        return transfer.make("somebody", told)
-
-
-@contextlib.contextmanager
-def opened(url: str) -> Iterator[Database]:
-    """The log that was moved, as a server opens it."""
-    database = Postgres(url)
-    try:
-        migrate.migrate(database)
-        yield database
-    finally:
-        database.close()
-
-
-def rows(database: Database) -> dict[str, list[tuple[Any, ...]]]:
-    """Everything that makes a log, as it lies in its database."""
-    with database.reading() as connection:
-        found = {table: connection.exec_driver_sql(f"SELECT * FROM {table} ORDER BY 1") for table in TABLES}
-        return {table: [tuple(row) for row in result] for table, result in found.items()}
-
-
-def decide_and_erase(database: Database, *positions: int) -> None:
-    """Erase events, as the worker does."""
-    with database.writing() as connection:
-        act = Act(facts.ERASED, positions=positions)
-        (decision,) = append(connection, [acts.decision(act, "somebody", acts.ERASED_PATH)])
-        erase.erase(connection, positions, decision.position)
-
-
-def equal(log: Log, url: str) -> bool:
-    """Whether the target is the log, to the last byte, and whole."""
-    with opened(url) as database:
-        return rows(database) == rows(log.database) and verify.verify(database).ok
+    in_pages(monkeypatch)
 
 
 def test_a_log_moves_as_it_is(tmp_path: Path, empty_database: str) -> None:
@@ -91,68 +41,20 @@ def test_a_log_moves_as_it_is(tmp_path: Path, empty_database: str) -> None:
         told = list[int]()
         moved = move(log, empty_database, lambda more, _whole: told.append(more))
         assert equal(log, empty_database)
-        assert (moved.events, len(log.events()), told) == (16, 16, [3, 3, 3, 3, 1])  # the rest under the lock
+        assert (moved.events, len(log.events()), told) == (16, 16, [3, 3, 3, 3, 3, 1])
         with opened(empty_database) as database:
             assert verify.verify(database).root == moved.root
             assert rows(database)["erasures"] == [(3, 15), (14, 15)]
             assert add(database, full()) == [17]
 
 
-def test_the_file_is_sealed(tmp_path: Path, empty_database: str) -> None:
-    """Its last event says who ended it and where it goes on, a head is signed over that, and nothing comes behind."""
-    with Sealed(tmp_path) as log:
-        moved = move(log, empty_database)
-        last = log.events()[-1]
-        assert (last.position, last.path, last.credential) == (moved.events, acts.SEALED_PATH, "operator:somebody")
-        assert acts.read(last).reason == f"it goes on in {Postgres(empty_database).name}"
-        with log.database.reading() as connection:
-            newest = heads.newest(connection)
-        assert newest is not None
-        assert newest.size == moved.events
-        for _ in range(2):
-            with pytest.raises(errors.Sealed, match=rf"^event {moved.events} sealed this log.*; set database_url"):
-                add(log.database, full())
-        with contextlib.closing(sqlite3.connect(log.settings.folder / "signlog.db")) as by_hand:
-            copy = (
-                "INSERT INTO events SELECT position + 1, v, recorded_at, spooled_at, kind, source, provider, method, "
-            )
-            copy += "path, peer, client, headers, credential, body, salt, content, leaf FROM events WHERE position = ?"
-            for statement in (copy, "DELETE FROM sealed WHERE position = ?"):
-                with pytest.raises(sqlite3.IntegrityError, match="append-only"):
-                    by_hand.execute(statement, (moved.events,))
-        assert log.verify().problems == []
-        with pytest.raises(errors.ConfigurationError, match=r"^database_url: event \d+ sealed the log in .*name that"):
-            bootstrap.prepare(log.settings)
-
-
-def test_what_comes_meanwhile_moves_too(tmp_path: Path, empty_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody appends until he is told that the log is sealed; every position that he was given is there."""
-    monkeypatch.setattr("listener.audit.scan.ROWS", 50)
-    with Sealed(tmp_path) as log:
-        add(log.database, *[full()] * 300)
-        given = list[int]()
-
-        def appending() -> None:
-            with contextlib.suppress(errors.Sealed):
-                while True:
-                    given.extend(add(log.database, full()))
-                    time.sleep(0.02)
-
-        with aside(appending):
-            moved = move(log, empty_database)
-        assert len(given) > 0
-        assert moved.events == given[-1] + 1
-        assert equal(log, empty_database)
-
-
 # Stopped
 
 
-def move_and_die(folder: Path, url: str, step: int, committed: bool) -> None:
+def move_and_die(folder: Path, empty_database: str, step: int, committed: bool) -> None:
     """For another process: be killed before or behind the commit of the nth transaction in the target."""
     patch = pytest.MonkeyPatch()
-    patch.setattr("listener.audit.scan.ROWS", 3)
-    patch.setattr("listener.transfer._FEW", 4)
+    in_pages(patch)
     real, done = Postgres.writing, list[int]()
 
     @contextlib.contextmanager
@@ -166,8 +68,9 @@ def move_and_die(folder: Path, url: str, step: int, committed: bool) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     patch.setattr(Postgres, "writing", writing)
+    arriving(patch, 1)
     with Log(folder, checkpoint_copy=str(folder / "outside")) as log:
-        move(log, url)
+        move(log, empty_database)
 
 
 @pytest.mark.parametrize("committed", [True, False])
@@ -198,27 +101,6 @@ def test_there_are_no_more_steps(tmp_path: Path, empty_database: str) -> None:
         assert ended(spawned(move_and_die, tmp_path, empty_database, STEPS + 1, True)) == 0
 
 
-def test_where_the_target_is_away_nothing_is_sealed(
-    tmp_path: Path, empty_database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Not even if it goes while the last events are copied, and everybody waits."""
-    with Sealed(tmp_path) as log:
-        real = Transfer._put
-
-        def put(self: Transfer, page: scan.Page) -> None:
-            if page.rows[-1][0] > 9:
-                raise ConnectionError("gone")
-            real(self, page)
-
-        monkeypatch.setattr(Transfer, "_put", put)
-        with pytest.raises(ConnectionError):
-            move(log, empty_database)
-        monkeypatch.undo()
-        assert add(log.database, full()) == [13]
-        move(log, empty_database)
-        assert equal(log, empty_database)
-
-
 # Refused
 
 
@@ -237,13 +119,6 @@ def test_a_target_that_became_a_log_meanwhile_seals_nothing(tmp_path: Path, empt
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Transfer, "_copy", lambda self, told: migrate.migrate(self._target))
             refuse(log, empty_database, "there is another log")
-
-
-def refuse(log: Log, url: str, told: str) -> None:
-    """It says why, and the file goes on."""
-    with pytest.raises(errors.CopyRefused, match=told):
-        move(log, url)
-    add(log.database, full())
 
 
 def test_another_log_is_not_written_to(tmp_path: Path, empty_database: str) -> None:

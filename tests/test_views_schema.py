@@ -1,7 +1,7 @@
 """Views in schemas of the log's database: who may make them, who reads what is thrown away, what no session keeps."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -9,13 +9,15 @@ import pytest
 from sqlalchemy import make_url, select
 from sqlalchemy.exc import ProgrammingError
 
-from listener import acts, bookkeeping, errors
+from listener import acts, bookkeeping, errors, leases
 from listener.acts import Act
+from listener.fenced import Fenced
 from listener.interpreter import MOST_LETTERS
+from listener.leases import DatabaseLease
 from listener.log import reader
 from listener.log.migrate import migrate
 from listener.log.postgres import Postgres
-from listener.shelf import shelf
+from listener.shelf import Shelf, shelf
 from listener.views import Views
 from listener.views_file import FileShelf
 from listener.worker.projector import Projector
@@ -23,7 +25,7 @@ from listener.worker.replay import Replay
 from projections import facts, packages
 from tests import postgres
 from tests.pooler import CONNECTIONS, Pooler, pooled
-from tests.rig import Log, add, artifact, callback, fresh, history, tables
+from tests.rig import Log, add, artifact, callback, fresh, history, tables, until
 from tests.test_worker_replay import fold, locks, replay, wrong_handler
 
 LOG_ID = bytes(16)
@@ -247,3 +249,79 @@ def test_ids_of_any_length_stop_nobody(log: Log) -> None:
         [fault] = connection.execute(bookkeeping.faults.select()).all()
         assert (fault.subject, fault.error) == (None, "an id has more than 300 letters")
         assert set(connection.scalars(select(packages.TABLE.c.id))) == {longest, "\x00" * MOST_LETTERS, "other"}
+
+
+# Whoever was frozen, and thaws
+
+
+@contextlib.contextmanager
+def overtaken(log: Log, how: str) -> Iterator[tuple[Shelf, Callable[[], None]]]:
+    """Schemas of one who has a lease, by the log that it was given or by the schemas alone; and how it is lost.
+
+    Whoever takes it is at work on generation 2.
+    """
+    assert isinstance(log.database, Postgres)
+    ours, other = (DatabaseLease(log.database, "worker", holder) for holder in ("frozen", "other"))
+    with contextlib.closing(Fenced(log.database.address, ours)) as fenced:
+        database, fence = (fenced, None) if how == "the log" else (log.database, ours)
+        assert ours.take()
+
+        def lose() -> None:
+            postgres.tell(fenced.address, f"UPDATE leases SET until = {leases.CLOCK}")
+            until(other.take)
+
+        try:
+            yield shelf(database, fence), lose
+        finally:
+            ours.let_go()
+            other.let_go()
+
+
+HOW = pytest.mark.parametrize("how", ["the log", "the schemas"])
+
+
+@HOW
+def test_whoever_was_taken_over_throws_nothing_away(log: Log, how: str) -> None:
+    """What has that name is another's by now, whole or half; before, it was his to throw away."""
+    with overtaken(log, how) as (frozen, lose):
+        made(log, 2)
+        frozen.generation(2).discard()
+        assert schemas(log) == set()
+        lose()
+        made(log, 2)
+        with pytest.raises(errors.LeaseLost):
+            frozen.generation(2).discard()
+        assert schemas(log) == {"signlog_views_2"}
+        with log.shelf.generation(3).building(LOG_ID, bookkeeping.FIRST):
+            with pytest.raises(errors.LeaseLost):
+                frozen.generation(3).discard()
+            assert log.shelf.halves() == {3}
+
+
+@HOW
+def test_whoever_was_taken_over_builds_nothing(log: Log, how: str) -> None:
+    """It is refused before it has touched anything; before, it built."""
+    with overtaken(log, how) as (frozen, lose):
+        with frozen.generation(1).building(LOG_ID, bookkeeping.FIRST):
+            pass
+        lose()
+        with pytest.raises(errors.LeaseLost), frozen.generation(2).building(LOG_ID, bookkeeping.FIRST):
+            pytest.fail("it was begun")
+        assert schemas(log) == {"signlog_views_1"}
+
+
+@HOW
+def test_whoever_freezes_while_it_builds_shows_nothing(log: Log, how: str) -> None:
+    """Another one builds under the same name when it thaws: what stands there is the other's, as that made it."""
+    with overtaken(log, how) as (frozen, lose):
+        half = frozen.generation(2).building(LOG_ID, "frozen")
+        half.__enter__()
+        lose()
+        with log.shelf.generation(2).building(LOG_ID, "other"):
+            with pytest.raises(errors.LeaseLost):
+                half.__exit__(None, None, None)
+            assert (log.shelf.numbers(), log.shelf.halves()) == (set(), {2})
+        with log.shelf.generation(2).reading() as connection:
+            assert bookkeeping.checkpoint(connection).origin == "other"
+        assert log.shelf.leave_no_trace()
+        assert schemas(log) == {"signlog_views_2"}

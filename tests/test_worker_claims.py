@@ -10,7 +10,7 @@ import pytest
 
 from listener import acts, errors, leases
 from listener.acts import Act, Artifact
-from listener.leases import DatabaseLease
+from listener.leases import SignOfLife
 from listener.log import event
 from listener.log.append import now
 from listener.log.postgres import Postgres
@@ -257,10 +257,10 @@ def sharing(log: Log, holder: str) -> Claims:
     return Claims(log.database, holder, shared=True)
 
 
-def living(log: Log, holder: str) -> DatabaseLease:
+def living(log: Log, holder: str) -> SignOfLife:
     """What says that a worker lives, while the block does."""
     assert isinstance(log.database, Postgres)
-    return DatabaseLease(log.database, leases.named(holder), holder)
+    return SignOfLife(log.database, holder)
 
 
 def test_a_claim_stands_while_its_holder_lives(on_postgres: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -286,12 +286,31 @@ def test_whoever_was_not_heard_of_for_a_moment_keeps_its_claims(
 ) -> None:
     """A server that is away for some seconds must not make two workers fetch the same."""
     monkeypatch.setattr(leases, "BEAT_SECONDS", 3600)
-    with Log(on_postgres) as log, living(log, "a"):
+    with Log(on_postgres) as log, living(log, "a"), living(log, "b"):
         assert sharing(log, "a").take(artifact(), 1, FOLDED) == 1
-        postgres.tell(log.database.address, f"UPDATE leases SET until = {leases.CLOCK}")
+        silent(log, "a", 0)
         assert sharing(log, "b").take(artifact(), 1, FOLDED) is None
-        postgres.tell(log.database.address, f"UPDATE leases SET until = {leases.CLOCK} - {claims.GONE * 1_000_000}")
+        silent(log, "a", claims.GONE)
+        silent(log, "b", 0)
         assert sharing(log, "b").take(artifact(), 1, FOLDED) == 2
+
+
+def silent(log: Log, holder: str, seconds: int) -> None:
+    """Let the lease of a worker have ended so long ago."""
+    ended = f"{leases.CLOCK} - {seconds * 1_000_000}"
+    postgres.tell(log.database.address, f"UPDATE leases SET until = {ended} WHERE holder = '{holder}'")
+
+
+def test_whoever_is_taken_for_dead_claims_nothing(on_postgres: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """His claim would be free at once, and two would fetch the same; when he was heard of, he claims."""
+    monkeypatch.setattr(leases, "BEAT_SECONDS", 3600)
+    with Log(on_postgres) as log:
+        with living(log, "a"):
+            silent(log, "a", claims.GONE)
+            assert sharing(log, "a").take(artifact(), 1, FOLDED) is None
+            assert rows(log) == []
+        with living(log, "a"):
+            assert sharing(log, "a").take(artifact(), 1, FOLDED) == 1
 
 
 def test_the_clock_of_a_worker_does_not_matter(on_postgres: Path, monkeypatch: pytest.MonkeyPatch) -> None:

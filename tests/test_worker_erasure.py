@@ -27,15 +27,17 @@ from listener import (
 )
 from listener.acts import Artifact
 from listener.desk import status
+from listener.leases import SignOfLife
 from listener.log import erase as erased_log
 from listener.log import event, reader, schema
 from listener.log.append import now
 from listener.log.database import Database
 from listener.log.event import Draft, Event
+from listener.log.postgres import Postgres
 from listener.only import OnlyOne
 from listener.shelf import shelf
 from listener.views import Views
-from listener.worker import places
+from listener.worker import claims, places
 from listener.worker.blanking import Order, blank_subject
 from listener.worker.catching_up import fold_next
 from listener.worker.claims import Claims
@@ -429,18 +431,54 @@ def test_a_worker_with_other_code_is_restarted_first(tmp_path: Path) -> None:
     assert erase(site).positions  # nobody runs
 
 
-def test_a_document_on_its_way_is_waited_for(each_engine: Path) -> None:
-    """It would arrive behind the erasure; a lease that has run out is nobody's."""
+@contextlib.contextmanager
+def fetching(site: Site, holder: str = "somebody") -> Iterator[Artifact]:
+    """A worker that lives while the block does, and has a document on its way for as long as anybody may."""
+    with site.opened() as database, contextlib.ExitStack() as lives:
+        if isinstance(database, Postgres):
+            lives.enter_context(SignOfLife(database, holder))
+        else:
+            lives.enter_context(OnlyOne(site.data))
+        with database.writing() as log:
+            row = ("onespan", ID, "evidence.pdf", 1, holder, now() + 10**9)
+            log.execute(schema.claims.insert().values(row))
+        yield Artifact("onespan", ID, "evidence.pdf")
+
+
+def test_a_document_on_its_way_is_waited_for(each_engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would arrive behind the erasure; who fetches it is named, and nobody waits for the dead."""
+    monkeypatch.setattr(claims, "GONE", 0)
     site = site_of(each_engine)
-    with site.opened() as database, database.writing() as log:
-        row = ("onespan", ID, "evidence.pdf", 1, "somebody", now() + 10**9)
-        log.execute(schema.claims.insert().values(row))
-    with pytest.raises(errors.ErasureRefused, match="being fetched right now"):
+    told = pytest.raises(errors.ErasureRefused, match="being fetched right now, by somebody; type the same again")
+    with fetching(site), told:
         erase(site)
-    assert len(erase(site, DASHED).positions) == 8
-    with site.opened() as database, database.writing() as log:
-        log.execute(schema.claims.update().values(leased_until=now() - 1))
     assert len(erase(site).positions) == 8
+
+
+def test_whoever_was_taken_for_dead_tells_of_no_document(each_engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It thaws behind the erasure: what it has of the package is not told, and nothing stands in the log of it."""
+    monkeypatch.setattr(claims, "GONE", 0)
+    site = site_of(each_engine)
+    with fetching(site) as wanted:
+        pass
+    erase(site)
+    before = events(site)
+    with site.opened() as database:
+        late = Claims(database, "somebody", shared=database.folder is None)
+        with pytest.raises(errors.Superseded):
+            late.settle(wanted, 1, stored("evidence.pdf"))
+    assert events(site) == before
+
+
+def test_what_workers_fetch_that_stand_by_stays(on_postgres: Path) -> None:
+    """They live, though none of them leads; what the dead left is gone."""
+    site = site_of(on_postgres)
+    for worker in ("alive", "dead"):
+        (site.data / "documents/.incoming" / worker).mkdir(parents=True)
+        (site.data / "documents/.incoming" / worker / "fetch-x").write_bytes(b"half")
+    with fetching(site, "alive"):
+        assert len(erase(site, DASHED, documents=True).positions) == 8
+    assert rig.paths(site.data / "documents") == [".incoming/alive/fetch-x"]
 
 
 def test_views_of_another_log_are_not_believed(each_engine: Path) -> None:

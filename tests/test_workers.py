@@ -11,6 +11,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from listener.log import heads
+from tests import postgres
 from tests.broken import handlers
 from tests.logbook import ended, spawned
 from tests.machines import Machines, freeze, machines, post, thaw
@@ -88,6 +89,18 @@ def test_a_worker_that_ends_leaves_at_once_what_it_did(on_postgres: Path) -> Non
         assert first.stop() == 0
         until(lambda: found.leads(second))
         assert found.workers().stand_by == []
+
+
+def test_workers_that_were_forgotten_are_there_again(on_postgres: Path) -> None:
+    """As after a day without the server: all live and one leads, and documents are fetched once."""
+    with machines(on_postgres) as found:
+        postgres.tell(found.url, "DELETE FROM leases")
+        until(lambda: found.workers().leads is not None and len(found.workers().stand_by) == 1)
+        wanted = packages(0, 5)
+        completed(found.account, *wanted)
+        post(found.all[0], bodies(*wanted))
+        found.promises.completed = set(wanted)
+        found.assert_stored_once(fetched_once=True)
 
 
 def test_health_says_who_leads(on_postgres: Path) -> None:

@@ -20,6 +20,7 @@ from listener.door.gate import Gate, Nobody, Verdict
 from listener.log import event
 from listener.log.database import Database
 from listener.log.event import Draft, written
+from listener.log.reader import Tip
 from listener.log.spool import Spool
 from listener.log.writer import Writer
 from listener.quarantine import Quarantine, Refused
@@ -257,12 +258,12 @@ class Head(NamedTuple):
         return any(known.recognises(self.scope["path"], content) for known in providers)
 
 
-def app(door: Door, database: Database, spool: Spool, head: int | None) -> ASGIApp:
-    """The door as Starlette runs it: the writer lives as long as the app does; `head` is as it takes it."""
+def app(door: Door, database: Database, spool: Spool, tip: Tip | None) -> ASGIApp:
+    """The door as Starlette runs it: the writer lives as long as the app does; `tip` is as it takes it."""
 
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
-        door.writer = Writer(database, spool, head)
+        door.writer = Writer(database, spool, tip)
         try:
             yield
         finally:

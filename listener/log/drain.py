@@ -12,6 +12,7 @@ from listener.log import heads, reader
 from listener.log.append import BULK_ROWS, append
 from listener.log.database import Database
 from listener.log.migrate import migrate, revision
+from listener.log.reader import Tip
 from listener.log.spool import Segment, Spool
 from listener.log.spooled import Spooled, line, read
 
@@ -29,8 +30,8 @@ class Drain:
         self._database = database
         self._spool = spool
 
-    def run(self) -> int:
-        """Append all that waits now; the head that the log has then. Raises what the database does.
+    def run(self) -> Tip:
+        """Append all that waits now; where the log ends then. Raises what the database does.
 
         The log may lie elsewhere than before: in a server that took over, or that has another version of us.
         """
@@ -42,7 +43,7 @@ class Drain:
         while self._spool.removed < goal and (segment := self._spool.oldest()) is not None:
             self._segment(segment)
         with self._database.reading() as connection:
-            return reader.head(connection)
+            return reader.tip(connection)
 
     def _assert_same_log(self) -> None:
         """Raise UnsuitableDatabase where no log is, as while one is restored, and if what waits is another one's.
@@ -51,9 +52,10 @@ class Drain:
         """
         with self._database.reading() as connection:
             known = heads.epochs(connection) if revision(connection) is not None else []
+            tip = reader.tip(connection) if known else Tip()
         if not known:
             raise errors.UnsuitableDatabase(f"there is no log in {self._database.name}; is it being restored?")
-        self._spool.belong(known[0].id)
+        self._spool.belong(known[0].id, tip)
 
     def _segment(self, segment: Segment) -> None:
         records, damaged = read(segment.content())
@@ -96,17 +98,18 @@ class Known:
         self._wanted = {record.content for record in records}
         self._found: set[bytes] = set()
         self._after = min(record.head for record in records)
+        self._newest = max((record.tip for record in records), key=lambda tip: tip.position)
         self._since = min(record.draft.spooled_at or 0 for record in records) - _CLOCKS
 
     def catch_up(self, database: Database) -> None:
         """Look at what is there by now, in short transactions: it may be much, and nobody should wait for the lock.
 
-        If the log is shorter than it was (restored, or a server that lacks the newest), we may have begun to drain
-        into it, and were killed: then what came since the first of these was spooled counts.
+        If the log was cut (restored, or a server that lacks the newest), however much came since, we may have begun to
+        drain into it, and were killed: then what came since the first of these was spooled counts.
         """
         with database.reading() as connection:
-            if self._after > reader.head(connection):
-                self._after = reader.before(connection, self._since)
+            if not reader.goes_on(connection, self._newest):
+                self._after = min(self._after, reader.before(connection, self._since))
         while True:
             with database.reading() as connection:
                 if self._page(connection) < _PAGE:

@@ -1,18 +1,16 @@
 """The log in PostgreSQL: what makes an append durable and in order there, with any number of writers."""
 
 import contextlib
-import os
-import socket
 import time
 from collections.abc import Iterator
 from typing import Any, Final
-from weakref import WeakSet
 
 import sqlalchemy
 from sqlalchemy import URL, Connection, Engine, ExceptionContext, event
 from sqlalchemy.exc import ArgumentError
 
 from listener import errors
+from listener.log.ends import Ends
 
 SCHEME: Final = "postgresql+psycopg://"
 OLDEST_USABLE: Final = 130000  # server_version_num; older ones are without support
@@ -127,9 +125,8 @@ class Postgres:
         self._scratch = self.engine.execution_options(begin=_SCRATCH)
         self._overwritten: int | None = None  # before this transaction, and not gone yet
         self._alone = self.engine.execution_options(begin="")
-        self._connections: WeakSet[Any] = WeakSet()
+        self.ends = Ends(self.engine)
         self._began: float | None = None
-        event.listen(self.engine, "connect", lambda connection, _record: self._connections.add(connection))
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -158,12 +155,10 @@ class Postgres:
             self._began = None
 
     def interrupt(self, seconds: float) -> None:
-        """Shut our ends of the connections: nobody else wakes a thread whose server was frozen, and is replaced."""
+        """Cut the connections, if somebody has waited for so long: the server was frozen, and is replaced."""
         if self._began is None or time.monotonic() < self._began + seconds:
             return
-        for connection in self._connections:
-            with contextlib.suppress(Exception), socket.socket(fileno=os.dup(connection.fileno())) as found:
-                found.shutdown(socket.SHUT_RDWR)
+        self.ends.cut()
 
     @contextlib.contextmanager
     def scratch(self) -> Iterator[Connection]:

@@ -1,7 +1,7 @@
 """Reading the log: what stands after a position, one event, the head."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, func, select, text
 
@@ -15,6 +15,26 @@ _events = schema.events
 _ACTS = text("kind <> 'callback'")
 _AT_ONCE: Final = 500
 _PAGE_BYTES: Final = 2 * 1024 * 1024
+
+
+class Tip(NamedTuple):
+    """The newest event at some moment: its position and its leaf. Without a leaf nobody knows more than where."""
+
+    position: int = 0
+    leaf: bytes = b""
+
+
+def tip(connection: Connection) -> Tip:
+    """Where the log ends."""
+    position = head(connection)
+    return Tip(position, leaf(connection, position) or b"")
+
+
+def goes_on(connection: Connection, tip: Tip) -> bool:
+    """Whether this is what the log became that ended so; not, if it was cut before, though it may have grown since."""
+    if not tip.leaf:
+        return tip.position <= head(connection)
+    return leaf(connection, tip.position) == tip.leaf
 
 
 def head(connection: Connection) -> int:

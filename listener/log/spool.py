@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from listener import errors
+from listener.log import mark
+from listener.log.mark import Mark
+from listener.log.reader import Tip
 from listener.log.spooled import Spooled, line, parse
 
 MOST_BYTES: Final = 1024 * 1024 * 1024
 SEGMENT_BYTES: Final = 16 * 1024 * 1024  # so much of it is in memory while it is drained
 DAMAGED: Final = "damaged"
-LOG: Final = "log"  # which log it belongs to
+LOG: Final = "log"  # which log it belongs to, and where that ended
 _SUFFIX: Final = ".spool"
 _OPEN: Final = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
 
@@ -49,22 +52,37 @@ class Spool:
         self.kept = sum(segment.size for segment in self._closed)  # bytes, ever; to be read by any thread
         self.removed = 0
 
-    def belong(self, log: bytes) -> None:
+    def belong(self, log: bytes, tip: Tip) -> None:
         """Take it that the log is the one with this id. Raises UnsuitableDatabase if what waits is another one's."""
-        path = self._folder / LOG
-        known = path.read_text() if path.exists() else None
-        if known == log.hex():
-            return
-        if known is not None and self.waiting:
+        known = mark.read(self._folder / LOG)
+        if known is not None and known.log != log.hex() and self.waiting:
             raise errors.UnsuitableDatabase(
-                f"what waits in {self._folder} belongs to the log {known}, and this is {log.hex()}; see database_url"
+                f"what waits in {self._folder} belongs to the log {known.log}, and this is {log.hex()}; "
+                "see database_url"
             )
-        with path.with_suffix(".new").open("w") as draft:
-            draft.write(log.hex())
-            draft.flush()
-            os.fsync(draft.fileno())
-        os.replace(draft.name, path)
-        _sync(self._folder)
+        with self._lock:
+            self._write(Mark(log.hex(), tip))
+
+    @property
+    def tip(self) -> Tip:
+        """Where the log ended when that was last noted: behind it stands whatever comes from now on."""
+        known = mark.read(self._folder / LOG)
+        return Tip() if known is None else known.tip
+
+    def note(self, tip: Tip) -> None:
+        """Keep where the log ends. An older one is no less right: more is looked at."""
+        with self._lock:
+            self._note(tip)
+
+    def _note(self, tip: Tip) -> None:
+        known = mark.read(self._folder / LOG)
+        if known is not None and tip.leaf:
+            self._write(known._replace(tip=tip))
+
+    def _write(self, found: Mark) -> None:
+        if found != mark.read(self._folder / LOG):
+            mark.write(self._folder / LOG, found)
+            _sync(self._folder)
 
     @property
     def waiting(self) -> int:
@@ -77,7 +95,11 @@ class Spool:
         with self._lock:
             if self.waiting + len(content) > self._most_bytes:
                 raise errors.Overloaded(f"{self.waiting} bytes wait in {self._folder} already")
-            segment = self._open = self._open or _begun(self._folder)
+            if self._open is None:
+                for record in records[-1:]:
+                    self._note(record.tip)
+                self._open = _begun(self._folder)
+            segment = self._open
             try:
                 _write(segment.fd, content)
                 os.fdatasync(segment.fd)

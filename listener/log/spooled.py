@@ -6,15 +6,25 @@ from typing import Final, NamedTuple
 import msgspec
 
 from listener.log.event import Draft, content_hash
+from listener.log.reader import Tip
 
 _PREFIX: Final = 18  # bytes: length and checksum, eight hexadecimal digits and a space each
 
 
 class Spooled(NamedTuple):
-    """A callback in the spool, with salt and time. If the log has it already, then behind position `head`."""
+    """A callback in the spool, with salt and time. If the log has it already, then behind position `head`.
+
+    `leaf` is that of the event there: a log that has another one was cut, and is not what was looked at.
+    """
 
     head: int
     draft: Draft
+    leaf: bytes = b""
+
+    @property
+    def tip(self) -> Tip:
+        """What was the newest event, as far as the door knew."""
+        return Tip(self.head, self.leaf)
 
     @property
     def content(self) -> bytes:

@@ -11,6 +11,7 @@ import structlog
 
 from listener.log.append import now
 from listener.log.event import Draft
+from listener.log.reader import Tip
 from listener.log.spool import Spool
 from listener.log.spooled import Spooled
 
@@ -50,9 +51,9 @@ class Spooling:
         self._keeper = ThreadPoolExecutor(1, thread_name_prefix="spool")
         self.busy = False
 
-    def put(self, waiting: Waiting, head: int) -> None:
-        """Queue an event; `head` is as in Spooled."""
-        self._waiting.append((waiting, Spooled(head, waiting.draft._replace(spooled_at=now()))))
+    def put(self, waiting: Waiting, tip: Tip) -> None:
+        """Queue an event; if the log has it already, then behind this."""
+        self._waiting.append((waiting, Spooled(tip.position, waiting.draft._replace(spooled_at=now()), tip.leaf)))
         if not self.busy:
             self._keep_some()
 

@@ -1,6 +1,7 @@
 """The door's way into the log: one thread that commits everyone who is waiting at once."""
 
 import asyncio
+import contextlib
 import enum
 import os
 import queue
@@ -16,7 +17,9 @@ from listener.log.append import append
 from listener.log.checkpoints import Checkpoints
 from listener.log.database import Database
 from listener.log.drain import Drain
-from listener.log.event import SALT_BYTES, Draft
+from listener.log.event import SALT_BYTES, Draft, Event
+from listener.log.outage import Outage
+from listener.log.reader import Tip
 from listener.log.spool import Spool
 from listener.log.spooling import SPOOLED, Spooling, Waiting
 
@@ -29,7 +32,7 @@ STUCK_SECONDS: Final = 5.0
 FROZEN_SECONDS: Final = 20.0  # no server that lives lets anybody wait so long: each transaction has its timeouts
 LEFT_BYTES: Final = 1024 * 1024  # of the spool, which those who come directly again may have to wait for
 _ROW_BYTES: Final = 512  # what a row costs beside its headers and body
-_QUIET_SECONDS: Final = 60.0  # between two lines in our logs that say the same
+NOTED_EVENTS: Final = 100_000  # that a door may look at again which starts while the database is away
 
 
 class Signal(enum.Enum):
@@ -44,8 +47,8 @@ class Writer:
     """Group commit: whoever waits when the previous commit ends goes into the next one.
 
     When the database fails, or takes longer than `stuck_seconds`, all go into the spool instead, also those of whom
-    nobody knows whether they were stored; until the spool was drained. `head` is the newest position that is known,
-    None while the database is away. What reaches the spool later than something is appended was promised to nobody.
+    nobody knows whether they were stored; until the spool was drained. `tip` is where the log ends, None while the
+    database is away. What reaches the spool later than something is appended was promised to nobody.
 
     `submit` and the futures belong to the event loop that the writer was made in; the thread only reads whether a
     future is finished, and resolves a whole batch with one call into the loop.
@@ -55,7 +58,7 @@ class Writer:
         self,
         database: Database,
         spool: Spool,
-        head: int | None,
+        tip: Tip | None,
         queue_bytes: int = QUEUE_BYTES,
         stuck_seconds: float = STUCK_SECONDS,
     ) -> None:
@@ -70,11 +73,11 @@ class Writer:
         self._queue_bytes = queue_bytes
         self._stuck_seconds = stuck_seconds
         self._waiting_bytes = 0
-        self._head = head or 0
-        self._away, self._why = head is None, "the database was away at the start"
+        self._tip = spool.tip if tip is None else tip
+        self._noted = self._tip.position
+        self._outage = Outage(self._loop.time, tip is None)
         self._failed = False
         self._asked = False
-        self._quiet_until = 0.0
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
         self._thread.start()
@@ -99,8 +102,8 @@ class Writer:
         self._waiting_bytes += size
         future: asyncio.Future[int] = self._loop.create_future()
         waiting = Waiting(draft._replace(salt=os.urandom(SALT_BYTES)), future, size)
-        if self._away:
-            self._spooling.put(waiting, self._head)
+        if self._outage.away:
+            self._spooling.put(waiting, self._tip)
         else:
             self._ages.append((self._loop.time(), waiting))
             self._queue.put(waiting)
@@ -116,6 +119,8 @@ class Writer:
             await asyncio.sleep(0.01)
         self._spooling.close()
         self._watch.cancel()
+        with contextlib.suppress(OSError):
+            await asyncio.to_thread(self._spool.note, self._tip)
 
     # In the event loop
 
@@ -130,7 +135,7 @@ class Writer:
         if self._ages and self._ages[0][0] < too_old:
             self._go_away(f"not stored within {self._stuck_seconds:g} s")
         self._database.interrupt(FROZEN_SECONDS)
-        if not self._asked and (self._away or self._spool.waiting):
+        if not self._asked and (self._outage.away or self._spool.waiting) and self._outage.is_to_be_asked:
             self._asked = True
             self._queue.put(Signal.RETURN)
         if self._checkpoints.is_due():
@@ -139,9 +144,7 @@ class Writer:
 
     def _go_away(self, why: str) -> None:
         """Give all who wait to the spool: those whom the thread may have stored, then those whom it never saw."""
-        if not self._away:
-            self._away, self._why = True, why
-            _log.error("database_away", why=why)
+        self._outage.begin(why)
         queued = self._emptied()
         unseen = {id(waiting) for waiting in queued}
         doubtful = [waiting for _, waiting in self._ages if id(waiting) not in unseen and not waiting.future.done()]
@@ -149,9 +152,9 @@ class Writer:
         for waiting in doubtful:
             waiting.spooled = True
             # The thread tells when it lets go of the bytes.
-            self._spooling.put(Waiting(waiting.draft, waiting.future, 0), self._head)
+            self._spooling.put(Waiting(waiting.draft, waiting.future, 0), self._tip)
         for waiting in queued:
-            self._spooling.put(waiting, self._head)
+            self._spooling.put(waiting, self._tip)
 
     def _emptied(self) -> list[Waiting]:
         """What is in the queue, which the thread gets no more."""
@@ -167,19 +170,17 @@ class Writer:
             self._asked = False
             return found
 
-    def _resolve(
-        self, batch: Sequence[Waiting], positions: Sequence[int], failure: Exception | None, size: int
-    ) -> None:
+    def _resolve(self, batch: Sequence[Waiting], events: Sequence[Event], failure: Exception | None, size: int) -> None:
         self._waiting_bytes -= size
         self._asked = False  # its signal may have been among them
         if failure is not None:
             self._go_away(f"not stored: {_said(failure)}")
             return
-        if positions:  # to have stored nothing proves nothing
-            self._head = positions[-1]
-        for waiting, position in zip(batch, positions, strict=True):
+        if events:  # to have stored nothing proves nothing
+            self._tip = Tip(events[-1].position, events[-1].leaf)
+        for waiting, event in zip(batch, events, strict=True):
             if not waiting.future.done():
-                waiting.future.set_result(position)
+                waiting.future.set_result(event.position)
 
     def _spooled(self, batch: Sequence[Waiting], size: int, failure: Exception | None) -> None:
         self._waiting_bytes -= size
@@ -191,21 +192,18 @@ class Writer:
             if failure is None:
                 waiting.future.set_result(SPOOLED)
             else:
-                waiting.future.set_exception(errors.LogUnavailable(f"{self._why}; not spooled: {failure}"))
+                waiting.future.set_exception(errors.LogUnavailable(f"{self._outage.why}; not spooled: {failure}"))
 
-    def _come_back(self, head: int) -> None:
-        if self._away:
-            _log.warning("database_back", head=head)
-        self._asked = self._failed = self._away = False
-        self._head = head
+    def _come_back(self, tip: Tip) -> None:
+        self._outage.end(tip.position)
+        self._asked = self._failed = False
+        self._tip = tip
 
     def _stay_away(self, error: Exception) -> None:
         self._asked = False
-        if not self._away:
+        if not self._outage.away:
             self._go_away(f"not drained: {_said(error)}")
-        if self._loop.time() > self._quiet_until:
-            self._quiet_until = self._loop.time() + _QUIET_SECONDS
-            _log.warning("database_still_away", error=_said(error), spooled_bytes=self._spool.waiting)
+        self._outage.asked_in_vain(_said(error), self._spool.waiting)
 
     # In the thread
 
@@ -226,10 +224,10 @@ class Writer:
     def _return(self) -> None:
         """Drain what waits, and let others come directly again while the last of it is on its way: they wait behind."""
         try:
-            head = self._drain.run()
+            tip = self._drain.run()
             while self._spool.waiting > LEFT_BYTES:
-                head = self._drain.run()
-            self._loop.call_soon_threadsafe(self._come_back, head)
+                tip = self._drain.run()
+            self._loop.call_soon_threadsafe(self._come_back, tip)
             self._drain.run()
         except Exception as error:
             self._loop.call_soon_threadsafe(self._stay_away, error)
@@ -252,7 +250,7 @@ class Writer:
     def _commit(self, batch: Sequence[Waiting]) -> None:
         """Store those who still wait, behind what is in the spool. A client that went away does not hurt its batch."""
         live = [waiting for waiting in batch if not waiting.future.done()]
-        positions: list[int] = []
+        events: list[Event] = []
         failure: Exception | None = None
         try:
             if live and self._spool.waiting:
@@ -260,13 +258,21 @@ class Writer:
                 live = [waiting for waiting in live if not waiting.spooled]  # they may have been drained just now
             if live:
                 with self._database.writing() as connection:
-                    positions = [event.position for event in append(connection, [waiting.draft for waiting in live])]
+                    events = append(connection, [waiting.draft for waiting in live])
         except Exception as error:  # whatever it is, the senders must be told and the thread must live
             failure = error
             _log.error("append_failed", error=_said(error), events=len(live))
         size = sum(waiting.size for waiting in batch)
-        self._loop.call_soon_threadsafe(self._resolve, live, positions, failure, size)
+        self._loop.call_soon_threadsafe(self._resolve, live, events, failure, size)
         self._checkpoints.wrote(size)
+        self._note(events)
+
+    def _note(self, events: Sequence[Event]) -> None:
+        """Now and then, for a door that starts while the database is away: what it spools stands behind that."""
+        if events and events[-1].position >= self._noted + NOTED_EVENTS:
+            self._noted = events[-1].position
+            with contextlib.suppress(OSError):  # the disk is full: the one before is no less right
+                self._spool.note(Tip(events[-1].position, events[-1].leaf))
 
 
 def _said(error: Exception) -> str:

@@ -5,18 +5,18 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, func, select
 
-from listener import acts, bookkeeping, concerning, erased, errors, holds, times
+from listener import acts, bookkeeping, concerning, erased, errors, holds
 from listener.acts import Act
 from listener.concerning import Subject
 from listener.log import erase, event, reader, schema
-from listener.log.append import append, now
+from listener.log.append import append
 from listener.log.database import Database
 from listener.log.event import Readable
 from listener.views import Views
+from listener.worker import claims
 from projections import facts
 
 _AT_ONCE = 500
-_claims = schema.claims.c
 
 
 class Order(NamedTuple):
@@ -111,12 +111,11 @@ def _assert_free(log: Connection, subject: Subject) -> None:
     hold = holds.on(log, *subject)
     if hold is not None:
         raise errors.ErasureRefused(f"{holds.told(hold)}; 'signlog hold … --lift --reason …' lifts it")
-    busy = (_claims.source == subject[0], _claims.subject == subject[1], _claims.holder.is_not(None))
-    until = log.scalar(select(_claims.leased_until).where(*busy, _claims.leased_until > now()).limit(1))
-    if until is not None:
+    fetching = claims.release(log, *subject)
+    if fetching is not None:
         raise errors.ErasureRefused(
-            "a document of it is being fetched right now; type it again in a moment, or, if whoever fetched it was "
-            f"killed, after {times.written(until)} or a restart of signlog serve"
+            f"a document of it is being fetched right now, by {fetching}; type the same again in a moment, or half a "
+            "minute after that worker has ended"
         )
 
 

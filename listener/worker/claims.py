@@ -9,7 +9,7 @@ from listener import acts, erased, errors, leases
 from listener.acts import Artifact
 from listener.log import event, reader, schema
 from listener.log.append import append
-from listener.log.database import Database
+from listener.log.database import Database, is_postgres
 from listener.log.event import Draft
 from listener.worker import generations
 from projections import facts
@@ -32,11 +32,6 @@ class Claims:
         self._holder = holder
         self._shared = shared
 
-    def forget(self) -> None:
-        """Free every claim. Only for who holds a lock that proves that whoever held them is dead."""
-        with self._database.writing() as connection:
-            connection.execute(_TABLE.update().where(_TABLE.c.holder.is_not(None)).values(_FREE))
-
     def taken(self, source: str) -> Set[str]:
         """The subjects of which a document is claimed now, by whomever."""
         with self._database.reading() as connection:
@@ -49,8 +44,12 @@ class Claims:
         `generation` and `folded` say on which views the wish is founded. A wish of views that are not live, that have
         not seen our last act on it, what was held when they went live or what was abandoned since, or that the log
         says is stored, is an old opinion; and of what was erased nothing is fetched again.
+
+        Whoever others take for dead, as after an hour without the server, claims nothing before they hear of him.
         """
         with self._database.writing() as connection:
+            if not self._is_heard_of(connection):
+                return None
             if generations.live(connection) != generation or _settled(connection, artifact, folded):
                 return None
             return self._lease(connection, artifact)
@@ -67,12 +66,15 @@ class Claims:
             connection.execute(_TABLE.update().where(_is(artifact)).values(lease))
         return fence
 
+    def _is_heard_of(self, connection: Connection) -> bool:
+        """Whether a claim of ours would stand."""
+        if not self._shared:
+            return True
+        ours = leases.heard_of(GONE, schema.leases.c.fence).where(schema.leases.c.holder == self._holder)
+        return connection.execute(ours).first() is not None
+
     def _is_held(self, connection: Connection) -> ColumnElement[bool]:
-        """Whether a claim stands: not for ever, and not if whoever made it is gone."""
-        stands = _TABLE.c.holder.is_not(None) & (_TABLE.c.leased_until > leases.clock(connection))
-        if self._shared:
-            stands &= _TABLE.c.holder.in_(leases.heard_of(GONE, schema.leases.c.holder))
-        return stands
+        return stands(connection, self._shared)
 
     def settle(self, artifact: Artifact, fence: int, outcome: Draft | None) -> None:
         """Append the outcome and free the claim, in one transaction. Raises Superseded if the fence moved."""
@@ -83,6 +85,28 @@ class Claims:
                 raise errors.Superseded(f"another worker claimed {artifact}")
             if outcome is not None:
                 append(connection, [outcome])
+
+
+def forget(database: Database) -> None:
+    """Free every claim. Only for who holds a lock that proves that whoever held them is dead."""
+    with database.writing() as connection:
+        connection.execute(_TABLE.update().where(_TABLE.c.holder.is_not(None)).values(_FREE))
+
+
+def stands(connection: Connection, shared: bool) -> ColumnElement[bool]:
+    """Whether a claim does: not for ever, and not if whoever made it is gone."""
+    held = _TABLE.c.holder.is_not(None) & (_TABLE.c.leased_until > leases.clock(connection))
+    if shared:
+        held &= _TABLE.c.holder.in_(leases.heard_of(GONE, schema.leases.c.holder))
+    return held
+
+
+def release(connection: Connection, source: str, subject: str) -> str | None:
+    """Free what does not stand of the claims on a subject: who made them settles nothing. Whose claim stands."""
+    of_it = (_TABLE.c.source == source) & (_TABLE.c.subject == subject)
+    holding = stands(connection, is_postgres(connection))
+    connection.execute(_TABLE.update().where(of_it, ~holding).values(_FREE))
+    return connection.scalar(select(_TABLE.c.holder).where(of_it, holding).limit(1))
 
 
 def _key(artifact: Artifact) -> dict[str, str]:

@@ -13,7 +13,7 @@ from listener.log.database import Database
 from listener.log.event import Content
 from listener.log.spool import DAMAGED, standing
 from listener.quarantine import Kept, Quarantine
-from listener.worker import generations
+from listener.worker import claims, generations
 from listener.worker.blanking import Order, blank_strays, blank_subject
 from listener.worker.patience import until
 from listener.worker.renewal import Renewal
@@ -90,15 +90,21 @@ class Erasure:
                 held.enter_context(self._locks.replay)
             except errors.ConfigurationError:
                 raise errors.ErasureRefused("a replay is under way; wait until it is done") from None
-            worker_runs = False
-            try:
-                held.enter_context(self._locks.worker)
-            except errors.ConfigurationError:
-                worker_runs = True
-                self._assert_worker_agrees()
+            worker_runs = self._worker_runs(held)
             self._assert_nothing_waits()
             self._renewal.assert_room()
             yield worker_runs
+
+    def _worker_runs(self, held: contextlib.ExitStack) -> bool:
+        """Whether one does, with our code; else none starts for as long as the lock is held."""
+        try:
+            held.enter_context(self._locks.worker)
+        except errors.ConfigurationError:
+            self._assert_worker_agrees()
+            return True
+        if not self._locks.worker.shared:  # else others may fetch, though none of them leads
+            claims.forget(self._database)
+        return False
 
     def _assert_nothing_waits(self) -> None:
         """What is in the spool would come back."""
@@ -133,7 +139,7 @@ class Erasure:
                 yield kept.id
 
     def _remove(self, source: str, subject: str, worker_runs: bool) -> list[str]:
-        """Its documents, and what a fetch left behind that was killed: a worker that runs has dropped that before."""
+        """Its documents, and what a fetch left behind that was killed: a worker that leads has dropped that before."""
         if not worker_runs:
             self._store.prepare()
         return self._store.remove(source, subject)
