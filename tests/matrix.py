@@ -159,9 +159,10 @@ def _named(part: str | None) -> list[Case]:
 
 def _arguments() -> argparse.Namespace:
     told = argparse.ArgumentParser("scripts/matrix", description="Troubles of providers x workers killed at each step.")
-    told.add_argument("count", type=int, nargs="?", help="so many by chance, instead of all")
+    which = told.add_mutually_exclusive_group()
+    which.add_argument("count", type=int, nargs="?", help="so many by chance, instead of all")
+    which.add_argument("--only", metavar="CASE", help='those whose name has this in it: "onespan 500 fetched"')
     told.add_argument("--seed", type=int, help="to repeat what was by chance")
-    told.add_argument("--only", metavar="CASE", help='those whose name has this in it: "onespan 500 fetched"')
     told.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="so many at a time (default: processors)")
     return told.parse_args()
 

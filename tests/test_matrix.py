@@ -11,7 +11,7 @@ from listener.acts import Act, Artifact
 from listener.worker.filestore import FileStore
 from projections import facts
 from tests import evro, matrix, rig, worlds
-from tests.crash import NEVER, WAITING, Crashes, worker_of
+from tests.crash import NEVER, WAITING, Crashes, lies, worker_of
 from tests.endings import BEHIND, STORED, End, assert_ended, given_up
 from tests.matrix import Step
 from tests.rig import Worker
@@ -196,3 +196,30 @@ def test_steps_that_differ_are_those_of_every_sort(tmp_path: Path, crashes: Cras
         names = [step.name for step in matrix.steps(case, tmp_path / case.provider, crashes)]
         assert {"INSERT INTO claims", "INSERT INTO events", "fsync", "link"} <= {*names}, names
     assert WAITING in names
+
+
+def test_what_was_done_shows_in_what_lies_there(tmp_path: Path) -> None:
+    """A commit, a file, its name and its mode; nothing where nothing was done, or where views were folded."""
+    seen = []
+    with Worker(tmp_path) as worker:
+        document = tmp_path / "document"
+        rig.add(worker.database, rig.callback("PACKAGE_COMPLETE"))
+        seen.append(lies(tmp_path))
+        worker.projector.catch_up()
+        assert lies(tmp_path) == seen[-1]
+        for do in (
+            lambda: rig.add(worker.database, rig.callback("PACKAGE_COMPLETE")),
+            lambda: document.write_bytes(b"%PDF-"),
+            lambda: document.chmod(0o400),
+            lambda: document.rename(tmp_path / "placed"),
+        ):
+            do()
+            seen.append(lies(tmp_path))
+    assert len(set(seen)) == 5
+
+
+def test_a_case_that_is_none_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the names of those that are, and an exit status that is not 0."""
+    monkeypatch.setattr("sys.argv", ["scripts/matrix", "--only", "no such"])
+    with pytest.raises(SystemExit, match="evrotrust 443 asked"):
+        matrix.main()
