@@ -54,6 +54,7 @@ def steps(case: Case, folder: Path, crashes: Crashes) -> list[Step]:
         assert code == 0, f"nobody killed it; exit code {code}"
         taken: list[str] = json.loads((found.folder / "steps").read_text())
         lay: list[str] = json.loads((found.folder / "lay").read_text())
+        assert taken, "it did nothing"
     return differing(taken, lay)
 
 
@@ -92,7 +93,7 @@ def whole(case: Case, folder: Path, crashes: Crashes) -> Played:
             lives += play(case, step, folder / str(step.number), crashes)
         except Exception as error:
             wrong.append(f"killed at step {step.number}, {step.name}: {type(error).__name__}: {error}")
-        shutil.rmtree(folder / str(step.number))
+        shutil.rmtree(folder / str(step.number), ignore_errors=True)
     return Played(case, len(taken), lives, wrong, time.monotonic() - began)
 
 

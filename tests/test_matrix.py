@@ -16,6 +16,7 @@ from tests.endings import BEHIND, STORED, End, assert_ended, given_up
 from tests.matrix import Step
 from tests.rig import Worker
 from tests.troubles import ASKED, CASES, EVROTRUST, FETCHED, ONESPAN, TROUBLES, Case
+from tests.worlds import World
 
 SLOW = [Case(provider, "slow", FETCHED) for provider in TROUBLES]
 GIVEN_UP = given_up("^HTTP 500$")
@@ -127,6 +128,22 @@ def test_who_was_not_killed_is_noticed(tmp_path: Path, crashes: Crashes, case: C
     """A life that ends by itself proves nothing of a kill."""
     with pytest.raises(AssertionError, match="it was not killed; exit code 0"):
         matrix.play(case, Step(NEVER - 1, "never"), tmp_path / "play", crashes)
+
+
+@pytest.mark.parametrize("case", SLOW, ids=lambda case: case.provider)
+def test_who_does_nothing_is_noticed(
+    tmp_path: Path, crashes: Crashes, monkeypatch: pytest.MonkeyPatch, case: Case
+) -> None:
+    """Nobody could be killed at any of its steps, and all would be well."""
+    monkeypatch.setattr(World, "live", lambda world, _: _written(world.folder, "steps", "lay"))
+    played = matrix.whole(case, tmp_path, crashes)
+    assert (played.steps, played.wrong) == (0, ["nobody killed it: AssertionError: it did nothing"])
+
+
+def _written(folder: Path, *names: str) -> int:
+    for name in names:
+        (folder / name).write_text("[]")
+    return 0
 
 
 @pytest.mark.parametrize("case", SLOW, ids=lambda case: case.provider)
