@@ -31,6 +31,7 @@ def fingerprint() -> str:
     return hashlib.sha256(_sources()).hexdigest()
 
 
+@functools.cache
 def code() -> str:
     """The code, so that an answer of years ago can be given again: base64 of xz of JSON {path: text}."""
     return base64.b64encode(lzma.compress(_sources())).decode()

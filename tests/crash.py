@@ -4,17 +4,18 @@ Forked from a process with one thread and no open files, because starting Python
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Self
 
-import httpx  # imported here, so that no forked process has to  # noqa: F401
+import httpx
 import obstore
 import pytest
 import sqlalchemy
@@ -29,19 +30,27 @@ from tests.rig import SOURCE, Worker
 
 NEVER = 10**9
 RETRIES = 2  # of whoever is in a hurry
+WAITING = "wait"  # the step of a thread that waits for a process of its own
+_BY_CHANCE = "signlog-views"  # whoever folds does that while others fetch
 
 
 class Steps:
-    """What the threads that fetch do to disk, bucket and log, counted; the nth step is the last."""
+    """What the threads that fetch do to disk, bucket and log, counted; the nth step is the last.
 
-    def __init__(self, last: int, source: str) -> None:
+    `lay` has what lay in the folder before each, if there is no last one.
+    """
+
+    def __init__(self, last: int, source: str, folder: Path) -> None:
         self.taken: list[str] = []
+        self.lay: list[str] = []
         self.last = last
         self.source = source
+        self.folder = folder
         for name in ("fsync", "link", "mkdir", "fchmod"):
             setattr(os, name, self.before(name, getattr(os, name)))
         for name in ("put", "get"):
             setattr(obstore, name, self.before(name, getattr(obstore, name)))
+        subprocess.Popen.wait = self.before_waiting(subprocess.Popen.wait)  # type: ignore[method-assign]  # until the end
         sqlalchemy.event.listen(Engine, "before_cursor_execute", self.before_statement)
         sqlalchemy.event.listen(Engine, "commit", self.before_commit)
 
@@ -51,6 +60,16 @@ class Steps:
         def do(*arguments: Any, **named: Any) -> Any:
             self.step(name)
             return call(*arguments, **named)
+
+        return do
+
+    def before_waiting(self, call: Callable[..., int]) -> Callable[..., int]:
+        """The same; but one step however often somebody looks whether the process has ended."""
+        step = self.before(WAITING, call)
+
+        def do(*arguments: Any, **named: Any) -> int:
+            found: int = (call if self.taken[-1:] == [WAITING] else step)(*arguments, **named)
+            return found
 
         return do
 
@@ -68,6 +87,8 @@ class Steps:
         """Take one; only the threads that fetch do."""
         if threading.current_thread().name.startswith(self.source):
             self.taken.append(name)
+            if self.last == NEVER:
+                self.lay.append(lies(self.folder))
             if len(self.taken) == self.last:
                 os.kill(os.getpid(), signal.SIGKILL)
 
@@ -116,25 +137,48 @@ def hurried() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(schedule, "SECONDS", (0,) * len(schedule.SECONDS))
         patched.setattr(schedule, "RETRIES", RETRIES)
+        patched.setattr(schedule, "_LONGEST_RETRY_AFTER", 0.1)
         patched.setattr(schedule, "_RETRIES", {errors.NotAccessible: RETRIES, errors.Hopeless: 0})
         yield
 
 
-def ended(worker: Worker) -> bool:
-    """Whether nothing will happen any more by itself: all is stored or given up, or the key was refused."""
-    known = worker.artifacts().values()
-    refused = any(each.state == artifacts.FAILED and each.next_at is None for each in known)
-    return bool(known) and (refused or not any(each.state in artifacts.OPEN for each in known))
+def lies(folder: Path) -> str:
+    """A digest of what lies in a folder, as whoever comes next finds it: names, modes and bytes."""
+    found = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if not path.name.startswith(_BY_CHANCE) and not path.name.endswith("-shm"):
+            found.update(f"{path} {path.lstat().st_mode}".encode())
+            found.update(path.read_bytes() if path.is_file() else b"")
+    return found.hexdigest()
+
+
+def ended(worker: Worker, after: int = 0) -> bool:
+    """Whether nothing will happen any more by itself: all is stored or given up, or the key was refused.
+
+    Refused behind the position `after`: whoever begins tries again. What is made of a document that was given up waits.
+    """
+    known = worker.artifacts()
+    if any(each.state == artifacts.FAILED and each.next_at is None and each.acted > after for each in known.values()):
+        return True
+    return bool(known) and not any(
+        each.state in artifacts.OPEN and not _in_vain(known, *key) for key, each in known.items()
+    )
+
+
+def _in_vain(known: Mapping[tuple[str, str], artifacts.State], subject: str, name: str) -> bool:
+    made_of = known.get((subject, evro.ENCRYPTED)) if name == evro.DOCUMENTS else None
+    return made_of is not None and made_of.state == artifacts.ABANDONED
 
 
 def run(folder: str, documents: str, url: str, last: int, source: str, signatures: bool, hurry: bool) -> None:
     """Work to the end, or to the last step."""
     logs.configure()
-    steps = Steps(last, source)
+    steps = Steps(last, source, Path(folder))
     hurry_up = hurried() if hurry else contextlib.nullcontext()
     with hurry_up, worker_of(source, Path(folder), documents, url, signatures) as worker:
         worker.run(lambda: ended(worker))
     Path(folder, "steps").write_text(json.dumps(steps.taken))
+    Path(folder, "lay").write_text(json.dumps(steps.lay))
 
 
 def worker_of(source: str, folder: Path, documents: str, url: str, signatures: bool) -> Worker:
@@ -142,11 +186,12 @@ def worker_of(source: str, folder: Path, documents: str, url: str, signatures: b
     if source == SOURCE:
         return Worker(folder, url, documents=documents, check_signatures=signatures)
     sources = {evro.SOURCE: evro.source(folder, url, [folder / evro.KEY])}
-    return Worker(folder, documents=documents, sources=sources)
+    return Worker(folder, documents=documents, sources=sources, check_signatures=signatures)
 
 
 def main() -> None:
     """Fork, wait, tell how it ended; one line each."""
+    httpx.Client().close()  # imports what it needs, so that no forked process has to
     for line in sys.stdin:
         child = os.fork()
         if child == 0:

@@ -1,225 +1,183 @@
-"""What can go wrong at a provider × a worker killed at any step: `scripts/matrix [COUNT [SEED]]`.
+"""What can go wrong at a provider × a worker killed at any step: `scripts/matrix`.
 
-Each trouble stands while a first worker lives, which is killed at one of its steps; the second one finds it over, or
-lasting. Either way each document ends stored, exactly once, or with a clear and final reason.
+Each trouble stands while a first worker lives, which is killed at one of its steps. A second one finds it lasting, and
+another one on a copy of what was left finds it over, if it can be. Each document ends as it must.
 """
 
+import argparse
 import functools
 import itertools
 import json
+import os
 import random
-import re
+import shutil
 import signal
 import sys
 import tempfile
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from listener.demo import faults
-from listener.demo.onespan import OneSpan
-from projections import artifacts, facts
-from tests.certificates import authority
-from tests.crash import NEVER, Crashes, ended, hurried
-from tests.homes import InFolder
-from tests.rig import BOTH, ID, Worker, completed
-from tests.test_worker_crashes import assert_lies, fetched, placed, wanted
+from listener import logs
+from tests.crash import WAITING, Crashes, hurried
+from tests.troubles import CASES, TROUBLES, Case
+from tests.worlds import world
 
-CALLS: Final = {"asked": ("package",), "fetched": ("documents.zip", "evidence")}
-_EVERYWHERE: Final = "on the way"
+Say = Callable[[str], None]
 
 
-class Trouble(NamedTuple):
-    """Something that is wrong with every answer, or with the way there; what is said of it if that lasts.
+class Step(NamedTuple):
+    """What a worker does as its nth deed."""
 
-    Without a `reason` documents are stored in spite of it.
-    """
-
-    fault: faults.Fault | None
-    reason: str | None
+    number: int
+    name: str
 
 
-TROUBLES: Final[Mapping[str, Trouble]] = {
-    "refused": Trouble(None, "ConnectError"),
-    "bad TLS": Trouble(None, "ConnectError: .*SSL"),
-    "unsigned": Trouble(None, None),
-    "slow": Trouble(faults.Slow(0.02), None),
-    "cut": Trouble(faults.Truncated(), "no whole answer|bytes came"),
-    "too short": Trouble(faults.WrongLength(-7), "without its end|something that is no"),
-    "too long": Trouble(faults.WrongLength(7), "no whole answer|bytes came"),
-    "HTML": Trouble(faults.Page(), "something that is no|not a (zip|pdf)"),
-    "401": Trouble(faults.Status(401), "HTTP 401: the provider refused the API key"),
-    "403": Trouble(faults.Status(403), "HTTP 403"),
-    "404": Trouble(faults.Status(404), "HTTP 404"),
-    "429": Trouble(faults.Status(429), "HTTP 429"),
-    "429 with a time": Trouble(faults.Status(429, {"Retry-After": "1"}), "HTTP 429"),
-    "500": Trouble(faults.Status(500), "HTTP 500"),
-    "503": Trouble(faults.Status(503), "HTTP 503"),
-}
+class Played(NamedTuple):
+    """A case: how many first workers were killed, how many second ones lived, what went wrong, in how many seconds."""
+
+    case: Case
+    steps: int
+    lives: int
+    wrong: Sequence[str]
+    seconds: float
 
 
-class Case(NamedTuple):
-    """A trouble, which request meets it, and whether the second worker finds it over."""
-
-    trouble: str
-    place: str
-    over: bool
-
-
-CASES: Final = [
-    Case(name, place, over)
-    for name, trouble in TROUBLES.items()
-    for place in (CALLS if trouble.fault else (_EVERYWHERE,))
-    for over in (True, False)
-]
+def steps(case: Case, folder: Path, crashes: Crashes) -> list[Step]:
+    """What the first worker does if nobody kills it, as far as it differs: else the next one finds the same."""
+    with world(folder, case) as found:
+        found.begin()
+        code = found.live(crashes)
+        assert code == 0, f"nobody killed it; exit code {code}"
+        taken: list[str] = json.loads((found.folder / "steps").read_text())
+        lay: list[str] = json.loads((found.folder / "lay").read_text())
+        assert taken, "it did nothing"
+    return differing(taken, lay)
 
 
-class World:
-    """A provider in trouble, and the folder of the workers that meet it."""
-
-    def __init__(self, folder: Path, case: Case, server: OneSpan) -> None:
-        self.folder = folder
-        self.case = case
-        self.server = server
-        self.signatures = case.trouble == "unsigned"  # only there: a process for each document takes its time
-        completed(server)
-        self.log = wanted(folder / "log", server)
-
-    def begin(self) -> None:
-        """From here on it is so."""
-        fault = TROUBLES[self.case.trouble].fault
-        if fault is not None:
-            for call in CALLS[self.case.place]:
-                self.server.faults.stand(call, fault)
-        elif self.case.trouble == "unsigned":
-            self.server.packages[ID].signatures.clear()
-        else:
-            self.server.close()
-            if self.case.trouble == "bad TLS":
-                self.server.certificate = authority(self.folder, "strangers").certificate(self.folder)
-                self.server.start()
-
-    def end(self) -> None:
-        """It is over. Who did not sign does not sign any more."""
-        self.server.close()
-        self.server.faults.clear()
-        self.server.certificate = None
-        self.server.start()
-
-    def live(self, crashes: Crashes, last: int = NEVER) -> int:
-        """The first worker's life; its exit code."""
-        return crashes.work(self.log, self.server, last, signatures=self.signatures, hurry=True)
-
-    def live_again(self) -> None:
-        """The second worker's, to the end; and what must be so then. Raises AssertionError."""
-        with Worker(self.log, self.server.url, check_signatures=self.signatures) as worker:
-            home = InFolder(worker.settings.documents_folder)
-            lay, before = placed(home), fetched(self.server)
-            worker.run(lambda: ended(worker))
-            again = {name for name, times in fetched(self.server).items() if times > before[name]}
-            assert not again & lay, f"{again & lay} lay there, and was fetched again"
-            assert_lies(worker, self.server, home)
-            assert_ended(worker, self.case)
+def differing(taken: Sequence[str], lay: Sequence[str]) -> list[Step]:
+    """Steps before which something lay there that did not before the last one, or while another process runs."""
+    before = ("", *lay)
+    known = zip(itertools.count(1), taken, lay, before, strict=False)
+    return [Step(number, name) for number, name, now, then in known if now != then or name == WAITING]
 
 
-def assert_ended(worker: Worker, case: Case) -> None:
-    """Each document is stored exactly once, or a person is told why it is not."""
-    stored, tries = worker.stored(), list(_tries(worker))
-    assert len(stored) == len(set(stored)), f"stored twice: {stored}"
-    assert len(tries) == len(set(tries)), f"told twice: {tries}"
-    known = {name: state for (_, name), state in worker.artifacts().items()}
-    assert set(known) == set(BOTH)
-    reason = TROUBLES[case.trouble].reason
-    for name, state in known.items():
-        if state.state == artifacts.STORED:
-            assert case.over or reason is None, f"{name} is stored in spite of {case.trouble}"
-            found = state.verdict.found if state.verdict else None
-            assert (found == facts.UNSIGNED) == (case.trouble == "unsigned"), f"{name}: {found}"
-        elif not _waits_behind_a_refused_key(known, name, case):
-            final = state.state == artifacts.ABANDONED or (state.state == artifacts.FAILED and state.next_at is None)
-            assert final, f"{name} is {state.state}, and nothing happens"
-            assert reason is not None, f"{name}: {state.error}"
-            assert re.search(reason, state.error or ""), f"{name}: {state.error}"
-            assert not (case.over and case.trouble == "401"), "a key that is good again is not used"
+def play(case: Case, step: Step, folder: Path, crashes: Crashes) -> int:
+    """All lives; how many second ones. Raises AssertionError for a document that ended in no good way."""
+    with world(folder, case) as found, hurried():
+        found.begin()
+        code = found.live(crashes, step.number)
+        assert code == -signal.SIGKILL, f"it was not killed; exit code {code}"
+        left = folder / "left"
+        shutil.copytree(found.folder, left)
+        found.live_again(found.folder, over=False)
+        if not case.passes:
+            return 1
+        found.mend(left)
+        found.live_again(left, over=True)
+        return 2
 
 
-def _tries(worker: Worker) -> Iterator[tuple[str, int, int]]:
-    """Each outcome: of which document, in which row of tries, and which of them. What was given up may begin anew."""
-    rows = Counter[str]()
-    for act in worker.outcomes():
-        name = act.name or ""
-        yield name, rows[name], act.attempt
-        rows[name] += act.action == facts.ABANDONED
+def whole(case: Case, folder: Path, crashes: Crashes) -> Played:
+    """A case, its first worker killed at each of its steps. What goes wrong does not stop it."""
+    began, wrong, lives, taken = time.monotonic(), [], 0, list[Step]()
+    try:
+        taken = steps(case, folder / "steps", crashes)
+    except Exception as error:
+        wrong.append(f"nobody killed it: {type(error).__name__}: {error}")
+    for step in taken:
+        try:
+            lives += play(case, step, folder / str(step.number), crashes)
+        except Exception as error:
+            wrong.append(f"killed at step {step.number}, {step.name}: {type(error).__name__}: {error}")
+        shutil.rmtree(folder / str(step.number), ignore_errors=True)
+    return Played(case, len(taken), lives, wrong, time.monotonic() - began)
 
 
-def _waits_behind_a_refused_key(known: Mapping[str, artifacts.State], name: str, case: Case) -> bool:
-    """One alarm is enough: with the same key nothing else is tried."""
-    refused = [
-        state.state == artifacts.FAILED and state.next_at is None for other, state in known.items() if other != name
-    ]
-    return case.trouble == "401" and not case.over and known[name].state == artifacts.WANTED and any(refused)
-
-
-def steps(case: Case, folder: Path, crashes: Crashes) -> list[str]:
-    """What the first worker does if nobody kills it."""
-    folder.mkdir()
-    with OneSpan() as server:
-        world = World(folder, case, server)
-        world.begin()
-        assert world.live(crashes) == 0
-        taken: list[str] = json.loads((world.log / "steps").read_text())
-        return taken
-
-
-def play(case: Case, last: int, folder: Path, crashes: Crashes) -> None:
-    """Both lives. Raises AssertionError for a document that ended in no good way."""
-    folder.mkdir()
-    with OneSpan() as server, hurried():
-        world = World(folder, case, server)
-        world.begin()
-        code = world.live(crashes, last)
-        assert code in (0, -signal.SIGKILL), f"exit code {code}"
-        if case.over:
-            world.end()
-        world.live_again()
-
-
-def some(count: int, seed: int, folder: Path, crashes: Crashes, say: Callable[[str], None]) -> None:
-    """So many cases, each killed at a step by chance; the same for the same seed."""
+def some(count: int, seed: int, folder: Path, crashes: Crashes, say: Say) -> None:
+    """So many cases of each provider in turn, each killed at a step by chance; the same for the same seed."""
     say(f"seed {seed}")
-    chance = random.Random(seed)  # noqa: S311  not a secret
-    cases = itertools.chain.from_iterable(chance.sample(CASES, len(CASES)) for _ in itertools.count())
-    for number, case in enumerate(itertools.islice(cases, count)):
-        taken = steps(case, folder / f"{number}-dry", crashes)
-        last = chance.randrange(len(taken)) + 1
-        say(_told(case, last, taken))
-        play(case, last, folder / str(number), crashes)
+    for number, case in enumerate(itertools.islice(by_chance(chance := random.Random(seed)), count)):  # noqa: S311
+        step = chance.choice(steps(case, folder / f"{number}-steps", crashes))
+        say(f"{case.name}, killed at step {step.number}, {step.name}")
+        play(case, step, folder / str(number), crashes)
 
 
-def every(folder: Path, crashes: Crashes, say: Callable[[str], None]) -> None:
-    """All cases, each killed at each of its steps."""
-    for number, case in enumerate(CASES):
-        taken = steps(case, folder / f"{number}-dry", crashes)
-        for last in range(1, len(taken) + 1):
-            say(_told(case, last, taken))
-            play(case, last, folder / f"{number}-{last}", crashes)
+def by_chance(chance: random.Random) -> Iterator[Case]:
+    """Of each provider in turn, without end; one comes again when all have been there."""
+    of = [_shuffled([case for case in CASES if case.provider == provider], chance) for provider in TROUBLES]
+    while True:
+        yield from map(next, of)
 
 
-def _told(case: Case, last: int, taken: list[str]) -> str:
-    end = "over then" if case.over else "lasting"
-    return f"{case.trouble:<16} {case.place:<11} {end:<9} killed at step {last:>2} of {len(taken)}, {taken[last - 1]}"
+def _shuffled(cases: Sequence[Case], chance: random.Random) -> Iterator[Case]:
+    while True:
+        yield from chance.sample(cases, len(cases))
+
+
+def every(cases: Sequence[Case], jobs: int, say: Say) -> bool:
+    """All these, some at a time; whether all ended well."""
+    began, played = time.monotonic(), list[Played]()
+    with ProcessPoolExecutor(jobs, get_context("spawn"), logs.configure) as pool:
+        for future in as_completed([pool.submit(_whole, case) for case in cases]):
+            played.append(future.result())
+            _tell(played, len(cases), say)
+    wrong = sum(len(each.wrong) for each in played)
+    kills, lives = sum(each.steps for each in played), sum(each.lives for each in played)
+    say(
+        f"{len(played)} cases, {kills} workers killed, {lives} lives after that, {wrong} gone wrong, "
+        f"in {(time.monotonic() - began) / 60:.1f} minutes"
+    )
+    return wrong == 0
+
+
+def _whole(case: Case) -> Played:
+    with tempfile.TemporaryDirectory(prefix="matrix-") as folder:
+        return whole(case, Path(folder), _crashes())
+
+
+@functools.cache
+def _crashes() -> Crashes:
+    """One for this process, which is one of several that play; it ends with it."""
+    return Crashes()
+
+
+def _tell(played: Sequence[Played], of: int, say: Say) -> None:
+    """How far it is, and what went wrong in the last one."""
+    case, taken, lives, wrong, seconds = played[-1]
+    told = f"{taken:>3} killed {lives:>3} after them  {'WRONG' if wrong else 'well':<5} {seconds:>5.1f} s"
+    say(f"{len(played):>3} of {of}  {case.name:<35} {told}")
+    for each in wrong:
+        say(f"    {case.name}: {each}")
+
+
+def _named(part: str | None) -> list[Case]:
+    return [case for case in CASES if part is None or part in case.name]
+
+
+def _arguments() -> argparse.Namespace:
+    told = argparse.ArgumentParser("scripts/matrix", description="Troubles of providers x workers killed at each step.")
+    which = told.add_mutually_exclusive_group()
+    which.add_argument("count", type=int, nargs="?", help="so many by chance, instead of all")
+    which.add_argument("--only", metavar="CASE", help='those whose name has this in it: "onespan 500 fetched"')
+    told.add_argument("--seed", type=int, help="to repeat what was by chance")
+    told.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="so many at a time (default: processors)")
+    return told.parse_args()
 
 
 def main() -> None:
-    """How many cases and which seed from the command line; without, all."""
+    """What the command line says; the exit status is 1 if anything went wrong."""
+    asked, say = _arguments(), functools.partial(print, flush=True)
+    if not _named(asked.only):
+        sys.exit("there is no such case; there are:\n" + "\n".join(case.name for case in CASES))
+    if asked.count is None:
+        sys.exit(not every(_named(asked.only), asked.jobs, say))
+    seed = random.SystemRandom().randrange(10**6) if asked.seed is None else asked.seed
     with tempfile.TemporaryDirectory(prefix="matrix-") as folder, Crashes() as crashes:
-        say = functools.partial(print, flush=True)
-        if len(sys.argv) == 1:
-            every(Path(folder), crashes, say)
-        else:
-            seed = int(sys.argv[2]) if len(sys.argv) > 2 else random.SystemRandom().randrange(10**6)
-            some(int(sys.argv[1]), seed, Path(folder), crashes, say)
+        some(asked.count, seed, Path(folder), crashes, say)
 
 
 if __name__ == "__main__":

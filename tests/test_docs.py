@@ -31,7 +31,10 @@ from tests.test_evidence import EVIDENCE
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {
     path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
-    for path in (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md")))
+    for path in (
+        *(ROOT / f"{name}.md" for name in ("README", "CHANGELOG", "CONTRIBUTING")),
+        *sorted((ROOT / "docs").rglob("*.md")),
+    )
 }
 COMMANDS = PAGES["docs/commands.md"]
 CONFIGURATION = PAGES["docs/configuration.md"]
@@ -300,6 +303,13 @@ def test_files_that_are_named_are_there() -> None:
     for page, text in PAGES.items():
         for name in re.findall(r"`((?:listener|projections|tests|scripts)/[\w./]*)`", text):
             assert (ROOT / name).exists(), (page, name)
+
+
+def test_every_long_suite_is_told() -> None:
+    """How long it takes, and what it proves; and no other one."""
+    suites = {path.name for path in (ROOT / "scripts").iterdir() if path.is_file() and "-m tests." in path.read_text()}
+    rows = re.findall(r"^\| `scripts/(\w+)` \| \d+ minutes? \| .{40}", PAGES["CONTRIBUTING.md"], re.M)
+    assert sorted(rows) == sorted(suites) == ["chaos", "gaps", "matrix", "survive"]
 
 
 # Operations
