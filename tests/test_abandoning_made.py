@@ -60,6 +60,18 @@ def test_who_names_the_one_means_what_is_made_of_it(tmp_path: Path, server: Evro
         assert found.stored() == sorted((ID, name) for name in BOTH)
 
 
+def test_what_is_stored_takes_nothing_with_it(tmp_path: Path, server: Evrotrust) -> None:
+    """The encrypted one lies there, and no key opens it yet: who names it is told that there is nothing to abandon."""
+    with worker(tmp_path, server.url, []) as found:
+        found.add(callback())
+        found.rest()
+        assert found.stored() == [(ID, ENCRYPTED)]
+        assert which_of(found, abandonable) == []
+        with reading(found.database) as at:
+            (left,) = abandonable(at, found.settings, Named(SOURCE, ID))
+        assert left.name == DOCUMENTS
+
+
 def which_of(found: Worker, look: object) -> list[Artifact]:
     """What somebody means who names the encrypted one."""
     with reading(found.database) as at:

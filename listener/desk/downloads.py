@@ -91,15 +91,18 @@ def _in_states(
     of = [column == value for column, value in zip(key, named[:2], strict=False) if value is not None]
     query = select(*key).where(_TABLE.c.state.in_(states), *where, *of)
     found = [Artifact(*row) for row in at.views.execute(query.order_by(_TABLE.c.last_position, *key))]
-    return [one for one in found if named.name is None or _means(named.name, one, settings)]
+    return [one for one in found if named.name is None or _means(named.name, one, found, settings)]
 
 
-def _means(name: str, other: Artifact, settings: Settings) -> bool:
-    """Whether who names one document means another, too: those of a kind, and what can be made of that one alone."""
+def _means(name: str, other: Artifact, found: Sequence[Artifact], settings: Settings) -> bool:
+    """Whether who names one document means another, too: those of a kind, and what can be made of that one alone.
+
+    The latter only if the one that is named is `found` itself: of one that is stored the other can still be made.
+    """
     if name == other.name or (name in artifacts.EACH and which(name, other.name) is not None):
         return True
     recipe = sources.recipes(settings, other.source).get(other.name)
-    return recipe is not None and recipe.of == name
+    return recipe is not None and recipe.of == name and Artifact(other.source, other.subject, name) in found
 
 
 def _shown(row: Any) -> Line:
