@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from listener import bootstrap
+from listener import bootstrap, declaration
 from listener.acts import Act
 from listener.bookkeeping import beat
 from listener.demo.onespan import OneSpan
@@ -55,7 +55,7 @@ def fine(site: Site) -> dict[str, Any]:
 def append_at(site: Site, recorded_at: int, draft: Draft) -> None:
     """Append as if our clock had shown another time."""
     with bootstrap.log(site.settings) as database:
-        bootstrap.declare(database, site.settings)
+        declaration.declare(database, site.settings)
         with database.writing() as connection:
             sealed = seal(draft, reader.log_id(connection), reader.head(connection) + 1, recorded_at)
             connection.exec_driver_sql(f"INSERT INTO events VALUES ({', '.join('?' * len(sealed))})", tuple(sealed))
@@ -372,3 +372,15 @@ def test_the_provider_refuses_the_key(tmp_path: Path, access: str, key: str) -> 
             process.terminate()
             process.wait(60)
     assert told == f"onespan: the provider refuses the API key; mend sources.onespan.{key} and restart"
+
+
+def test_settings_that_are_not_in_force_are_noted(tmp_path: Path) -> None:
+    """As on a machine whose configuration nobody changed with the others'; nobody is called for that."""
+    site = Site(tmp_path, ONESPAN)
+    site.filled(callback("PACKAGE_CREATE"))
+    beat_at(site, now())
+    assert fine(site)["notes"] == []
+    site.configure(f'{ONESPAN}artifacts = ["evidence.pdf"]\n')
+    (note,) = fine(site)["notes"]
+    assert note.startswith("of onespan something else is in force than this machine's configuration says; give all")
+    assert "restart 'signlog serve' where the worker leads" in site.run("health").out.replace("\n", " ")
