@@ -9,14 +9,11 @@ from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 import structlog
-from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from listener import __version__, acts, api, bootstrap_documents, bootstrap_log, errors, files, fingerprint, sources
-from listener.acts import InForce, SourceInForce
+from listener import api, bootstrap_documents, bootstrap_log, declaration, errors, files, fingerprint, sources
 from listener.api import Registry
-from listener.log import event, reader
-from listener.log.append import append
+from listener.log import reader
 from listener.log.database import Database
 from listener.log.migrate import migrate
 from listener.log.sqlite import refuse_network
@@ -53,16 +50,20 @@ def _make(key: str, folder: Path) -> None:
         ) from None
 
 
-def prepare(settings: Settings) -> None:
+def prepare(settings: Settings, door: bool = False) -> None:
     """Make the log if need be, and declare what is in force. Only for who will serve: others must not speak for it.
 
-    While the database is away nothing is declared: the worker does when it is back.
+    Where it is not this start that says who folds, as that of a `door` alone and of one of several machines, only what
+    is new is declared: the worker declares the rest when it leads. While the database is away, it declares everything.
     """
     check(settings)
     try:
         with log(settings) as database:
             _assert_goes_on(database)
-            declare(database, settings)
+            if door or settings.database_url is not None:
+                declaration.declare_new(database, settings)
+            else:
+                declaration.declare(database, settings)
     except DBAPIError as error:
         assert_spooling(settings, error)
     secret(settings)
@@ -112,29 +113,6 @@ def log(settings: Settings) -> Iterator[Database]:
         yield database
     finally:
         database.close()
-
-
-def declare(database: Database, settings: Settings) -> None:
-    """Append what is in force, if it differs from what was: folds read it there, never from the configuration."""
-    declared = _declaration(settings)
-    with database.reading() as connection:
-        if _in_force(connection) == declared:
-            return
-    with database.writing() as connection:
-        if _in_force(connection) != declared:
-            append(connection, [acts.in_force(declared)])
-
-
-def _in_force(connection: Connection) -> InForce | None:
-    return acts.newest_in_force(reader.acts(connection, event.DECISION, acts.IN_FORCE_PATH, last=20))
-
-
-def _declaration(settings: Settings) -> InForce:
-    declared = {
-        name: SourceInForce(source.provider, sources.wanted_artifacts(name, source))
-        for name, source in settings.sources.items()
-    }
-    return InForce(acts.IN_FORCE, __version__, fingerprint.fingerprint(), fingerprint.code(), declared)
 
 
 def secret(settings: Settings) -> bytes:

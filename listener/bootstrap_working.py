@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from listener import bootstrap, bootstrap_accounts, bootstrap_documents, bootstrap_log, errors, fingerprint, leases
+from listener import bootstrap_accounts, bootstrap_documents, bootstrap_log, declaration, errors, fingerprint, leases
 from listener.fenced import Fenced
 from listener.lease import Lease
 from listener.leases import DatabaseLease, SignOfLife
@@ -67,7 +67,7 @@ def _downloads(settings: Settings, database: Database, ours: Claims, store: Stor
 
 def projector(settings: Settings, worker: Worker) -> Projector:
     """What folds, for the one that leads; it declares what is in force."""
-    bootstrap.declare(worker.database, settings)
+    declaration.declare(worker.database, settings)
     views, code = shelf(worker.database), fingerprint.fingerprint()
     return Projector(worker.database, views, code, settings.disk_reserve)
 

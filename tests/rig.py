@@ -10,7 +10,7 @@ from typing import Any, Self
 import msgspec
 from sqlalchemy import select
 
-from listener import acts, bookkeeping, bootstrap, bootstrap_working
+from listener import acts, bookkeeping, bootstrap, bootstrap_working, declaration
 from listener.acts import Act, Artifact, InForce, SourceInForce
 from listener.bookkeeping import FIRST
 from listener.demo import onespan, play
@@ -119,7 +119,7 @@ class Log:
         self.settings = settings(folder, url, **changes)
         self.stack = ExitStack()
         self.database = self.stack.enter_context(bootstrap.log(self.settings))
-        bootstrap.declare(self.database, self.settings)
+        declaration.declare(self.database, self.settings)
         self.shelf = shelf(self.database)
 
     def __enter__(self) -> Self:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from listener import acts, bootstrap, fingerprint, settings
+from listener import acts, bootstrap, declaration, fingerprint, settings
 from listener.acts import Act, Artifact
 from listener.desk.reading import Reading, reading
 from listener.log import event
@@ -70,7 +70,7 @@ class Site:
     def append(self, *drafts: Draft) -> list[int]:
         """Append events behind a declaration of what is in force; their positions."""
         with bootstrap.log(self.settings) as database:
-            bootstrap.declare(database, self.settings)
+            declaration.declare(database, self.settings)
             with database.writing() as connection:
                 return [appended.position for appended in append(connection, drafts)]
 

@@ -9,12 +9,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from listener import __version__, acts, bootstrap, bootstrap_working, errors, fingerprint, sources
+from listener import __version__, acts, bootstrap, bootstrap_working, declaration, errors, fingerprint, sources
 from listener.api import Access
 from listener.log import event, reader
 from listener.only import OnlyOne
 from listener.settings import Door, Settings, Source
-from tests import evro
+from tests import evro, postgres
 
 OPEN = Source("onespan", path_secret="abcdefghijkl")
 
@@ -85,6 +85,64 @@ def test_what_is_in_force_is_declared_again_only_when_it_differs(tmp_path: Path)
     assert len(declarations(settings)) == 1
     bootstrap.prepare(configured(tmp_path, onespan=OPEN, other=OPEN))
     assert [sorted(declared.sources) for declared in declarations(settings)] == [["onespan"], ["onespan", "other"]]
+
+
+ALSO = Source("onespan", artifacts=("evidence.pdf",), path_secret="abcdefghijkl")
+
+
+def there(settings: Settings) -> Settings:
+    """With the log where the engine has it."""
+    return msgspec.structs.replace(settings, database_url=postgres.url(settings.folder.parent))
+
+
+def test_a_door_declares_what_is_new_and_changes_nothing(each_engine: Path) -> None:
+    """Two that disagree do not take turns; whoever folds has the say, and what he left out a door adds."""
+    one, two = there(configured(each_engine, onespan=OPEN)), there(configured(each_engine, onespan=ALSO, other=OPEN))
+    for settings in (one, two, one, two):
+        bootstrap.prepare(settings, door=True)
+    first, second = declarations(one)
+    assert list(first.sources) == ["onespan"]
+    assert sorted(second.sources) == ["onespan", "other"]
+    assert second.sources["onespan"] == first.sources["onespan"]
+    with bootstrap.log(two) as database:
+        declaration.declare(database, two)
+    bootstrap.prepare(one, door=True)
+    assert declarations(one)[2:] == [msgspec.structs.replace(second, sources=declarations(two)[-1].sources)]
+    assert declarations(two)[-1].sources["onespan"].artifacts == ("evidence.pdf",)
+
+
+def test_a_door_of_other_code_does_not_speak_for_who_folds(tmp_path: Path) -> None:
+    """Nor does it when it has a source more."""
+    bootstrap.prepare(configured(tmp_path, onespan=OPEN), door=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fingerprint, "fingerprint", lambda: "another")
+        bootstrap.prepare(configured(tmp_path, onespan=OPEN, other=OPEN), door=True)
+    assert {declared.fingerprint for declared in declarations(configured(tmp_path))} == {fingerprint.fingerprint()}
+
+
+def test_one_of_several_machines_does_not_speak_for_who_leads(on_postgres: Path) -> None:
+    """Its start declares what is new; its worker declares the rest when it leads."""
+    one, two = there(configured(on_postgres, onespan=OPEN)), there(configured(on_postgres, onespan=ALSO))
+    for settings in (one, two):
+        bootstrap.prepare(settings)
+    assert len(declarations(one)) == 1
+
+
+def test_what_differs_from_what_is_in_force_is_told(tmp_path: Path) -> None:
+    """By name, with what to do; nothing where all agree, or nobody declared anything."""
+    ours = configured(tmp_path, onespan=OPEN)
+    with bootstrap.log(ours) as database, database.reading() as connection:
+        assert declaration.notes(connection, ours) == []
+    bootstrap.prepare(configured(tmp_path, onespan=ALSO, gone=OPEN))
+    with bootstrap.log(ours) as database, database.reading() as connection:
+        (told,) = declaration.notes(connection, ours)
+        assert told.startswith("of gone, onespan something else is in force than this machine's configuration says; ")
+        assert "restart 'signlog serve' where the worker leads" in told
+        assert declaration.notes(connection, configured(tmp_path, onespan=ALSO, gone=OPEN)) == []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(fingerprint, "fingerprint", lambda: "another")
+            (told,) = declaration.notes(connection, configured(tmp_path, onespan=ALSO, gone=OPEN))
+        assert told.startswith(f"other code than this machine's is in force (of version {__version__}); install")
 
 
 def test_no_secret_of_the_configuration_is_declared(tmp_path: Path) -> None:

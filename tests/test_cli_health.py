@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from listener import bootstrap
+from listener import bootstrap, declaration
 from listener.acts import Act
 from listener.bookkeeping import beat
 from listener.demo.onespan import OneSpan
@@ -61,7 +61,7 @@ def typed(hint: str) -> list[str]:
 def append_at(site: Site, recorded_at: int, draft: Draft) -> None:
     """Append as if our clock had shown another time."""
     with bootstrap.log(site.settings) as database:
-        bootstrap.declare(database, site.settings)
+        declaration.declare(database, site.settings)
         with database.writing() as connection:
             sealed = seal(draft, reader.log_id(connection), reader.head(connection) + 1, recorded_at)
             connection.exec_driver_sql(f"INSERT INTO events VALUES ({', '.join('?' * len(sealed))})", tuple(sealed))
@@ -413,3 +413,15 @@ def test_the_provider_refuses_the_key(tmp_path: Path, access: str, key: str) -> 
     assert site.run(*typed(told), "--reason", "they mended it").code == 0
     site.configure("")
     assert alarm(site).startswith("onespan: documents wanted and not fetched: ")
+
+
+def test_settings_that_are_not_in_force_are_noted(tmp_path: Path) -> None:
+    """As on a machine whose configuration nobody changed with the others'; nobody is called for that."""
+    site = Site(tmp_path, ONESPAN)
+    site.filled(callback("PACKAGE_CREATE"))
+    beat_at(site, now())
+    assert fine(site)["notes"] == []
+    site.configure(f'{ONESPAN}artifacts = ["evidence.pdf"]\n')
+    (note,) = fine(site)["notes"]
+    assert note.startswith("of onespan something else is in force than this machine's configuration says; give all")
+    assert "restart 'signlog serve' where the worker leads" in site.run("health").out.replace("\n", " ")

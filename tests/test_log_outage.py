@@ -134,7 +134,7 @@ def test_a_door_that_is_killed_has_noted_where_the_log_ended(
     each_engine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each so many events, and when it begins to spool."""
-    monkeypatch.setattr("listener.log.writer.NOTED_EVENTS", 3)
+    monkeypatch.setattr("listener.log.committer.NOTED_EVENTS", 3)
 
     async def scenario(database: Database) -> None:
         with contextlib.closing(Spool(each_engine / "spool")) as noted:

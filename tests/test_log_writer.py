@@ -18,12 +18,13 @@ from listener import errors
 from listener.log import reader
 from listener.log.append import append
 from listener.log.checkpoints import CHECKPOINT_BYTES
+from listener.log.committer import BATCH_BYTES, BATCH_ROWS
 from listener.log.database import Database
 from listener.log.event import CALLBACK, Draft, Event
 from listener.log.reader import Tip
 from listener.log.spool import Spool
 from listener.log.sqlite import Sqlite
-from listener.log.writer import BATCH_BYTES, BATCH_ROWS, QUEUE_BYTES, STUCK_SECONDS, Writer
+from listener.log.writer import QUEUE_BYTES, STUCK_SECONDS, Writer
 from tests import logbook, postgres
 from tests.logbook import (
     PATIENCE,

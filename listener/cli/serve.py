@@ -122,7 +122,7 @@ def _door(found: "Settings", config: Path | None, socket_fd: int | None, parent_
 
     if socket_fd is None:
         sock = bootstrap.listen(found)
-        bootstrap.prepare(found)
+        bootstrap.prepare(found, door=True)
         _welcome(found, sock, config)
     else:
         sock = socket.socket(fileno=socket_fd)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, func, select
 
-from listener import api, bookkeeping, errors, fingerprint, leases, times
+from listener import api, bookkeeping, declaration, errors, fingerprint, leases, times
 from listener.agenda import Agenda, State
 from listener.concerning import Subject
 from listener.desk import away, documents, signatures, status
@@ -56,6 +56,7 @@ def health(
         found = _without_views(database, settings)
     with database.reading() as connection:
         workers = leases.workers(connection)._asdict()
+        differing = declaration.notes(connection, settings)
     rows, genuine = quarantine.count()
     if genuine:
         alarms.append(
@@ -65,7 +66,7 @@ def health(
     for name, source in found["sources"].items():
         source["reconciled"] = times.written(rounds[name])
     waits = away.spooled(settings, alarms)
-    notes = [*database.notes(), *found.pop("notes")]
+    notes = [*database.notes(), *differing, *found.pop("notes")]
     return {**found, **waits, "workers": workers, "quarantined": rows, "alarms": alarms, "notes": notes}
 
 

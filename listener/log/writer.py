@@ -1,11 +1,9 @@
-"""The door's way into the log: one thread that commits everyone who is waiting at once."""
+"""The door's way into the log: who waits to be stored, and whether that is in the database or in the spool."""
 
 import asyncio
 import contextlib
-import enum
 import os
 import queue
-import threading
 from collections import deque
 from collections.abc import Sequence
 from typing import Final
@@ -13,10 +11,8 @@ from typing import Final
 import structlog
 
 from listener import errors
-from listener.log.append import append
-from listener.log.checkpoints import Checkpoints
+from listener.log.committer import Committer, Queue, Signal, said
 from listener.log.database import Database
-from listener.log.drain import Drain
 from listener.log.event import SALT_BYTES, Draft, Event
 from listener.log.outage import Outage
 from listener.log.reader import Tip
@@ -26,21 +22,9 @@ from listener.log.spooling import SPOOLED, Spooling, Waiting
 _log = structlog.get_logger()
 
 QUEUE_BYTES: Final = 32 * 1024 * 1024
-BATCH_ROWS: Final = 64
-BATCH_BYTES: Final = 4 * 1024 * 1024
 STUCK_SECONDS: Final = 5.0
 FROZEN_SECONDS: Final = 20.0  # no server that lives lets anybody wait so long: each transaction has its timeouts
-LEFT_BYTES: Final = 1024 * 1024  # of the spool, which those who come directly again may have to wait for
 _ROW_BYTES: Final = 512  # what a row costs beside its headers and body
-NOTED_EVENTS: Final = 100_000  # that a door may look at again which starts while the database is away
-
-
-class Signal(enum.Enum):
-    """What the thread is told beside events."""
-
-    STOP = "stop"
-    RETURN = "return"  # drain the spool, or see at least whether the database takes writes again
-    CHECKPOINT = "checkpoint"  # others wrote, too
 
 
 class Writer:
@@ -64,29 +48,25 @@ class Writer:
     ) -> None:
         self._database = database
         self._spool = spool
-        self._drain = Drain(database, spool)
-        self._checkpoints = Checkpoints(database)
         self._loop = asyncio.get_running_loop()
         self._spooling = Spooling(spool, self._spooled)
-        self._queue: queue.SimpleQueue[Waiting | Signal] = queue.SimpleQueue()
+        self._queue: Queue = queue.SimpleQueue()
         self._ages: deque[tuple[float, Waiting]] = deque()
         self._queue_bytes = queue_bytes
         self._stuck_seconds = stuck_seconds
         self._waiting_bytes = 0
         self._tip = spool.tip if tip is None else tip
-        self._noted = self._tip.position
         self._outage = Outage(self._loop.time, tip is None)
         self._failed = False
         self._asked = False
         self._closed = False
-        self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
-        self._thread.start()
+        self._committer = Committer(database, spool, self._queue, self)
         self._watch: asyncio.Handle = self._loop.call_soon(self._look)
 
     @property
     def healthy(self) -> bool:
         """Whether the thread lives, and what came last was stored, here or there."""
-        return self._thread.is_alive() and not self._failed
+        return self._committer.lives and not self._failed
 
     def submit(self, draft: Draft) -> "asyncio.Future[int]":
         """Queue an event; the future gives its position once it is durable, or SPOOLED.
@@ -94,7 +74,7 @@ class Writer:
         Raises Overloaded when the queue holds its bytes, LogUnavailable when the writer is gone. The future raises
         LogUnavailable if the event was stored neither in time nor in the spool; it may still be stored then.
         """
-        if self._closed or not self._thread.is_alive():
+        if self._closed or not self._committer.lives:
             raise errors.LogUnavailable("the log's writer does not run")
         size = len(draft.body) + len(draft.headers) + _ROW_BYTES
         if self._waiting_bytes + size > self._queue_bytes:
@@ -114,15 +94,13 @@ class Writer:
         if not self._closed:
             self._closed = True
             self._queue.put(Signal.STOP)
-        await asyncio.to_thread(self._thread.join)
+        await asyncio.to_thread(self._committer.join)
         while self._spooling.busy:
             await asyncio.sleep(0.01)
         self._spooling.close()
         self._watch.cancel()
         with contextlib.suppress(OSError):
             await asyncio.to_thread(self._spool.note, self._tip)
-
-    # In the event loop
 
     def _look(self) -> None:
         """Once a second: who waits too long, and what the thread should do.
@@ -138,7 +116,7 @@ class Writer:
         if not self._asked and (self._outage.away or self._spool.waiting) and self._outage.is_to_be_asked:
             self._asked = True
             self._queue.put(Signal.RETURN)
-        if self._checkpoints.is_due():
+        if self._committer.checkpoints.is_due():
             self._queue.put(Signal.CHECKPOINT)
         self._watch = self._loop.call_later(1, self._look)
 
@@ -170,11 +148,12 @@ class Writer:
             self._asked = False
             return found
 
-    def _resolve(self, batch: Sequence[Waiting], events: Sequence[Event], failure: Exception | None, size: int) -> None:
+    def resolve(self, batch: Sequence[Waiting], events: Sequence[Event], failure: Exception | None, size: int) -> None:
+        """The committer's: give each who waits his position, or all to the spool."""
         self._waiting_bytes -= size
         self._asked = False  # its signal may have been among them
         if failure is not None:
-            self._go_away(f"not stored: {_said(failure)}")
+            self._go_away(f"not stored: {said(failure)}")
             return
         if events:  # to have stored nothing proves nothing
             self._tip = Tip(events[-1].position, events[-1].leaf)
@@ -194,87 +173,15 @@ class Writer:
             else:
                 waiting.future.set_exception(errors.LogUnavailable(f"{self._outage.why}; not spooled: {failure}"))
 
-    def _come_back(self, tip: Tip) -> None:
+    def come_back(self, tip: Tip) -> None:
+        """The committer's: whoever comes from now on is stored directly."""
         self._outage.end(tip.position)
         self._asked = self._failed = False
         self._tip = tip
 
-    def _stay_away(self, error: Exception) -> None:
+    def stay_away(self, error: Exception) -> None:
+        """The committer's: whoever comes is spooled, and it is asked again later."""
         self._asked = False
         if not self._outage.away:
-            self._go_away(f"not drained: {_said(error)}")
-        self._outage.asked_in_vain(_said(error), self._spool.waiting)
-
-    # In the thread
-
-    def _run(self) -> None:
-        stop = False
-        while not stop:
-            first = self._queue.get()
-            if isinstance(first, Waiting):
-                batch, stop = self._batch(first)
-                self._commit(batch)
-            elif first is Signal.RETURN:
-                self._return()
-            elif first is Signal.CHECKPOINT:
-                self._checkpoints.make()
-            else:
-                stop = True
-
-    def _return(self) -> None:
-        """Drain what waits, and let others come directly again while the last of it is on its way: they wait behind."""
-        try:
-            tip = self._drain.run()
-            while self._spool.waiting > LEFT_BYTES:
-                tip = self._drain.run()
-            self._loop.call_soon_threadsafe(self._come_back, tip)
-            self._drain.run()
-        except Exception as error:
-            self._loop.call_soon_threadsafe(self._stay_away, error)
-
-    def _batch(self, first: Waiting) -> tuple[list[Waiting], bool]:
-        """All who wait now, up to a bound, and whether the stop was among them."""
-        batch, size = [first], first.size
-        while len(batch) < BATCH_ROWS and size < BATCH_BYTES:
-            try:
-                waiting = self._queue.get_nowait()
-            except queue.Empty:
-                break
-            if waiting is Signal.STOP:
-                return batch, True
-            if isinstance(waiting, Waiting):  # another signal comes if it is still needed behind them
-                batch.append(waiting)
-                size += waiting.size
-        return batch, False
-
-    def _commit(self, batch: Sequence[Waiting]) -> None:
-        """Store those who still wait, behind what is in the spool. A client that went away does not hurt its batch."""
-        live = [waiting for waiting in batch if not waiting.future.done()]
-        events: list[Event] = []
-        failure: Exception | None = None
-        try:
-            if live and self._spool.waiting:
-                self._drain.run()
-                live = [waiting for waiting in live if not waiting.spooled]  # they may have been drained just now
-            if live:
-                with self._database.writing() as connection:
-                    events = append(connection, [waiting.draft for waiting in live])
-        except Exception as error:  # whatever it is, the senders must be told and the thread must live
-            failure = error
-            _log.error("append_failed", error=_said(error), events=len(live))
-        size = sum(waiting.size for waiting in batch)
-        self._loop.call_soon_threadsafe(self._resolve, live, events, failure, size)
-        self._checkpoints.wrote(size)
-        self._note(events)
-
-    def _note(self, events: Sequence[Event]) -> None:
-        """Now and then, for a door that starts while the database is away: what it spools stands behind that."""
-        if events and events[-1].position >= self._noted + NOTED_EVENTS:
-            self._noted = events[-1].position
-            with contextlib.suppress(OSError):  # the disk is full: the one before is no less right
-                self._spool.note(Tip(events[-1].position, events[-1].leaf))
-
-
-def _said(error: Exception) -> str:
-    """What the driver said, without the statement that SQLAlchemy adds."""
-    return repr(getattr(error, "orig", None) or error)
+            self._go_away(f"not drained: {said(error)}")
+        self._outage.asked_in_vain(said(error), self._spool.waiting)

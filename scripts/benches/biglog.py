@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from listener import acts, bootstrap, fingerprint
+from listener import acts, bootstrap, declaration, fingerprint
 from listener.acts import Act, Artifact
 from listener.demo import play
 from listener.demo.steps import Step
@@ -44,7 +44,7 @@ def made(folder: Path, events: int = EVENTS) -> Settings:
     """The log in `folder`; made, and folded, unless it is there."""
     found = settings(folder)
     with bootstrap.log(found) as database:
-        bootstrap.declare(database, found)
+        declaration.declare(database, found)
         with database.reading() as connection:
             head = reader.head(connection)
         if head < events:
