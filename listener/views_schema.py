@@ -89,9 +89,15 @@ class SchemaViews:
         with self._beside(self.half, other).begin() as connection:
             bookkeeping.make_tables(connection, log_id, origin)
             yield connection
+            self._assert_ours()
             bookkeeping.make_indexes(connection)
         with self._changing() as connection:
             connection.exec_driver_sql(f"ALTER SCHEMA {self.half} RENAME TO {self.schema}")
+
+    def _assert_ours(self) -> None:
+        """In a transaction of its own, which sees what others wrote since. Raises LeaseLost."""
+        with self._changing():
+            pass
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[Connection]:

@@ -38,17 +38,21 @@ def said(generation: Views, until: int) -> Said:
 
 
 def _fields(row: Any) -> Mapping[str, Any]:
-    state = msgspec.json.decode(row.state)
-    reason = state["told"][2] if state["told"] and row.stage in _REFUSED else None
+    state = packages.load(row)
+    reason = state.told.text if state.told and row.stage in _REFUSED else None
     known = {name: getattr(row, name) for name in (*COUNTED, "provider")}
     return {
         **known,
         "reason": reason,
-        "occurred_at": times.written(state["occurred_at"]),
+        "occurred_at": times.written(state.occurred_at),
         "missed": row.missed is not None,
-        "signers": state["signers"],
-        "documents": state["documents"],
+        "signers": _as_json(state.signers),
+        "documents": _as_json(state.documents),
     }
+
+
+def _as_json(value: Any) -> Any:
+    return msgspec.json.decode(msgspec.json.encode(value))
 
 
 def _unheld(row: Any, until: int) -> artifacts.State:

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, get_type_hints
 
 import msgspec
 import pytest
@@ -72,7 +72,11 @@ class Golden(NamedTuple):
     def _fact(self, told: dict[str, Any]) -> Fact:
         where = {"position": POSITION, "recorded_at": RECORDED_AT, "source": "golden", "provider": self.provider}
         when = {"occurred_at": micros(told["occurred_at"])} if "occurred_at" in told else {}
-        return msgspec.convert({**where, **told, **when}, Fact)
+        named = {**where, **told, **when}
+        return Fact(**{name: msgspec.convert(value, _TYPES[name]) for name, value in named.items()})
+
+
+_TYPES: Final = get_type_hints(Fact)
 
 
 def micros(text: str) -> int:
