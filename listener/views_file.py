@@ -46,10 +46,12 @@ class FileViews:
         self._engine = sqlite_engine(self.path, _PRAGMAS)
         event.listen(self._engine, "handle_error", self._tell_damage)
         self._writing = self._engine.execution_options(writing=True)
+        self._opened: tuple[int, int] | None = None  # device and inode
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Connection]:
         """A write transaction, begun IMMEDIATE."""
+        self._look_again()
         with self._writing.begin() as connection:
             yield connection
 
@@ -64,6 +66,15 @@ class FileViews:
         """SQLite would make an empty one."""
         if not self.exists():
             raise errors.ViewsError(f"{self.path} is not there yet; the worker makes it: run 'signlog serve'")
+        self._look_again()
+
+    def _look_again(self) -> None:
+        """Somebody may have built it anew since: a connection of before has the file that was removed then."""
+        with contextlib.suppress(FileNotFoundError):
+            found = self.path.stat()
+            if self._opened not in (None, (found.st_dev, found.st_ino)):
+                self._engine.dispose()
+            self._opened = found.st_dev, found.st_ino
 
     def _tell_damage(self, context: ExceptionContext) -> None:
         error = context.original_exception
@@ -127,6 +138,7 @@ class FileViews:
     @contextlib.contextmanager
     def beside(self, other: "FileViews") -> Iterator[Connection]:
         """A transaction over both files."""
+        self._look_again()
         other._assert_there()
         with self._engine.connect() as connection:
             _attach(connection, other)

@@ -215,6 +215,20 @@ def test_nobody_sees_half_a_generation(shelf: Shelf) -> None:
     assert position(found) == 7
 
 
+def test_what_was_built_anew_is_what_everybody_finds(made: Views, shelf: Shelf) -> None:
+    """Under the number that it had: whoever had opened it before goes on in the new one, not in what was removed."""
+    moved(made, 5)
+    other = shelf.generation(1)
+    with other.building(LOG_ID, bookkeeping.REPLAYED) as connection:
+        bookkeeping.move(connection, 7, b"leaf")
+    assert position(made) == 7
+    other.discard()
+    other.create(LOG_ID, bookkeeping.REPLAYED)
+    moved(made, 3)
+    assert position(other) == position(made) == 3
+    other.close()
+
+
 def test_what_was_built_has_all_indexes(shelf: Shelf) -> None:
     """They are made at its end, and are those of one that was made empty."""
     built, empty = shelf.generation(1), shelf.generation(2)
