@@ -70,7 +70,12 @@ class TreeDamaged(LogError):  # noqa: N818
 
 
 class Died(LogError):  # noqa: N818
-    """A process that took events in ended before its time."""
+    """A process ended before its time; it was about to take in the events behind `after`, up to `until`."""
+
+    def __init__(self, message: str, after: int = 0, until: int = 0) -> None:
+        super().__init__(message)
+        self.after = after
+        self.until = until
 
 
 class NotANote(SignlogError):  # noqa: N818

@@ -42,6 +42,11 @@ def save(connection: Connection, projection: Projection, states: Mapping[Key, An
         write(connection, projection.TABLE, [projection.row(key, state) for key, state in page])
 
 
+def remove(connection: Connection, table: Table, key: Key) -> None:
+    """Remove the row of a key, if there is one."""
+    connection.execute(table.delete().where(*(column == of for column, of in zip(table.primary_key, key, strict=True))))
+
+
 def write(connection: Connection, table: Table, rows: Sequence[Sequence[Any]]) -> None:
     """Write these rows over what was there."""
     for page in _paged(rows):

@@ -2,6 +2,7 @@
 
 import functools
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Final, Protocol, Self
 
 from sqlalchemy import Connection, MetaData, Table
@@ -31,6 +32,9 @@ class Views(Protocol):
 
     def create(self, log_id: bytes, origin: str) -> None:
         """Make the tables of an empty generation, unless they are there."""
+
+    def workshop(self) -> AbstractContextManager[Path]:
+        """An empty folder for what is needed only until it is built: nearly twice as much as the generation takes."""
 
     def building(self, log_id: bytes, origin: str, other: Self | None = None) -> AbstractContextManager[Connection]:
         """Make the tables anew, and fill them in one transaction; nobody sees anything of it before the block ends.

@@ -9,6 +9,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
@@ -101,6 +102,10 @@ class FileViews:
         with self.writing() as connection:
             bookkeeping.create(connection, log_id, origin)
 
+    def workshop(self) -> AbstractContextManager[Path]:
+        """Beside the file."""
+        return _swept(self.path.parent)
+
     @contextlib.contextmanager
     def building(self, log_id: bytes, origin: str, other: "FileViews | None" = None) -> Iterator[Connection]:
         """Fill a file in one transaction that cannot be undone: it has no journal.
@@ -174,6 +179,13 @@ def _attach(connection: Connection, other: FileViews) -> None:
 
 
 @contextlib.contextmanager
+def _swept(beside: Path) -> Iterator[Path]:
+    """A folder that is gone when the block ends; after a crash, when traces are removed."""
+    with tempfile.TemporaryDirectory(dir=beside, prefix=_SCRATCH) as folder:
+        yield Path(folder)
+
+
+@contextlib.contextmanager
 def _settling(path: Path) -> Iterator[None]:
     """Let the disk have what is written, a little at a time: all at once at the end would make the door wait."""
     over = threading.Event()
@@ -225,10 +237,7 @@ class FileShelf:
     @contextlib.contextmanager
     def scratch(self) -> Iterator[FileViews]:
         """In a folder of its own."""
-        with (
-            tempfile.TemporaryDirectory(dir=self._folder, prefix=_SCRATCH) as folder,
-            contextlib.closing(FileViews(Path(folder), 0)) as found,
-        ):
+        with _swept(self._folder) as folder, contextlib.closing(FileViews(folder, 0)) as found:
             yield found
 
     def assert_room(self, reserve: int, generation: int | None = None) -> None:

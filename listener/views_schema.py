@@ -3,7 +3,9 @@
 import contextlib
 import re
 import secrets
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, ExceptionContext, event
@@ -79,6 +81,12 @@ class SchemaViews:
         with self.writing() as connection:
             _make(connection, self.schema)
             bookkeeping.create(connection, log_id, origin)
+
+    @contextlib.contextmanager
+    def workshop(self) -> Iterator[Path]:
+        """Where this machine has temporary files."""
+        with tempfile.TemporaryDirectory(prefix="signlog-") as folder:
+            yield Path(folder)
 
     @contextlib.contextmanager
     def building(self, log_id: bytes, origin: str, other: "SchemaViews | None" = None) -> Iterator[Connection]:

@@ -8,7 +8,7 @@ from typing import Any
 import hypothesis
 from hypothesis import strategies as st
 
-from listener.worker import ahead, building, intake
+from listener.worker import building, intake, piece
 from tests.codes import Patch, worn
 from tests.histories import History, histories
 from tests.rig import Log, tables
@@ -42,4 +42,4 @@ def shown(log: Log, generation: int = 1) -> list[list[str]]:
 
 def in_pieces_of(size: int) -> contextlib.AbstractContextManager[None]:
     """However much is taken at once, and however little is kept in memory."""
-    return worn((intake, "BATCH", size), (ahead, "EVENTS", size), (building, "MOST_STATES", size))
+    return worn((intake, "BATCH", size), (piece, "EVENTS", size), (building, "EVENTS", size))

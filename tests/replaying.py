@@ -20,7 +20,7 @@ from listener import acts
 from listener.acts import Artifact
 from listener.log import event
 from listener.log.event import Draft
-from listener.worker import ahead, intake, tries
+from listener.worker import intake, piece, tries
 from projections import artifacts
 from tests import differing
 from tests.codes import CODES, MARKED, RIGHT, Patch, worn
@@ -176,14 +176,14 @@ class Replaying(RuleBasedStateMachine):
         self.planned_at = ledger.live, ledger.head, ledger.deployed
         self.plans[new] = Planned(plan.digest, ledger.deployed, new - 1, wanted, faults, unseen)
 
-    @rule(piece=FEW)
-    def is_planned_in_vain(self, piece: int) -> None:
+    @rule(after=FEW)
+    def is_planned_in_vain(self, after: int) -> None:
         """Broken off: whatever was in the place of the next generation is gone."""
         ledger, new = self.ledger, self.ledger.live + 1
         goal = len(ledger.folded[new - 1])
         if goal:
-            with ledger.commanded() as replay, worn((ahead, "EVENTS", 1)), pytest.raises(Interrupted):
-                replay.plan(interrupt(min(piece, goal)))
+            with ledger.commanded() as replay, worn((piece, "EVENTS", 1)), pytest.raises(Interrupted):
+                replay.plan(interrupt(min(after, goal)))
             ledger.folded.pop(new, None)
             self.plans.pop(new, None)
             self.planned_at = None

@@ -15,7 +15,7 @@ from listener import acts, bookkeeping, decisions
 from listener.acts import Act
 from listener.projection import PROJECTIONS
 from listener.views import Views
-from listener.worker import ahead, building, faults, intake, revisiting
+from listener.worker import building, faults, intake, piece, revisiting
 from listener.worker.building import build
 from listener.worker.projector import Projector
 from projections import facts, timeline
@@ -197,11 +197,11 @@ class Expected:
 
 
 @contextlib.contextmanager
-def told(acts: list[Any]) -> Iterator[Story]:
+def told(acts: list[Any], lasting: bool) -> Iterator[Story]:
     """The story, up to its end and the views up to the head."""
     broken: set[tuple[int, str]] = set()
     unreadable: set[int] = set()
-    with TemporaryDirectory() as folder, Log(Path(folder)) as log, handlers(broken, unreadable):
+    with TemporaryDirectory() as folder, Log(Path(folder)) as log, handlers(broken, unreadable, lasting=lasting):
         story = Story(log, broken, unreadable)
         for act in acts:
             story.do(act)
@@ -232,21 +232,22 @@ def of(found: Views, subject: str) -> list[list[str]]:
 LATE = [Told("PACKAGE_COMPLETE", UNREADABLE, 1), Outcome(facts.FAILED, UNREADABLE), Work("fold", 5), Work("deploy", 1)]
 
 
-@example(LATE, 2)
-@settings(max_examples=40, deadline=None)
-@given(STORIES, st.integers(1, 4))
-def test_live_is_replay_and_both_are_as_expected(acts: list[Any], size: int) -> None:
+@example(LATE, 2, False)
+@example(LATE, 2, True)
+@settings(max_examples=60, deadline=None)
+@given(STORIES, st.integers(1, 4), st.booleans())
+def test_live_is_replay_and_both_are_as_expected(acts: list[Any], size: int, lasting: bool) -> None:
     """Every table, attempts aside; what was taken in, what is a fault and what waits is what the story says."""
-    check(acts, size)
+    check(acts, size, lasting)
 
 
-def check(acts: list[Any], size: int) -> None:
+def check(acts: list[Any], size: int, lasting: bool = False) -> None:
     """The property above, with a replay in pieces of some size."""
-    with told(acts) as story, pytest.MonkeyPatch.context() as patched:
+    with told(acts, lasting) as story, pytest.MonkeyPatch.context() as patched:
         live = tables(story.projector.views)
         assert tables(replayed(story, 7)) == live
-        patched.setattr(ahead, "EVENTS", size)
-        patched.setattr(building, "MOST_STATES", size)
+        patched.setattr(piece, "EVENTS", size)
+        patched.setattr(building, "EVENTS", size)
         patched.setattr(faults, "_AT_ONCE", size)
         assert tables(replayed(story, 8)) == live
         with story.projector.views.reading() as connection:
@@ -262,10 +263,10 @@ def check(acts: list[Any], size: int) -> None:
 
 
 @settings(max_examples=15, deadline=None)
-@given(STORIES)
-def test_what_stops_one_subject_touches_no_other(acts: list[Any]) -> None:
+@given(STORIES, st.booleans())
+def test_what_stops_one_subject_touches_no_other(acts: list[Any], lasting: bool) -> None:
     """The rows of a subject are the same, whether others are ever stopped or not."""
-    with told(acts) as story:
+    with told(acts, lasting) as story:
         shown = {subject: of(story.projector.views, subject) for subject in ("a", "b", UNREADABLE)}
         for number, subject in enumerate(shown, 7):
             story.set({known: version for known, version in story.mended.items() if known[1] == subject})

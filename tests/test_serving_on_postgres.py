@@ -12,9 +12,8 @@ import pytest
 from listener import bootstrap, errors
 from listener.demo.onespan import OneSpan
 from listener.evidence import verify
-from listener.worker import ahead
 from tests import postgres
-from tests.rig import EVIDENCE, ID, SOURCE, ZIP, Worker, add, callback, completed, settings, until
+from tests.rig import EVIDENCE, ID, SOURCE, ZIP, callback, completed, settings, until
 from tests.serving import PARTS, ROOT, Serving
 
 
@@ -100,18 +99,6 @@ def test_the_door_goes_on_when_the_server_was_restarted(tmp_path: Path) -> None:
             until(server.healthy)
             assert server.post(b"{}") == 200
             until(lambda: len(server.children()) == len(PARTS))
-
-
-def test_a_second_process_reads_ahead(on_postgres: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is told on its standard input where the log lies, and sends the same as is read here."""
-    with Worker(on_postgres) as worker:
-        add(worker.database, callback("PACKAGE_CREATE"), callback("PACKAGE_COMPLETE"), callback("PACKAGE_TRASH"))
-        with worker.database.reading() as connection:
-            until_now = len(worker.events())
-            assert connection.dialect.name == "postgresql"
-        here = list(ahead.pieces(worker.database, until_now))
-        monkeypatch.setattr(ahead, "WORTH_A_PROCESS", 1)
-        assert list(ahead.pieces(worker.database, until_now)) == here
 
 
 def test_a_log_that_is_not_there_is_not_made_by_looking(on_postgres: Path) -> None:

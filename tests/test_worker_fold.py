@@ -170,16 +170,6 @@ def test_only_what_changed_is_to_be_saved() -> None:
     assert fold.changed[PACKAGES].keys() == {(SOURCE, "b")}
 
 
-def test_the_oldest_states_are_let_go() -> None:
-    """Those that changed are told, to be written; as many as may stay do."""
-    fold = folded(events([callback("PACKAGE_CREATE", name) for name in "abc"]))
-    del fold.changed[PACKAGES][SOURCE, "a"]  # as if it had been loaded
-    assert not any(fold.let_go(3))
-    gone = fold.let_go(1)
-    assert (list(gone[PACKAGES]), len(gone[TIMELINE])) == ([(SOURCE, "b")], 2)
-    assert list(fold.states[PACKAGES]) == list(fold.changed[PACKAGES]) == [(SOURCE, "c")]
-
-
 def test_nothing_to_fold_is_no_problem() -> None:
     """No events, events that say nothing."""
     fold = folded([])

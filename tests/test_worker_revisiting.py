@@ -13,7 +13,7 @@ from listener.log import event, reader
 from listener.log.event import Content, Draft
 from listener.only import OnlyOne
 from listener.views import Views
-from listener.worker import ahead, building, faults, intake
+from listener.worker import building, faults, intake, piece
 from listener.worker.building import build
 from listener.worker.plan import Plan
 from listener.worker.projector import Projector
@@ -260,18 +260,19 @@ def test_what_waited_is_read_with_what_was_in_force_then(log: Log) -> None:
         assert replayed(log) == shown(log)
 
 
+@pytest.mark.parametrize("lasting", [False, True])
 @pytest.mark.parametrize("size", [1, 2, 3, 500])
-def test_in_pieces_of_any_size_the_same(log: Log, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+def test_in_pieces_of_any_size_the_same(log: Log, monkeypatch: pytest.MonkeyPatch, size: int, lasting: bool) -> None:
     """A decision is obeyed before what comes behind it is folded, in batches and in what is read back."""
     monkeypatch.setattr(intake, "BATCH", size)
-    monkeypatch.setattr(ahead, "EVENTS", size)
+    monkeypatch.setattr(piece, "EVENTS", size)
     monkeypatch.setattr(faults, "_AT_ONCE", size)
-    monkeypatch.setattr(building, "MOST_STATES", size)
+    monkeypatch.setattr(building, "EVENTS", size)
     skip(log, 3)
     add(log.database, *(callback("PACKAGE_CREATE", subject) for subject in "abc"))
     skip(log, 9, 10)
     add(log.database, *(callback("PACKAGE_TRASH", subject) for subject in "abc"))
-    with handlers({(3, "a"), (9, "a"), (9, "b"), (10, "b"), (13, "a")}, unreadable={6}):
+    with handlers({(3, "a"), (9, "a"), (9, "b"), (10, "b"), (13, "a")}, unreadable={6}, lasting=lasting):
         fold(log)
         assert (faulty(log), waiting(log)) == ([(6, None, 1), (13, "a", 1)], [])
         assert (told(log, "a"), told(log, "b"), told(log, "c")) == ([5, 7], [2, 4, 14], [11, 15])

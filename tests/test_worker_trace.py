@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from listener.worker.ahead import Stretch
+from listener.worker.piece import Stretch
 from listener.worker.trace import TRYING, Mark, Trace
 from tests.site import Done, Site, callback, environment
 
@@ -43,15 +43,15 @@ def site(tmp_path: Path) -> Site:
 
 
 def deploy(site: Site, file: str, function: str, beside: bool) -> Path:
-    """The code with a bug in it; `beside`: it reads in a process of its own, however short the log is."""
+    """The code with a bug in it; `beside`: in processes of their own, however short the log is."""
     code = site.folder / "code"
     for package in ("listener", "projections", "migrations"):
         shutil.copytree(ROOT / package, code / package, ignore=shutil.ignore_patterns("__pycache__"))
     with (code / file).open("a", encoding="utf-8") as deployed:
         deployed.write(BUG.format(name=function))
     if beside:
-        ahead = code / "listener" / "worker" / "ahead.py"
-        ahead.write_text(ahead.read_text(encoding="utf-8").replace("= 20_000", "= 1"), encoding="utf-8")
+        building = code / "listener" / "worker" / "building.py"
+        building.write_text(building.read_text(encoding="utf-8").replace("= 20_000", "= 1"), encoding="utf-8")
     return code
 
 
@@ -78,17 +78,19 @@ def test_a_plan_that_died_is_followed_by_one_that_finds_out_of_what(site: Site, 
     assert not (site.data / TRYING).exists()
 
 
-@pytest.mark.parametrize(("file", "function"), [TO_MAKE_ROWS, TO_READ])
-def test_a_plan_whose_reader_died_says_what_to_type(site: Site, file: str, function: str) -> None:
-    """At once between which events, then which; nothing of it stays."""
+@pytest.mark.parametrize(("file", "function", "after"), [(*TO_MAKE_ROWS, 4), (*TO_READ, 4), (*TO_FOLD, 0)])
+def test_a_plan_of_which_a_process_died_says_what_to_type(site: Site, file: str, function: str, after: int) -> None:
+    """At once between which events, then which; nothing of it stays. The half of the log is read by each process."""
+    listed = f"'signlog events --after {after} --limit {9 - after}' lists"
+    died = f"in events {after + 1} to 9, which {listed}; type the same"
     code = deploy(site, file, function, beside=True)
     first, second = plan(site, code), plan(site, code)
     assert (first.code, second.code) == (1, 1)
-    assert "in events 1 to 9, which 'signlog events --after 0 --limit 9' lists; type the same" in _flat(first.err)
+    assert died in _flat(first.err)
     assert NAMED in _flat(second.err)
     assert not (site.data / TRYING).exists()
     assert [path.name for path in site.data.glob("signlog-views-*")] == ["signlog-views-1.db"]
-    assert "events 1 to 9" in _flat(plan(site, code).err)
+    assert died in _flat(plan(site, code).err)
 
 
 def _flat(said: str) -> str:
@@ -96,8 +98,8 @@ def _flat(said: str) -> str:
 
 
 def trace(folder: Path, code: str = "code") -> Trace:
-    """Of a plan with some code, up to event 9."""
-    return Trace(folder / TRYING, code, 9)
+    """Of a plan with some code."""
+    return Trace(folder / TRYING, code)
 
 
 @pytest.mark.parametrize(
@@ -126,6 +128,6 @@ def test_who_fails_or_is_interrupted_leaves_no_trace(tmp_path: Path, error: Base
 
 
 def _fail(begun: Trace, error: BaseException) -> None:
-    begun.go_on(2)
+    begun.about(Stretch(2, 4))
     assert begun._path.exists()
     raise error

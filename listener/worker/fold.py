@@ -1,6 +1,5 @@
 """Folding events into states, in memory: the same for the live views, a replay and a question about the past."""
 
-import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -58,26 +57,16 @@ class Fold:
         """Apply what some events say, of everybody or `only` of one subject."""
         if only is not None:
             found = [fact for fact in found if (fact.source, fact.subject) == only]
-        self.load_for(found)
+        self._load_for(found)
         for fact in found:
             self._apply(fact, self._all)
 
     def take_lasting(self, found: Sequence[Fact]) -> list[bool]:
         """Apply what some events say, but for rows that are made ONCE: those the caller has. Which were taken in.
 
-        The caller has loaded what they touch.
+        For a fold that loads nothing.
         """
         return [self._apply(fact, self._lasting) for fact in found]
-
-    def let_go(self, most: int) -> list[States]:
-        """Forget the oldest states of each projection, but so many; those of them that changed."""
-        gone = []
-        for states, changed in zip(self.states, self.changed, strict=True):
-            oldest = list(itertools.islice(states, max(0, len(states) - most)))
-            for key in oldest:
-                del states[key]
-            gone.append({key: changed.pop(key) for key in oldest if key in changed})
-        return gone
 
     def leave_out(self, event: Readable, of: Iterable[Subject], error: str, attempts: int = 1) -> None:
         """Take nothing of an event in: it is a fault of these subjects, or of nobody who could be named."""
@@ -98,7 +87,7 @@ class Fold:
             self.faults.append(Faulty(event.position, event.source, None, str(fault)))
             return ()
 
-    def load_for(self, found: Iterable[Fact]) -> None:
+    def _load_for(self, found: Iterable[Fact]) -> None:
         """Load the states that some facts touch, as far as they are not here."""
         if self.load is nothing:
             return

@@ -60,7 +60,7 @@ class Replay:
             live = self._live()
             new = self._generation(live.generation + 1)
             try:
-                with self._trace(_position(live)) as trace:
+                with self._trace() as trace:
                     return self._planned(live, new, told, trace)
             except BaseException:
                 new.discard()  # half a generation is of no use to anybody
@@ -92,21 +92,16 @@ class Replay:
 
     def last_words(self) -> str | None:
         """What the last plan died of, if it did and nobody has planned since; for a person."""
-        return self._trace(0).last_words
+        return self._trace().last_words
 
-    def _trace(self, goal: int) -> Trace:
-        return Trace(self._folder / TRYING, self._fingerprint, goal)
+    def _trace(self) -> Trace:
+        return Trace(self._folder / TRYING, self._fingerprint)
 
     def _planned(self, live: Views, new: Views, told: Progress, trace: Trace) -> Plan:
         self._assert_room()
-        tell = self._told(trace.goal, told)
-
-        def went_on(events: int) -> None:
-            trace.go_on(events)
-            tell(events)
-
-        code, goal = self._fingerprint, trace.goal
-        build(self._database, new, bookkeeping.REPLAYED, code, goal, went_on, alone=trace.alone)
+        code, goal = self._fingerprint, _position(live)
+        tell = self._told(goal, told)
+        build(self._database, new, bookkeeping.REPLAYED, code, goal, tell, alone=trace.alone, about=trace.about)
         with new.beside(live) as both:
             # From its first look on the live generation stands still for us, and for nobody else.
             checkpoint = bookkeeping.checkpoint(both, views.beside)

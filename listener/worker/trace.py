@@ -7,8 +7,7 @@ from typing import Final, Self
 import msgspec
 
 from listener import errors
-from listener.worker import ahead
-from listener.worker.ahead import Stretch
+from listener.worker.piece import Stretch
 
 TRYING: Final = "signlog-replay.trying"  # in the data folder
 
@@ -23,14 +22,12 @@ class Mark(msgspec.Struct, frozen=True):
 class Trace:
     """Left behind only by who died. `alone` is what the last plan with this code died of: to be taken in one by one.
 
-    Only for who holds the lock of replays: whoever left a trace is dead then. `goal` is the last event of the plan.
+    Only for who holds the lock of replays: whoever left a trace is dead then.
     """
 
-    def __init__(self, path: Path, fingerprint: str, goal: int) -> None:
+    def __init__(self, path: Path, fingerprint: str) -> None:
         self._path = path
         self._fingerprint = fingerprint
-        self.goal = goal
-        self._after = 0
         self.alone = self._left_behind()
 
     @property
@@ -55,28 +52,20 @@ class Trace:
         """Raises Died if it is known what kills: that is said once, and then tried again."""
         if self.alone is not None and _is_one(self.alone):
             self._path.unlink()
-            raise errors.Died(_told(self.alone))
-        self._write()
+            raise errors.Died(_told(self.alone), *self.alone)
         return self
 
-    def go_on(self, events: int) -> None:
-        """So many more were taken in."""
-        self._after += events
-        self._write()
+    def about(self, stretch: Stretch) -> None:
+        """These are to be taken in next."""
+        self._path.write_bytes(msgspec.json.encode(Mark(stretch, self._fingerprint)))
 
-    def _next(self) -> Stretch:
-        return Stretch(self._after, min(self._after + ahead.size(self._after, self.alone), self.goal))
-
-    def _write(self) -> None:
-        self._path.write_bytes(msgspec.json.encode(Mark(self._next(), self._fingerprint)))
-
-    def __exit__(self, kind: type[BaseException] | None, _error: object, _traceback: TracebackType | None) -> None:
+    def __exit__(self, _kind: type[BaseException] | None, error: object, _traceback: TracebackType | None) -> None:
         self._path.unlink(missing_ok=True)
-        if kind is not None and issubclass(kind, errors.Died):  # not we, but who read for us
-            died = self._next()
+        if isinstance(error, errors.Died):  # not we, but who takes in a share of it
+            died = Stretch(error.after, error.until)
             if not _is_one(died):
-                self._write()
-            raise errors.Died(_told(died))
+                self.about(died)
+            raise errors.Died(_told(died), *died)
 
 
 def _is_one(stretch: Stretch) -> bool:
