@@ -34,7 +34,10 @@ class Views(Protocol):
         """Make the tables of an empty generation, unless they are there."""
 
     def workshop(self) -> AbstractContextManager[Path]:
-        """An empty folder for what is needed only until it is built: nearly twice as much as the generation takes."""
+        """An empty folder for what it is built from, of which there is nearly twice as much; from now on it is half.
+
+        What was there of it is discarded.
+        """
 
     def building(self, log_id: bytes, origin: str, other: Self | None = None) -> AbstractContextManager[Connection]:
         """Make the tables anew, and fill them in one transaction; nobody sees anything of it before the block ends.

@@ -2,14 +2,10 @@
 
 import contextlib
 import itertools
-import os
 import shutil
 import sqlite3 as system_sqlite  # sorts on disk; that of the driver sorts in memory, whatever the size
 import tempfile
-import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +13,7 @@ from sqlalchemy import Connection, ExceptionContext, event
 
 from listener import bookkeeping, errors
 from listener.log.sqlite import sqlite_engine
+from listener.settling import make_durable, settling
 from listener.views import BESIDE
 
 # What is lost in a power cut is folded again; the log it is folded from is never at risk here.
@@ -26,8 +23,6 @@ _PRAGMAS: Final = {"journal_mode": "wal", "synchronous": 1, "journal_size_limit"
 _BUILDING: Final = {"journal_mode": "off", "synchronous": 0, "locking_mode": "exclusive", "cache_size": -16_384}
 
 _SORTING: Final = {**_BUILDING, "cache_size": -8_192}  # so much is sorted in memory at once
-
-_SETTLE_SECONDS: Final = 0.2
 
 _CORRUPT, _NOT_A_DATABASE = 11, 26  # https://sqlite.org/rescode.html
 
@@ -43,6 +38,7 @@ class FileViews:
         self.path = folder / f"signlog-views-{generation}.db"
         self.name = str(self.path)
         self.half = self.path.with_suffix(".half")  # while it is built
+        self._parts = self.path.with_suffix(".parts")  # what it is put together from then
         self.damaged = self.path.with_suffix(".damaged")  # somebody could not read it: the worker will look into that
         self._engine = sqlite_engine(self.path, _PRAGMAS)
         event.listen(self._engine, "handle_error", self._tell_damage)
@@ -102,9 +98,16 @@ class FileViews:
         with self.writing() as connection:
             bookkeeping.create(connection, log_id, origin)
 
-    def workshop(self) -> AbstractContextManager[Path]:
-        """Beside the file."""
-        return _swept(self.path.parent)
+    @contextlib.contextmanager
+    def workshop(self) -> Iterator[Path]:
+        """Beside the file. Who is killed meanwhile leaves an empty half behind."""
+        self.discard()
+        self.half.touch()
+        self._parts.mkdir(mode=0o700)
+        try:
+            yield self._parts
+        finally:
+            shutil.rmtree(self._parts, ignore_errors=True)
 
     @contextlib.contextmanager
     def building(self, log_id: bytes, origin: str, other: "FileViews | None" = None) -> Iterator[Connection]:
@@ -112,22 +115,22 @@ class FileViews:
 
         It is whole and durable when the block ends; before that it has another name.
         """
-        self.discard()
+        self._clear()
         engine = sqlite_engine(self.half, _BUILDING if other is None else {**_BUILDING, "locking_mode": "normal"})
         try:
             with engine.connect() as connection:
                 if other is not None:
                     _attach(connection, other)
-                with connection.begin(), _settling(self.half):
+                with connection.begin(), settling(self.half):
                     bookkeeping.make_tables(connection, log_id, origin)
                     yield connection
         finally:
             engine.dispose()
-        with _settling(self.half):
+        with settling(self.half):
             self._index()
-        _make_durable(self.half)
+        make_durable(self.half)
         self.half.rename(self.path)
-        _make_durable(self.path.parent)
+        make_durable(self.path.parent)
 
     def _index(self) -> None:
         # Two SQLite libraries in a process lose each other's locks on a file: nobody else has this one open.
@@ -162,7 +165,11 @@ class FileViews:
         return self.half.exists()
 
     def discard(self) -> None:
-        """Remove the file, what SQLite keeps beside it, and half of one."""
+        """Remove the file, what SQLite keeps beside it, half of one and its parts."""
+        shutil.rmtree(self._parts, ignore_errors=True)
+        self._clear()
+
+    def _clear(self) -> None:
         self.half.unlink(missing_ok=True)
         self.damaged.unlink(missing_ok=True)
         for suffix in ("", "-wal", "-shm"):
@@ -176,39 +183,6 @@ class FileViews:
 def _attach(connection: Connection, other: FileViews) -> None:
     """Before the transaction begins; with its locking mode, so that others go on reading and writing there."""
     connection.connection.execute(f"ATTACH DATABASE ? AS {BESIDE}", (str(other.path),)).close()
-
-
-@contextlib.contextmanager
-def _swept(beside: Path) -> Iterator[Path]:
-    """A folder that is gone when the block ends; after a crash, when traces are removed."""
-    with tempfile.TemporaryDirectory(dir=beside, prefix=_SCRATCH) as folder:
-        yield Path(folder)
-
-
-@contextlib.contextmanager
-def _settling(path: Path) -> Iterator[None]:
-    """Let the disk have what is written, a little at a time: all at once at the end would make the door wait."""
-    over = threading.Event()
-
-    def settle() -> None:
-        while not over.wait(_SETTLE_SECONDS):
-            _make_durable(path)
-
-    with ThreadPoolExecutor(1, "settling") as aside:
-        settling = aside.submit(settle)
-        try:
-            yield
-        finally:
-            over.set()
-        settling.result()
-
-
-def _make_durable(path: Path) -> None:
-    opened = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
 
 
 class FileShelf:
@@ -237,7 +211,10 @@ class FileShelf:
     @contextlib.contextmanager
     def scratch(self) -> Iterator[FileViews]:
         """In a folder of its own."""
-        with _swept(self._folder) as folder, contextlib.closing(FileViews(folder, 0)) as found:
+        with (
+            tempfile.TemporaryDirectory(dir=self._folder, prefix=_SCRATCH) as folder,
+            contextlib.closing(FileViews(Path(folder), 0)) as found,
+        ):
             yield found
 
     def assert_room(self, reserve: int, generation: int | None = None) -> None:

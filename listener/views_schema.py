@@ -84,16 +84,15 @@ class SchemaViews:
 
     @contextlib.contextmanager
     def workshop(self) -> Iterator[Path]:
-        """Where this machine has temporary files."""
+        """Where this machine has temporary files. Who is killed meanwhile leaves an empty half behind."""
+        self._begin()
         with tempfile.TemporaryDirectory(prefix="signlog-") as folder:
             yield Path(folder)
 
     @contextlib.contextmanager
     def building(self, log_id: bytes, origin: str, other: "SchemaViews | None" = None) -> Iterator[Connection]:
         """Fill a schema of another name, in one transaction; that it is there, empty, shows that somebody began."""
-        self.discard()
-        with self._changing() as connection:
-            _make(connection, self.half)
+        self._begin()
         with self._beside(self.half, other).begin() as connection:
             bookkeeping.make_tables(connection, log_id, origin)
             yield connection
@@ -101,6 +100,11 @@ class SchemaViews:
             bookkeeping.make_indexes(connection)
         with self._changing() as connection:
             connection.exec_driver_sql(f"ALTER SCHEMA {self.half} RENAME TO {self.schema}")
+
+    def _begin(self) -> None:
+        self.discard()
+        with self._changing() as connection:
+            _make(connection, self.half)
 
     def _assert_ours(self) -> None:
         """In a transaction of its own, which sees what others wrote since. Raises LeaseLost."""

@@ -215,6 +215,39 @@ def test_nobody_sees_half_a_generation(shelf: Shelf) -> None:
     assert position(found) == 7
 
 
+def test_what_it_is_built_from_is_gone_with_the_end(shelf: Shelf) -> None:
+    """From the beginning on it is half, and nothing is there of what was before."""
+    found = shelf.generation(2)
+    found.create(LOG_ID, bookkeeping.FIRST)
+    found.close()
+    with found.workshop() as folder:
+        assert (found.exists(), found.is_half()) == (False, True)
+        (folder / "part").touch()
+        with found.building(LOG_ID, bookkeeping.REPLAYED):
+            assert (folder / "part").exists()
+    assert (found.exists(), found.is_half(), folder.exists()) == (True, False, False)
+
+
+def test_who_fails_to_build_leaves_half_and_no_parts(shelf: Shelf) -> None:
+    """So that whoever comes next knows; and who throws it away leaves nothing."""
+    found = shelf.generation(2)
+    with pytest.raises(KeyError), found.workshop() as folder:
+        raise KeyError
+    assert (found.exists(), found.is_half(), folder.exists()) == (False, True, False)
+    found.discard()
+    assert (shelf.numbers(), shelf.halves()) == (set(), set())
+
+
+def test_what_a_killed_builder_leaves_is_thrown_away_with_the_generation(tmp_path: Path) -> None:
+    """Its parts, too: they say of packages what may have been erased since."""
+    found = FileShelf(tmp_path).generation(2)
+    begun = found.workshop()
+    folder = begun.__enter__()
+    (folder / "part").touch()
+    found.discard()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_was_built_anew_is_what_everybody_finds(made: Views, shelf: Shelf) -> None:
     """Under the number that it had: whoever had opened it before goes on in the new one, not in what was removed."""
     moved(made, 5)
