@@ -19,6 +19,7 @@ Subject = tuple[str, str]
 MOST_LETTERS: Final = 300
 
 _SAY_WHERE_IT_STANDS: Final = (facts.STATUS, facts.OBSERVED)
+_OURS: Final = frozenset({event.OUTCOME, event.DECISION})
 
 
 class Interpreter:
@@ -36,7 +37,7 @@ class Interpreter:
         """What the event says; nothing if it was erased. Raises Fault if it cannot be read."""
         if found.body is None:
             return []
-        if found.kind not in (event.OUTCOME, event.DECISION):
+        if found.kind not in _OURS:
             told = _short(_interpret(found))
             return [self._wanting(fact) if fact.stage == facts.COMPLETED else fact for fact in told]
         if found.kind == event.DECISION and found.path == acts.IN_FORCE_PATH:
@@ -61,13 +62,19 @@ class Interpreter:
 def _short(told: list[Fact]) -> list[Fact]:
     """The same, if every id can be part of a key. Raises Fault."""
     for fact in told:
-        if any(len(name) > MOST_LETTERS for name in _ids(fact)):
+        if len(fact.subject) > MOST_LETTERS or (
+            _names_more(fact) and any(len(i) > MOST_LETTERS for i in _others(fact))
+        ):
             raise errors.Fault(f"an id has more than {MOST_LETTERS} letters")
     return told
 
 
-def _ids(fact: Fact) -> Iterator[str]:
-    yield fact.subject
+def _names_more(fact: Fact) -> bool:
+    """Whether it has other ids than its subject's: few have."""
+    return fact.artifact is not None or fact.expected is not None or fact.answer is not None
+
+
+def _others(fact: Fact) -> Iterator[str]:
     if fact.artifact is not None:
         yield fact.artifact
     if fact.expected is not None and fact.expected.reference is not None:

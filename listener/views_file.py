@@ -13,7 +13,7 @@ from sqlalchemy import Connection, ExceptionContext, event
 
 from listener import bookkeeping, errors
 from listener.log.sqlite import sqlite_engine
-from listener.settling import make_durable, settling
+from listener.settling import make_durable, remove, settling
 from listener.views import BESIDE
 
 # What is lost in a power cut is folded again; the log it is folded from is never at risk here.
@@ -22,7 +22,8 @@ _PRAGMAS: Final = {"journal_mode": "wal", "synchronous": 1, "journal_size_limit"
 # Nobody looks at a generation while it is built, and half of one is of no use.
 _BUILDING: Final = {"journal_mode": "off", "synchronous": 0, "locking_mode": "exclusive", "cache_size": -16_384}
 
-_SORTING: Final = {**_BUILDING, "cache_size": -8_192}  # so much is sorted in memory at once
+# So much is sorted in memory at once, beside the reading.
+_SORTING: Final = {**_BUILDING, "cache_size": -8_192, "threads": 1}
 
 _CORRUPT, _NOT_A_DATABASE = 11, 26  # https://sqlite.org/rescode.html
 
@@ -170,10 +171,8 @@ class FileViews:
         self._clear()
 
     def _clear(self) -> None:
-        self.half.unlink(missing_ok=True)
-        self.damaged.unlink(missing_ok=True)
-        for suffix in ("", "-wal", "-shm"):
-            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+        for path in (self.half, self.damaged, *(Path(f"{self.path}{suffix}") for suffix in ("", "-wal", "-shm"))):
+            remove(path)
 
     def close(self) -> None:
         """Let go of the file."""

@@ -13,6 +13,7 @@ YES: Final = "yes"
 CONTRADICTED: Final = "contradicted"
 
 MOST_STEPS: Final = 1000  # a real life cycle has about ten; more is a flood, and folding it again and again is not free
+_TRASH: Final = frozenset({facts.TRASHED, facts.RESTORED})  # in or out: the status stays, mostly
 STEPS: Final = frozenset({facts.STATUS, facts.RESTORED, facts.TRASHED, facts.DELETED, facts.OBSERVED})
 _NEVER: Final = 2**63  # behind every time
 
@@ -216,7 +217,7 @@ def stand(steps: Sequence[Step], implied: str = "") -> Standing:
 
 def _advance(standing: Standing, step: Step) -> Standing:
     """What a callback makes of it."""
-    if step.what not in (facts.TRASHED, facts.RESTORED):
+    if step.what not in _TRASH:
         return _move(standing, step)
     if step.clock is None and step.rank <= standing.trash_rank:
         return standing

@@ -108,11 +108,9 @@ def contents(connection: Connection, after: int, limit: int, until: int | None =
         query = query.where(_events.c.position <= until)
     page, size = list[Content](), 0
     with connection.execute(query) as found:
-        for row in iter(
-            found.cursor.fetchone, None
-        ):  # as the driver gives them: to make a Row of each before would cost as much again
-            page.append(Content(*row))
-            size += len(row[-1] or b"")
+        for row in found.cursor:  # as the driver gives them: to make a Row of each before would cost as much again
+            page.append(Content._make(row))
+            size += len(page[-1].body or b"")
             if size >= _PAGE_BYTES:
                 break
     return page

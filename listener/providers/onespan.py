@@ -168,9 +168,11 @@ def _observed(found: Readable) -> Fact:
 
 def _text(value: Any) -> str | None:
     """A field as text. Hand replays write "" for null, and one real capture the string "null"."""
+    if value is None:
+        return None
     if type(value) is str:
         return value if value and value != "null" else None
-    return None if value is None or isinstance(value, bool | dict | list) else str(value)
+    return None if isinstance(value, bool | dict | list) else str(value)
 
 
 def _time(value: Any) -> int | None:

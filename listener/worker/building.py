@@ -16,8 +16,8 @@ Told = Callable[[int], None]  # so many more events were taken in
 About = Callable[[Stretch], None]  # these are to be taken in next
 
 EVENTS: Final = 25_000  # of a partition, about: their states are in memory all at once
-WORTH_PROCESSES: Final = 20_000  # events: fewer are folded before other processes have begun
-_PROCESSES: Final = 2  # each takes 100 MB
+WORTHPROCESSES: Final = 20_000  # events: fewer are folded before other processes have begun
+PROCESSES: Final = 2  # each takes 100 MB
 
 
 def build(
@@ -53,7 +53,7 @@ def build(
 def _jobs(
     database: Database, folder: Path, until: int, fingerprint: str, alone: Stretch | None, only: Subject | None
 ) -> list[Job]:
-    processes = _PROCESSES if until >= WORTH_PROCESSES else 1
+    processes = PROCESSES if until >= WORTHPROCESSES else 1
     stretches = tuple(Stretch(until * n // processes, until * (n + 1) // processes) for n in range(processes))
     partitions = 1 if only else -(-until // EVENTS) or 1
     return [

@@ -97,8 +97,11 @@ def _opened(generation: Connection, path: Path, name: str) -> Iterator[_Opened]:
 
 def _copy(part: _Opened, table: Table, generation: Connection) -> None:
     if part.connection is generation:
-        # In these words SQLite copies records as they are, where a table is empty (xferOptimization of its insert.c).
-        generation.exec_driver_sql(f"INSERT INTO {table.name} SELECT * FROM {part.schema}.{table.name}")
+        # In the order of their keys: so rows lie together that a comparison looks for one after the other.
+        order = ", ".join(column.name for column in table.primary_key or table.c)
+        generation.exec_driver_sql(
+            f"INSERT INTO {table.name} SELECT * FROM {part.schema}.{table.name} ORDER BY {order}"
+        )
         return
     found = part.connection.execution_options(yield_per=_AT_ONCE).execute(select(table))
     for page in found.partitions():

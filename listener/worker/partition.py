@@ -69,4 +69,4 @@ class Partition:
     def finish(self) -> None:
         """Write the states down, in the order of their keys."""
         for projection, changed in zip(PROJECTIONS, self._fold.changed, strict=True):
-            rows.save(self._part, projection, dict(sorted(changed.items())))
+            rows.save(self._part, projection, {key: changed[key] for key in sorted(changed)})

@@ -18,6 +18,7 @@ from listener.log import reader
 from listener.log.append import append
 from listener.log.database import Database
 from listener.settings import Settings
+from listener.worker.building import PROCESSES
 from listener.worker.replay import Replay
 from scripts.benches.generator import drafts
 
@@ -114,12 +115,12 @@ def _planned(replay: Replay) -> int:
 
 
 def _peak_megabytes() -> float:
-    """Peak resident memory of this process and of the largest that it waited for.
+    """Peak resident memory of this process and of those that share a build, as if each were as large as the largest.
 
     Not our own ru_maxrss: that begins with the peak of whoever started us.
     """
     own = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
-    return (int(own.split()[1]) + resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) / 1024
+    return (int(own.split()[1]) + PROCESSES * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) / 1024
 
 
 CHORES: Final[dict[str, Callable[..., Timed]]] = {"fill": fill, "live": live, "bare": bare, "plan": plan}
