@@ -1,7 +1,7 @@
 """Reading the log: what stands after a position, one event, the head."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, NamedTuple, cast
 
 from sqlalchemy import ColumnElement, Connection, Select, func, select, text
 
@@ -108,7 +108,8 @@ def contents(connection: Connection, after: int, limit: int, until: int | None =
         query = query.where(_events.c.position <= until)
     page, size = list[Content](), 0
     with connection.execute(query) as found:
-        for row in found.cursor:  # as the driver gives them: to make a Row of each before would cost as much again
+        # As the driver gives them: to make a Row of each before would cost as much again.
+        for row in cast(Iterable[tuple[Any, ...]], found.cursor):
             page.append(Content._make(row))
             size += len(page[-1].body or b"")
             if size >= _PAGE_BYTES:

@@ -16,7 +16,7 @@ Told = Callable[[int], None]  # so many more events were taken in
 About = Callable[[Stretch], None]  # these are to be taken in next
 
 EVENTS: Final = 25_000  # of a partition, about: their states are in memory all at once
-WORTHPROCESSES: Final = 20_000  # events: fewer are folded before other processes have begun
+WORTH_PROCESSES: Final = 20_000  # events: fewer are folded before other processes have begun
 PROCESSES: Final = 2  # each takes 100 MB
 
 
@@ -53,7 +53,7 @@ def build(
 def _jobs(
     database: Database, folder: Path, until: int, fingerprint: str, alone: Stretch | None, only: Subject | None
 ) -> list[Job]:
-    processes = PROCESSES if until >= WORTHPROCESSES else 1
+    processes = PROCESSES if until >= WORTH_PROCESSES else 1
     stretches = tuple(Stretch(until * n // processes, until * (n + 1) // processes) for n in range(processes))
     partitions = 1 if only else -(-until // EVENTS) or 1
     return [
