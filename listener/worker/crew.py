@@ -60,11 +60,11 @@ def _work(crew: Sequence["_Process"], partitions: Sequence[int], count: Callable
 class _Process:
     """One of the crew. It is busy from its start on: it reads."""
 
-    def __init__(self, job: Job, process: "subprocess.Popen[bytes]", orders: IO[bytes], answers: IO[bytes]) -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", orders: IO[bytes], answers: IO[bytes]) -> None:
         self._process = process
         self._orders = orders
         self.answers = answers
-        self._stretch = job.stretches[job.number]
+        self._stretch = NOTHING
         self.busy = True
 
     def fold(self, partition: int) -> None:
@@ -91,8 +91,8 @@ class _Process:
 
     def _ended(self) -> errors.LogError:
         self._process.kill()
-        if self._process.wait() == _FAILED:
-            return errors.LogError("a process that builds views failed; see what it said above")
+        if self._process.wait() == _FAILED or self._stretch == NOTHING:
+            return errors.LogError("a process that builds views ended before its time; see what it said above, if anything")
         after, until = self._stretch
         return errors.Died(f"a process that takes in events {after + 1} to {until} ended before its time", after, until)
 
@@ -106,6 +106,6 @@ def _started(job: Job, seed: str) -> Iterator[_Process]:
             assert process.stdout is not None  # noqa: S101  it was, too
             # Everybody may read the arguments of a process, and the address may hold a password.
             process.stdin.write(msgspec.json.encode(job) + b"\n")
-            yield _Process(job, process, process.stdin, process.stdout)
+            yield _Process(process, process.stdin, process.stdout)
         finally:
             process.kill()
