@@ -1,4 +1,4 @@
-"""Reading the log: what stands after a position, one event, the head."""
+"""Reading the log: forwards in pages, backwards, single events; where it ends, and what was filed about something."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
@@ -108,9 +108,8 @@ def contents(connection: Connection, after: int, limit: int, until: int | None =
         query = query.where(_events.c.position <= until)
     page, size = list[Content](), 0
     with connection.execute(query) as found:
-        for row in iter(
-            found.cursor.fetchone, None
-        ):  # as the driver gives them: to make a Row of each before would cost as much again
+        # As the driver gives them: to make a Row of each before would cost as much again.
+        for row in iter(found.cursor.fetchone, None):
             page.append(Content(*row))
             size += len(row[-1] or b"")
             if size >= _PAGE_BYTES:
