@@ -181,7 +181,7 @@ def _observation(
 
 def _kept(answer: bytes) -> Kept:
     """What of an answer may be kept."""
-    status = _decoded(answer, _Status)
+    status = wire.decoded(answer, _Status, "answer")
     text = evrotrust.text(status.status)
     if text is None:
         raise errors.Unusable("HTTP 200 with something that has no status")
@@ -199,7 +199,7 @@ def _signings(answer: bytes) -> tuple[Signing, ...]:
             ),
             evrotrust.text(signing.rejectReason),
         )
-        for signing in _decoded(answer, _Thread).statuses
+        for signing in wire.decoded(answer, _Thread, "answer").statuses
     )
 
 
@@ -211,13 +211,6 @@ def _member(transaction: Any, status: Any, processing: Any) -> Member | None:
 def _truth(value: Any) -> bool:
     """A boolean in the description, 0 or 1 in recorded answers."""
     return str(value).lower() not in ("false", "0", "0.0", "none", "")
-
-
-def _decoded(answer: bytes, shape: Any) -> Any:
-    try:
-        return msgspec.json.decode(answer, type=shape)
-    except (ValueError, RecursionError) as error:
-        raise errors.Unusable(f"HTTP 200 with something that is no answer: {error}") from None
 
 
 class _Status(msgspec.Struct):
