@@ -3,6 +3,7 @@
 https://v.evrotrust.com/api/vendor/swagger.json (1.0.154), and what integrations in production met beside it.
 """
 
+import contextlib
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
@@ -96,7 +97,7 @@ class _Api:
 
     def ask(self, subject: str, known: Known = NOTHING) -> Observation:
         """The first place that knows the transaction answers; and its thread, if that is known."""
-        code, whole, place = self._first(subject, _places(known))
+        place, code, whole = self._first(subject, _places(known))
         asked = {"transactionID": subject}
         if code != 200:
             return _observation(place, asked, code, Kept(answer=(Whole.of(whole),)))
@@ -120,29 +121,41 @@ class _Api:
     def close(self) -> None:
         self._wire.close()
 
-    def _first(self, subject: str, places: Sequence[_Addresses]) -> tuple[int, bytes, _Addresses]:
-        """The answer of the first place, unless another one knows better.
+    def _first(self, subject: str, places: Sequence[_Addresses]) -> "_Answer":
+        """The answer of the first place, unless another one knows better. Raises as `_elsewhere`."""
+        likeliest, *others = places
+        answer = _Answer(likeliest, *self._read(likeliest.status, transactionID=subject))
+        if answer.code != _NOT_FOUND:
+            return answer
+        return self._elsewhere(subject, others) or answer
+
+    def _elsewhere(self, subject: str, places: Sequence[_Addresses]) -> "_Answer | None":
+        """The answer of the first of these that knows it.
 
         Raises ProviderError if nobody knows it and one of the places could not be asked: it may be there.
         """
-        likeliest, *others = places
-        code, whole = self._read(likeliest.status, transactionID=subject)
-        away: errors.ProviderError | None = None
-        for place in others if code == _NOT_FOUND else ():
+        away: list[errors.ProviderError] = []
+        for place in places:
             try:
-                other, answer = self._read(place.status, _REFUSED, transactionID=subject)
-            except (errors.Unauthorized, errors.NotAccessible):
-                continue  # a guess: not every account may ask everywhere
+                answer = self._guessed(subject, place)
             except errors.ProviderError as error:
                 if error.retry_after is not None:
                     raise
-                away = away or error
-                continue
-            if other == 200:
-                return other, answer, place
-        if away is not None:
-            raise away
-        return code, whole, likeliest
+                away.append(error)
+            else:
+                if answer is not None:
+                    return answer
+        if away:
+            raise away[0]
+        return None
+
+    def _guessed(self, subject: str, place: _Addresses) -> "_Answer | None":
+        """The answer of a place that knows it. It is a guess: not every account may ask everywhere."""
+        with contextlib.suppress(errors.Unauthorized, errors.NotAccessible):
+            code, whole = self._read(place.status, _REFUSED, transactionID=subject)
+            if code == 200:
+                return _Answer(place, code, whole)
+        return None
 
     def _thread(self, thread: str) -> tuple[tuple[Signing, ...], Whole] | None:
         """Who signs in a thread. We were told which one it is: if that was wrong, it must not hold anything up.
@@ -164,6 +177,14 @@ class _Api:
 
     def _content(self, **named: str) -> bytes:
         return msgspec.json.encode({**named, "vendorNumber": self._vendor})
+
+
+class _Answer(NamedTuple):
+    """Who answered what: the place, its status code and the bytes."""
+
+    place: _Addresses
+    code: int
+    whole: bytes
 
 
 def _places(known: Known) -> Sequence[_Addresses]:
