@@ -74,6 +74,7 @@ RULES = [
         ("listener/apis/*",),
         only(
             "listener.api",
+            "listener.apis.evrotrust_answer",
             "listener.apis.onespan_listing",
             "listener.apis.onespan_package",
             "listener.decryption.child",

@@ -8,17 +8,18 @@ import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import urlencode
 
 import msgspec
 
 from listener import errors, wire
 from listener.api import NOTHING, Access, Api, Known, Observation, Recipe, Stream
+from listener.apis import evrotrust_answer
 from listener.decryption import child
 from listener.provider import Whole
 from listener.providers import evrotrust
-from listener.providers.evrotrust import Kept, Member, Signing
+from listener.providers.evrotrust import Kept, Signing
 
 ARTIFACTS: Final = {
     "encrypted.zip": "the signed documents, encrypted with the key given at submission",
@@ -101,7 +102,7 @@ class _Api:
         asked = {"transactionID": subject}
         if code != 200:
             return _observation(place, asked, code, Kept(answer=(Whole.of(whole),)))
-        kept = _kept(whole)
+        kept = evrotrust_answer.kept(whole)
         if known.thread is None:
             return _observation(place, asked, code, kept)
         asked["threadID"] = known.thread
@@ -164,7 +165,7 @@ class _Api:
         """
         try:
             code, whole = self._read(_THREAD, threadID=thread)
-            return (_signings(whole), Whole.of(whole)) if code == 200 else None
+            return (evrotrust_answer.signings(whole), Whole.of(whole)) if code == 200 else None
         except errors.Unusable as error:
             if error.retry_after is not None:
                 raise
@@ -198,63 +199,3 @@ def _observation(
 ) -> Observation:
     path = f"{place.status}?{urlencode(asked)}"
     return Observation("POST", path, code, msgspec.json.encode(kept), evrotrust.complete(kept), lacks)
-
-
-def _kept(answer: bytes) -> Kept:
-    """What of an answer may be kept."""
-    status = wire.decoded(answer, _Status, "answer")
-    text = evrotrust.text(status.status)
-    if text is None:
-        raise errors.Unusable("HTTP 200 with something that has no status")
-    return Kept(text, _truth(status.isProcessing), evrotrust.text(status.rejectReason), (), (Whole.of(answer),))
-
-
-def _signings(answer: bytes) -> tuple[Signing, ...]:
-    return tuple(
-        Signing(
-            _member(signing.groupTransactionID, signing.groupStatus, signing.groupIsProcessing),
-            tuple(
-                filter(
-                    None, (_member(each.transactionID, each.status, each.isProcessing) for each in signing.documents)
-                )
-            ),
-            evrotrust.text(signing.rejectReason),
-        )
-        for signing in wire.decoded(answer, _Thread, "answer").statuses
-    )
-
-
-def _member(transaction: Any, status: Any, processing: Any) -> Member | None:
-    text = evrotrust.text(transaction)
-    return None if text is None else Member(text, evrotrust.text(status), _truth(processing))
-
-
-def _truth(value: Any) -> bool:
-    """A boolean in the description, 0 or 1 in recorded answers."""
-    return str(value).lower() not in ("false", "0", "0.0", "none", "")
-
-
-class _Status(msgspec.Struct):
-    """The types are not theirs to promise."""
-
-    status: Any = None
-    isProcessing: Any = False  # noqa: N815  their spelling
-    rejectReason: Any = None  # noqa: N815
-
-
-class _Document(msgspec.Struct):
-    transactionID: Any = None  # noqa: N815
-    status: Any = None
-    isProcessing: Any = False  # noqa: N815
-
-
-class _Signing(msgspec.Struct):
-    groupTransactionID: Any = None  # noqa: N815
-    groupStatus: Any = None  # noqa: N815
-    groupIsProcessing: Any = False  # noqa: N815
-    rejectReason: Any = None  # noqa: N815
-    documents: tuple[_Document, ...] = ()
-
-
-class _Thread(msgspec.Struct):
-    statuses: tuple[_Signing, ...] = ()
