@@ -190,7 +190,8 @@ class Downloads:
         self._store.assert_room(stored.size)  # what is in a zip is unpacked, one after the other
         inspector = self._accounts[artifact.source].inspector
         with self._store.lying(stored) as lies:
-            return inspector.verdict(artifact.name, lies, self._store.scratch, self._stopping)
+            look = inspector.look(artifact.name, lies, self._store.scratch, self._stopping)
+        return look.verdict if look is not None else None
 
     def _obtain(self, wish: Wish, asking: Asking) -> tuple[Stored, str | None]:
         """The document on disk: adopted if it lies there, else fetched or made."""
