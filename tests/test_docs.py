@@ -163,7 +163,7 @@ SHAPES = {
     "hold": HOLD,
     "health": KEYS,
     "faults list": FAULT,
-    "downloads list": {"source", "subject", *ARTIFACT},
+    "downloads list": {"source", "subject", "waits_for", *ARTIFACT},
     "quarantine list": REFUSED,
     "quarantine show": {"peer", "headers", "body"},
     "reconcile": {"asked", "agreed", "differed", "unknown", "unanswered", "missing", "without_answer"},
