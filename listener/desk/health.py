@@ -9,8 +9,8 @@ from typing import Any, Final
 from sqlalchemy import Connection, func, select
 
 from listener import api, bookkeeping, declaration, errors, fingerprint, leases, times
+from listener.acts import Subject
 from listener.agenda import Agenda, State
-from listener.concerning import Subject
 from listener.desk import away, documents, signatures, status
 from listener.desk.reading import Reading, reading
 from listener.log import event, reader, schema

@@ -7,8 +7,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import func, select, tuple_
 
 from listener import api, bookkeeping, sources
-from listener.acts import Artifact
-from listener.concerning import Subject
+from listener.acts import Artifact, Subject
 from listener.desk.pages import Line
 from listener.desk.reading import Reading
 from listener.settings import Settings

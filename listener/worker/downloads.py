@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from listener import acts, errors, times
-from listener.acts import Act, Artifact
+from listener.acts import Act, Artifact, Subject
 from listener.api import Observation, Stream
 from listener.log import event, reader
 from listener.log.append import now
@@ -63,7 +63,7 @@ class Downloads:
         self._accounts = accounts
         self._observer = Observer(database)
         self._pools = {source: ThreadPoolExecutor(AT_A_TIME, thread_name_prefix=source) for source in accounts}
-        self._busy: dict[tuple[str, str], Future[None]] = {}
+        self._busy: dict[Subject, Future[None]] = {}
         self._refused_at: dict[str, int] = {}  # source → head of the log when the provider refused our key
         self._paused_until: dict[str, float] = {}  # source → monotonic seconds, where the provider named a time
         self._refusing = threading.Lock()
