@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
@@ -19,6 +19,7 @@ from listener.log.database import Database
 from listener.log.event import Draft
 from listener.views import Views
 from listener.worker import schedule
+from listener.worker.asking import Asking
 from listener.worker.claims import Claims
 from listener.worker.due import Account, Wish, due
 from listener.worker.observe import Observer
@@ -32,25 +33,6 @@ AT_A_TIME: Final = 4  # for each source
 FETCH_SECONDS: Final = 600.0
 NO_ROOM_SECONDS: Final = 10.0  # until it is tried again, when there is nowhere to put a document
 _LONGEST_PAUSE: Final = 600.0  # seconds that a whole source waits; the document itself waits as long as it was told
-
-
-class Asking:
-    """One question to the provider about one subject; the answer holds for each of its artifacts."""
-
-    def __init__(self, ask: Callable[[], Observation]) -> None:
-        self._ask = ask
-        self._came_to: Observation | errors.ProviderError | None = None
-
-    def complete(self) -> Observation:
-        """Ask, if nobody did. Raises the ProviderError that it came to."""
-        if self._came_to is None:
-            try:
-                self._came_to = self._ask()
-            except errors.ProviderError as error:
-                self._came_to = error
-        if isinstance(self._came_to, errors.ProviderError):
-            raise self._came_to
-        return self._came_to
 
 
 class Downloads:
