@@ -16,7 +16,7 @@ from listener.api import Registry
 from listener.log import reader
 from listener.log.database import Database
 from listener.log.migrate import migrate
-from listener.log.sqlite import refuse_network
+from listener.log.mounts import refuse_network
 from listener.only import OnlyOne
 from listener.quarantine import Quarantine
 from listener.settings import Settings
