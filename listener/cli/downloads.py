@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from listener.acts import Artifact
 
 _COLUMNS = ("source", "subject", "name", "state", "why", "attempts", "next_at", "size", "path")
-_ON_A_SCREEN = 50
-
 _HELP = """List signed documents: wanted, held, stored, failed. Or decide about them.
 
 Example: signlog downloads
@@ -47,7 +45,7 @@ def list_(
 
         if state is not None and state not in desk.STATES:
             raise errors.ConfigurationError(f"--state: there is no such state; write one of: {', '.join(desk.STATES)}")
-        count = limit or (None if json else _ON_A_SCREEN)
+        count = limit or (None if json else output.ON_A_SCREEN)
         with reading(database) as at:
             rows = waiting.told(at, found, desk.several(at, desk.Filter(source, state), count))
         if json:
@@ -55,7 +53,7 @@ def list_(
             return
         shown = [{**row, "why": _why(row)} for row in rows]
         output.table(shown, _COLUMNS, "No such document. What completes at a provider is wanted from then on.")
-        if limit is None and len(rows) == _ON_A_SCREEN:
+        if limit is None and len(rows) == output.ON_A_SCREEN:
             output.note("There may be more; see them with --limit, or all of them with --json.")
 
 
