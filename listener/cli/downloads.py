@@ -120,8 +120,7 @@ def release(
         from listener.desk import downloads as desk
         from listener.desk.reading import reading
 
-        if all == (source is not None):
-            raise errors.ConfigurationError("name a SOURCE (and an ID), or say --all")
+        options.one_or_all(source, all)
         with reading(database) as at:
             artifacts = desk.releasable(at, found, desk.Named(source, id, name))
         if not artifacts:
@@ -155,8 +154,7 @@ def abandon(
         from listener.desk import downloads as desk
         from listener.desk.reading import reading
 
-        if all == (source is not None):
-            raise errors.ConfigurationError("name a SOURCE (and an ID), or say --all")
+        options.one_or_all(source, all)
         with reading(database) as at:
             artifacts = desk.abandonable(at, found, desk.Named(source, id, name))
         if not artifacts:

@@ -51,8 +51,7 @@ def check(
         from listener import bootstrap_checking
         from listener.worker.checks import Which
 
-        if all == (source is not None):
-            raise errors.ConfigurationError("name a SOURCE (and an ID), or say --all")
+        options.one_or_all(source, all)
         if source is not None and source not in found.sources:
             raise errors.NotFoundError(f"there is no source {source}; configured: {', '.join(found.sources) or 'none'}")
         count = _Count()
