@@ -49,16 +49,6 @@ def log_id(connection: Connection) -> bytes:
     return found
 
 
-def before(connection: Connection, recorded_at: int) -> int:
-    """The last position before the events of a time and later, as far as our clock never went back; by halving."""
-    low, high = 0, head(connection)
-    while low < high:
-        middle = (low + high + 1) // 2
-        at = connection.scalar(select(_events.c.recorded_at).where(_events.c.position == middle))
-        low, high = (middle, high) if at is None or at < recorded_at else (low, middle - 1)
-    return low
-
-
 def sealed(connection: Connection) -> int | None:
     """The position of the event that ended the log, if it goes on elsewhere."""
     found: int | None = connection.exec_driver_sql("SELECT position FROM sealed").scalar()
