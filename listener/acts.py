@@ -33,6 +33,8 @@ SKIP: Final = "skip"  # leave them out for good
 LIVE: Final = "live"
 LIVE_PATH: Final = "/live"  # which generation of the views was shown from when on
 
+Subject = tuple[str, str]  # a source, and an id that its provider gave
+
 
 class Artifact(msgspec.Struct, frozen=True, array_like=True, order=True):
     """Which document: its business identity, never a position."""
@@ -102,7 +104,7 @@ def about(filed: str, source: str, subject: str) -> str:
     return "/".join((filed, quote(source, safe=""), quote(subject, safe="")))
 
 
-def is_about(path: str) -> tuple[str, str]:
+def is_about(path: str) -> Subject:
     """The subject that a decision filed by `about` is about."""
     source, subject = path.split("/")[-2:]
     return unquote(source), unquote(subject)

@@ -143,7 +143,7 @@ class Agenda:
     def again(self, entries: Sequence[Entry]) -> None:
         """Ask for these, whoever answered before."""
         with self._writing() as connection:
-            views = connection.scalar(select(_read.c.views)) or ""
+            views = _views(connection)
             for entry in entries:
                 _put(connection, entry, views)
                 connection.execute(_subjects.update().where(_is(*entry[:2])).values(answered=0, next_at=entry.heard_at))
@@ -151,14 +151,9 @@ class Agenda:
     def notice(self, source: str, subject: str, at: int) -> None:
         """Ask for it from then on: the provider says something else of it than we know. The rest of its row stays."""
         with self._writing() as connection:
-            found = connection.execute(_subjects.update().where(_is(source, subject)).values(next_at=at))
-            if found.rowcount == 0:
-                _put(
-                    connection,
-                    Entry(source, subject, 0, at, False, False),
-                    connection.scalar(select(_read.c.views)) or "",
-                )
-                connection.execute(_subjects.update().where(_is(source, subject)).values(next_at=at))
+            if connection.scalar(select(_c.subject).where(_is(source, subject))) is None:
+                _put(connection, Entry(source, subject, 0, at, False, False), _views(connection))
+            connection.execute(_subjects.update().where(_is(source, subject)).values(next_at=at))
 
     def due(self, source: str, at: int, began: int, at_once: bool, most: int) -> list[str]:
         """Subjects to ask for in a round that began then, the longest overdue first.
@@ -262,6 +257,11 @@ def _is(source: str, subject: str) -> Any:
 
 def _entry(row: Any) -> Entry:
     return Entry(*row[:6])
+
+
+def _views(connection: Connection) -> str:
+    """Which views were read last."""
+    return connection.scalar(select(_read.c.views)) or ""
 
 
 def _put(connection: Connection, entry: Entry, views: str) -> None:

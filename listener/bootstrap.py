@@ -1,4 +1,4 @@
-"""Builds the objects from the settings: the only place that wires."""
+"""Builds the objects from the settings; with the files beside it, each for one part, the only place that wires."""
 
 import contextlib
 import secrets
@@ -16,7 +16,7 @@ from listener.api import Registry
 from listener.log import reader
 from listener.log.database import Database
 from listener.log.migrate import migrate
-from listener.log.sqlite import refuse_network
+from listener.log.mounts import refuse_network
 from listener.only import OnlyOne
 from listener.quarantine import Quarantine
 from listener.settings import Settings
@@ -106,13 +106,10 @@ def log(settings: Settings) -> Iterator[Database]:
     """The log, created or migrated if need be, and fit to keep what is acknowledged."""
     _make("data", settings.folder)
     refuse_network(settings.folder)
-    database = bootstrap_log.database(settings)
-    try:
+    with contextlib.closing(bootstrap_log.database(settings)) as database:
         migrate(database)
         database.assert_suitable()
         yield database
-    finally:
-        database.close()
 
 
 def secret(settings: Settings) -> bytes:
@@ -150,11 +147,8 @@ def _listening(host: str, port: int) -> socket.socket:
 @contextlib.contextmanager
 def quarantine(settings: Settings) -> Iterator[Quarantine]:
     """What was refused."""
-    found = Quarantine(settings.folder)
-    try:
+    with contextlib.closing(Quarantine(settings.folder)) as found:
         yield found
-    finally:
-        found.close()
 
 
 @contextlib.contextmanager
@@ -162,11 +156,8 @@ def tree(settings: Settings) -> "Iterator[Tree]":
     """The tree beside the log."""
     from listener.log.tree import Tree
 
-    found = Tree(settings.folder)
-    try:
+    with contextlib.closing(Tree(settings.folder)) as found:
         yield found
-    finally:
-        found.close()
 
 
 @contextlib.contextmanager
@@ -210,12 +201,13 @@ def transfer(settings: Settings, database: Database, url: str) -> "Iterator[Tran
     """What moves the log into PostgreSQL, while nobody erases or replays."""
     from listener.transfer import Transfer
 
-    source, target = bootstrap_log.leaving(database), bootstrap_log.server(url)
-    try:
-        with OnlyOne(settings.folder, "replay"), signer(settings, source) as found:
-            yield Transfer(source, target, found)
-    finally:
-        target.close()
+    source = bootstrap_log.leaving(database)
+    with (
+        contextlib.closing(bootstrap_log.server(url)) as target,
+        OnlyOne(settings.folder, "replay"),
+        signer(settings, source) as found,
+    ):
+        yield Transfer(source, target, found)
 
 
 def replay(settings: Settings, database: Database) -> "Replay":
@@ -240,8 +232,5 @@ def registry(settings: Settings, name: str) -> Iterator[Registry]:
     access = sources.access_to(name, source)
     if access is None:
         raise errors.ConfigurationError(f"sources.{name}.api_key: required to ask {source.provider}; or set a client")
-    found = cast(Registry, speaker.connect(access))
-    try:
+    with contextlib.closing(cast(Registry, speaker.connect(access))) as found:
         yield found
-    finally:
-        found.close()

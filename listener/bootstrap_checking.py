@@ -38,10 +38,6 @@ def _there(database: Database, held: contextlib.ExitStack) -> str:
     """The name of our place for copies of documents; a worker that starts meanwhile sees that we live."""
     if database.folder is not None:
         return ""
-    from listener.leases import DatabaseLease
-    from listener.log.postgres import Postgres
-
-    assert isinstance(database, Postgres)  # noqa: S101  there is no third engine
     holder = bootstrap_log.holder()
-    held.enter_context(DatabaseLease(database, f"check {holder}", holder))
+    held.enter_context(bootstrap_log.server_lease(database, f"check {holder}", holder))
     return holder

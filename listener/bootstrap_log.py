@@ -15,6 +15,7 @@ from listener.only import OnlyOne
 from listener.settings import Settings
 
 if TYPE_CHECKING:
+    from listener.leases import DatabaseLease
     from listener.log.postgres import Postgres
 
 _NO_COPY: Final = (
@@ -69,11 +70,16 @@ def lease(settings: Settings, database: Database, part: str) -> Lease:
     """That there is one such part of signlog: on the folder of the log, or on whatever machine."""
     if isinstance(database, Sqlite):
         return OnlyOne(settings.folder, part)
+    return server_lease(database, part, holder())
+
+
+def server_lease(database: Database, part: str, holder: str) -> "DatabaseLease":
+    """That there is one such part of signlog on whatever machine; only for a log in a server."""
     from listener.leases import DatabaseLease
     from listener.log.postgres import Postgres
 
     assert isinstance(database, Postgres)  # noqa: S101  there is no third engine
-    return DatabaseLease(database, part, holder())
+    return DatabaseLease(database, part, holder)
 
 
 def holder() -> str:

@@ -8,13 +8,11 @@ from typing import Final
 from sqlalchemy import Connection, select, tuple_, union
 
 from listener import acts, bookkeeping, errors, skipped
-from listener.acts import InForce
+from listener.acts import InForce, Subject
 from listener.interpreter import Interpreter
 from listener.log import event, reader
 from listener.log.event import Event, Readable
 from projections import timeline
-
-Subject = tuple[str, str]
 
 _AT_ONCE: Final = 500
 

@@ -3,9 +3,8 @@
 from sqlalchemy import Connection
 
 from listener import acts
+from listener.acts import Subject
 from listener.log import event, reader
-
-Subject = tuple[str, str]
 
 
 def subjects(log: Connection, until: int | None = None) -> frozenset[Subject]:

@@ -7,13 +7,11 @@ from typing import Final
 import msgspec
 
 from listener import acts, errors, provider
-from listener.acts import InForce
+from listener.acts import InForce, Subject
 from listener.log import event
 from listener.log.event import Readable
 from projections import facts
 from projections.facts import Fact
-
-Subject = tuple[str, str]
 
 # Of an id, as it stands in keys of rows: an index of PostgreSQL's holds 2,704 bytes of one, and a letter may take four.
 MOST_LETTERS: Final = 300

@@ -28,8 +28,8 @@ from listener.log.sqlite import sqlite_engine
 
 MOST_BYTES: Final = 64 * 1024 * 1024  # for rows that look genuine, and as much again for all others
 MOST_ROWS: Final = 20_000
-_ROW_BYTES: Final = 512
-_AT_ONCE: Final = 50
+_ROW_BYTES: Final = 512  # what a row costs beside its headers and body
+_AT_ONCE: Final = 50  # rows in memory, each with a body as large as the door lets in
 _SPARE: Final = 0.05  # made room for at once, so that a flood does not prune at every request
 
 _PRAGMAS: Final = {

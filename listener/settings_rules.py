@@ -31,7 +31,7 @@ _TAKEN: Final = frozenset(
         *("transfer-encoding", "accept", "accept-encoding", "user-agent", "x-forwarded-for"),
     }
 )
-_SHORTEST_SECRET: Final = 12
+_SHORTEST_SECRET: Final = 12  # characters: a client may guess ten times a minute
 
 
 def check(settings: "Settings") -> None:

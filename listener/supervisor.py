@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 BACK_OFF = (0.1, 1.0, 2.0, 5.0, 15.0, 30.0)  # seconds before a restart; the last one again and again
 STEADY_SECONDS = 60.0  # who lived that long starts from the first again
-GRACE_SECONDS = 30.0
+GRACE_SECONDS = 30.0  # to end by oneself after SIGTERM; then comes SIGKILL
 _POLL_SECONDS = 0.1
 
 

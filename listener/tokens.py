@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from listener import errors
 
 SHORTEST_SECONDS: Final = 20.0  # a clock that differs from ours must not make us ask for each request
-LONGEST_SECONDS: Final = 24 * 3600.0
+LONGEST_SECONDS: Final = 24 * 3600.0  # whatever they say: what never ends would never be asked for again
 
 
 class Token(NamedTuple):

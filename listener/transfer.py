@@ -43,11 +43,12 @@ class Transfer:
         self._frontier = Frontier()
 
     def make(self, operator: str, told: Told) -> Moved:
-        """Copy everything, seal the source. Raises CopyRefused, SigningStopped; typed again it goes on, sealed or not.
+        """Copy everything, and seal the source, so that it takes nothing more. Raises CopyRefused, SigningStopped.
 
-        What comes while it is copied is copied, too; only behind the last few events somebody waits: under the append
-        lock they are copied, and the decision that ends the log is appended. Nobody waits for a target that is slow:
-        the lock is let go of, and nothing is sealed.
+        Who appends need not wait while it is copied: what comes then is copied, too. Everybody waits only for the last
+        few events, which are copied under the append lock, and for the decision behind them that ends the log. If the
+        target is too slow for them, the lock is let go of, and nothing is sealed. Whether it was or not: typed again,
+        it goes on where it was.
         """
         self._target.assert_suitable()
         self._signer.sign()  # whoever cannot sign the last head should hear so before
@@ -59,7 +60,7 @@ class Transfer:
         self._erase()
         while not self._seal(operator):
             self._copy(told)
-        self._copy(told)
+        self._copy(told)  # the decision
         self._signer.sign()
         return self._finish()
 
@@ -76,18 +77,29 @@ class Transfer:
                 )
 
     def _copy(self, told: Told) -> None:
-        """Read back what is there already, then copy the next page, until only few came while the last was copied."""
-        before: int | None = None
-        while True:
-            with self._source.reading() as here, self._target.reading() as there:
-                until, done = reader.head(here), reader.head(there)
-            for page in scan.pages(self._target, done, self._frontier.size):
-                self._take(page)
-                told(len(page.rows), until)
-            if until == done or (before is not None and before <= done and until - done <= _FEW):
-                return
-            before = until
-            self._put(next(scan.pages(self._source, until, done)))
+        """Copy all that is there, and again what came meanwhile, until that is little."""
+        copied: int | None = None
+        while copied is None or self._head() - copied > _FEW:
+            copied = self._head()
+            self._copy_to(copied, told)
+
+    def _copy_to(self, until: int, told: Told) -> None:
+        """Read back what was copied before, then copy page by page, and read back each."""
+        self._read_back(until, told)
+        for page in scan.pages(self._source, until, self._frontier.size):
+            self._put(page)
+            self._read_back(until, told)
+
+    def _read_back(self, until: int, told: Told) -> None:
+        with self._target.reading() as there:
+            done = reader.head(there)
+        for page in scan.pages(self._target, done, self._frontier.size):
+            self._take(page)
+            told(len(page.rows), until)
+
+    def _head(self) -> int:
+        with self._source.reading() as here:
+            return reader.head(here)
 
     def _seal(self, operator: str) -> bool:
         """Append what ends the log; False if too much came to copy it meanwhile.

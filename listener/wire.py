@@ -5,7 +5,9 @@ import datetime
 import email.utils
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import msgspec
 
 from listener import errors
 from listener.api import Stream
@@ -21,6 +23,7 @@ JSON: Final = "application/json; charset=utf-8"  # what we send as a body
 FORM: Final = "application/x-www-form-urlencoded"
 
 Sign = Callable[[bytes], Mapping[str, str]]
+_Shape = TypeVar("_Shape")
 
 
 class Wire:
@@ -125,6 +128,17 @@ class Wire:
         if code in (403, 404, 406):
             raise errors.NotAccessible(f"HTTP {code}")
         raise errors.Unusable(f"HTTP {code}", retry_after(response.headers.get("retry-after")))
+
+
+def decoded(answer: bytes, shape: type[_Shape], what: str) -> _Shape:
+    """What came with status 200, as the shape of JSON that it should have. Raises Unusable for what is no such thing.
+
+    `what` is that thing, in a word.
+    """
+    try:
+        return msgspec.json.decode(answer, type=shape)
+    except (ValueError, RecursionError) as error:
+        raise errors.Unusable(f"HTTP 200 with something that is no {what}: {error}") from None
 
 
 def retry_after(value: str | None) -> float | None:

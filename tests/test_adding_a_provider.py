@@ -20,7 +20,7 @@ import pytest
 from listener.demo import pdf
 from listener.log import event
 from tests.site import environment, until
-from tests.test_architecture import RULES, problems
+from tests.test_architecture import RULES
 from tests.test_providers_contract import HOSTILE, keeps_the_rules, recorded
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -135,15 +135,15 @@ def test_without_them_there_is_no_such_provider(tmp_path: Path, left_out: str) -
 @pytest.mark.parametrize("path", FILES)
 def test_they_keep_the_rules_of_the_house(path: str) -> None:
     """Who may import whom, how long things are, and that a file says what it is."""
-    assert [problem for rule in RULES for problem in problems(rule, path, FILES[path])] == []
+    assert [problem for rule in RULES for problem in rule.problems(path, FILES[path])] == []
     worse = FILES[path] + "\nimport os\n\nkey = os.environ['KEY']\n"
-    assert [problem for rule in RULES for problem in problems(rule, path, worse)]
+    assert [problem for rule in RULES for problem in rule.problems(path, worse)]
 
 
 def test_one_file_breaks_no_rule_but_that_there_are_two() -> None:
     """It knows how to ask, which the meaning of a provider does not."""
     ((path, code),) = ALONE.items()
-    broken = {problem for rule in RULES for problem in problems(rule, path, code)}
+    broken = {problem for rule in RULES for problem in rule.problems(path, code)}
     assert broken == {
         f"{path}: imports {name}" for name in re.findall(r"listener\.(?:api|wire)\.\w+", " ".join(broken))
     }

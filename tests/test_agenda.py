@@ -113,6 +113,18 @@ def test_again_is_whatever_was_answered(found: Agenda) -> None:
     assert due(found, NOON + 9 * DAY) == []
 
 
+def test_what_a_list_says_otherwise_is_due_at_once(found: Agenda) -> None:
+    """Whether it is known or not, and whoever answered before; what is known of it stays so."""
+    note(found, entry(ended=True))
+    found.asked("here", "a", NOON, answered=7)
+    for subject in ("a", "unknown"):
+        found.notice("here", subject, NOON + HOUR)
+    assert due(found, NOON + HOUR - 1) == []
+    assert sorted(due(found, NOON + HOUR)) == ["a", "unknown"]
+    found.asked("here", "a", NOON + HOUR)
+    assert due(found, NOON + 9 * DAY) == ["unknown"]
+
+
 def test_whoever_is_forgotten_is_not_asked_for(found: Agenda) -> None:
     """What happens to it then is nothing."""
     note(found, entry())

@@ -36,10 +36,10 @@ def checked(folder: Path, name: str, content: bytes, *trusted: Party, on: bool =
     path, scratch = folder / name, folder / "scratch"
     path.write_bytes(content)
     scratch.mkdir(exist_ok=True)
-    found = Inspector(HOLDS, DUE, tuple(one.der for one in trusted), on).verdict(name, path, scratch, threading.Event())
+    look = Inspector(HOLDS, DUE, tuple(one.der for one in trusted), on).look(name, path, scratch, threading.Event())
     assert list(scratch.iterdir()) == []
     assert children() == set()
-    return found
+    return look.verdict if look is not None else None
 
 
 def children() -> set[int]:
@@ -211,7 +211,7 @@ def test_it_ends_when_we_are_to_stop(tmp_path: Path) -> None:
 
     def check() -> None:
         with pytest.raises(errors.Unusable, match="signlog stops"):
-            Inspector(HOLDS, DUE).verdict("documents.zip", tmp_path / "documents.zip", tmp_path, stopping)
+            Inspector(HOLDS, DUE).look("documents.zip", tmp_path / "documents.zip", tmp_path, stopping)
         ended.append(True)
 
     thread = threading.Thread(target=check)
@@ -230,7 +230,7 @@ def test_it_ends_with_the_worker(tmp_path: Path) -> None:
         "import threading; from pathlib import Path; from listener.checking.inspector import Inspector\n"
         f"folder = Path({str(tmp_path)!r})\n"
         "Inspector(frozenset({'evidence.pdf'}), frozenset())."
-        "verdict('evidence.pdf', folder / 'evidence.pdf', folder, threading.Event())\n"
+        "look('evidence.pdf', folder / 'evidence.pdf', folder, threading.Event())\n"
     )
     with subprocess.Popen([sys.executable, "-c", code]) as worker:
         child = Path(f"/proc/{worker.pid}/task/{worker.pid}/children")
@@ -248,7 +248,7 @@ def test_limits_are_in_force(tmp_path: Path) -> None:
 
     def check() -> None:
         with pytest.raises(errors.Unusable):
-            Inspector(HOLDS, DUE).verdict(*arguments)
+            Inspector(HOLDS, DUE).look(*arguments)
 
     thread = threading.Thread(target=check)
     thread.start()

@@ -128,11 +128,19 @@ def _read(terminal: int) -> bytes:
 def test_a_table_on_a_terminal(tmp_path: Path) -> None:
     """No line is wider than it; the id is whole."""
     site = Site(tmp_path).filled(callback("PACKAGE_COMPLETE"), stored())
-    lines = on_a_terminal(site, 70, "downloads").splitlines()
-    assert lines == [
-        "SOURCE   SUBJECT                       NAME           STATE   ATTEMPTS",
-        f"onespan  {ID}  evidence.pdf   stored  1",
-        f"onespan  {ID}  documents.zip  wanted  0",
+    assert on_a_terminal(site, 70, "downloads").splitlines() == [
+        "SOURCE   SUBJECT                       NAME           STATE",
+        f"onespan  {ID}  evidence.pdf   stored",
+        f"onespan  {ID}  documents.zip  wanted",
+    ]
+    assert on_a_terminal(site, 90, "downloads").splitlines() == [
+        "SOURCE   SUBJECT                       NAME           STATE   WHY",
+        f"onespan  {ID}  evidence.pdf   stored  -",
+        f"onespan  {ID}  documents.zip  wanted  waits for a person: set sou…",
+    ]
+    assert on_a_terminal(site, 70, "downloads", "--state", "stored").splitlines() == [
+        "SOURCE   SUBJECT                       NAME          STATE   ATTEMPTS",
+        f"onespan  {ID}  evidence.pdf  stored  1",
     ]
 
 

@@ -352,7 +352,7 @@ def test_timeline_of_nobody(site: Site) -> None:
 def test_downloads_lists(site: Site, command: list[str]) -> None:
     """With `list` or without."""
     found = site.run(*command, "--json").json
-    assert shapes(found) == {frozenset({"source", "subject", *ARTIFACT})}
+    assert shapes(found) == {frozenset({"source", "subject", "waits_for", *ARTIFACT})}
     assert [(one["subject"], one["name"], one["state"]) for one in found] == [
         ("other", "evidence.pdf", "abandoned"),
         ("other", "documents.zip", "wanted"),

@@ -163,7 +163,7 @@ SHAPES = {
     "hold": HOLD,
     "health": KEYS,
     "faults list": FAULT,
-    "downloads list": {"source", "subject", *ARTIFACT},
+    "downloads list": {"source", "subject", "waits_for", *ARTIFACT},
     "quarantine list": REFUSED,
     "quarantine show": {"peer", "headers", "body"},
     "reconcile": {"asked", "agreed", "differed", "unknown", "unanswered", "missing", "without_answer"},
@@ -316,6 +316,7 @@ def test_every_long_suite_is_told() -> None:
 
 
 ALARMING = ("listener/desk/health.py", "listener/desk/away.py", "listener/log/sqlite.py")
+TELLING = ("listener/desk/anomalies.py", "listener/desk/documents.py")
 
 
 def alarms() -> list[str]:
@@ -323,8 +324,12 @@ def alarms() -> list[str]:
     code = [(ROOT / path).read_text(encoding="utf-8") for path in ALARMING]
     calls = [node for tree in map(ast.parse, code) for node in ast.walk(tree) if isinstance(node, ast.Call)]
     raising = [call for call in calls if ast.unparse(call.func) == "alarms.append"]
-    documents = ast.walk(ast.parse((ROOT / "listener/desk/documents.py").read_text(encoding="utf-8")))
-    told = [ast.unparse(node.value) for node in documents if isinstance(node, ast.Yield) and node.value]
+    told = [
+        ast.unparse(node.value)
+        for path in TELLING
+        for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8")))
+        if isinstance(node, ast.Yield) and node.value
+    ]
     reading = (ROOT / "listener/desk/reading.py").read_text(encoding="utf-8")
     return [ast.unparse(call.args[0]) for call in raising if not isinstance(call.args[0], ast.Call)] + [*told, reading]
 

@@ -97,6 +97,19 @@ def test_a_log_that_was_cut_and_grew_is_told_by_its_leaf(each_engine: Path, leaf
         assert bodies(database) == [b"a", b"others", b"others", *again, b"b"]
 
 
+def test_a_clock_that_was_set_back_hides_nothing(each_engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a log that was cut: what we appended before that is looked for by its time, which came twice."""
+    with site(each_engine) as (database, found):
+        doubtful = [draft._replace(spooled_at=SPOOLED_AT) for draft in drafts(b"a", b"b")]
+        appended(database, doubtful[:1])
+        with monkeypatch.context() as patch:
+            patch.setattr("listener.log.append.now", lambda: SPOOLED_AT - 3600 * 1_000_000)
+            *_, last = add(database, *[b"others"] * 9)
+        found.keep([Spooled(last.position, draft, b"of the log that is gone") for draft in doubtful])
+        Drain(database, found).run()
+        assert bodies(database) == [b"a", *[b"others"] * 9, b"b"]
+
+
 def test_what_waits_is_appended(each_engine: Path) -> None:
     """In order, behind what is there, with its time in the spool and ours; and nothing is left."""
     with site(each_engine) as (database, found):

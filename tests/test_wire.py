@@ -352,3 +352,15 @@ def test_a_status_carries_the_wish_to_wait(server: OneSpan) -> None:
     with asking(server.url) as found, pytest.raises(errors.Unusable) as caught:
         found.read("GET", PACKAGE)
     assert caught.value.retry_after == 17
+
+
+def test_an_answer_has_the_shape_that_it_should_have() -> None:
+    """Whatever else stands in it."""
+    assert wire.decoded(b'{"a": 1, "b": "x"}', dict[str, int | str], "pair") == {"a": 1, "b": "x"}
+
+
+@pytest.mark.parametrize("answer", [b"", b"<html>", b'{"a": "x"}', b"\xff", b"[" * 100_000])
+def test_an_answer_without_it_is_unusable(answer: bytes) -> None:
+    """Whoever asks is told what it is not."""
+    with pytest.raises(errors.Unusable, match="HTTP 200 with something that is no pair"):
+        wire.decoded(answer, dict[str, int], "pair")

@@ -3,21 +3,23 @@
 https://v.evrotrust.com/api/vendor/swagger.json (1.0.154), and what integrations in production met beside it.
 """
 
+import contextlib
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import urlencode
 
 import msgspec
 
 from listener import errors, wire
 from listener.api import NOTHING, Access, Api, Known, Observation, Recipe, Stream
+from listener.apis import evrotrust_answer
 from listener.decryption import child
 from listener.provider import Whole
 from listener.providers import evrotrust
-from listener.providers.evrotrust import Kept, Member, Signing
+from listener.providers.evrotrust import Kept, Signing
 
 ARTIFACTS: Final = {
     "encrypted.zip": "the signed documents, encrypted with the key given at submission",
@@ -96,11 +98,11 @@ class _Api:
 
     def ask(self, subject: str, known: Known = NOTHING) -> Observation:
         """The first place that knows the transaction answers; and its thread, if that is known."""
-        code, whole, place = self._first(subject, _places(known))
+        place, code, whole = self._first(subject, _places(known))
         asked = {"transactionID": subject}
         if code != 200:
             return _observation(place, asked, code, Kept(answer=(Whole.of(whole),)))
-        kept = _kept(whole)
+        kept = evrotrust_answer.kept(whole)
         if known.thread is None:
             return _observation(place, asked, code, kept)
         asked["threadID"] = known.thread
@@ -120,29 +122,41 @@ class _Api:
     def close(self) -> None:
         self._wire.close()
 
-    def _first(self, subject: str, places: Sequence[_Addresses]) -> tuple[int, bytes, _Addresses]:
-        """The answer of the first place, unless another one knows better.
+    def _first(self, subject: str, places: Sequence[_Addresses]) -> "_Answer":
+        """The answer of the first place, unless another one knows better. Raises as `_elsewhere`."""
+        likeliest, *others = places
+        answer = _Answer(likeliest, *self._read(likeliest.status, transactionID=subject))
+        if answer.code != _NOT_FOUND:
+            return answer
+        return self._elsewhere(subject, others) or answer
+
+    def _elsewhere(self, subject: str, places: Sequence[_Addresses]) -> "_Answer | None":
+        """The answer of the first of these that knows it.
 
         Raises ProviderError if nobody knows it and one of the places could not be asked: it may be there.
         """
-        likeliest, *others = places
-        code, whole = self._read(likeliest.status, transactionID=subject)
-        away: errors.ProviderError | None = None
-        for place in others if code == _NOT_FOUND else ():
+        away: list[errors.ProviderError] = []
+        for place in places:
             try:
-                other, answer = self._read(place.status, _REFUSED, transactionID=subject)
-            except (errors.Unauthorized, errors.NotAccessible):
-                continue  # a guess: not every account may ask everywhere
+                answer = self._guessed(subject, place)
             except errors.ProviderError as error:
                 if error.retry_after is not None:
                     raise
-                away = away or error
-                continue
-            if other == 200:
-                return other, answer, place
-        if away is not None:
-            raise away
-        return code, whole, likeliest
+                away.append(error)
+            else:
+                if answer is not None:
+                    return answer
+        if away:
+            raise away[0]
+        return None
+
+    def _guessed(self, subject: str, place: _Addresses) -> "_Answer | None":
+        """The answer of a place that knows it. It is a guess: not every account may ask everywhere."""
+        with contextlib.suppress(errors.Unauthorized, errors.NotAccessible):
+            code, whole = self._read(place.status, _REFUSED, transactionID=subject)
+            if code == 200:
+                return _Answer(place, code, whole)
+        return None
 
     def _thread(self, thread: str) -> tuple[tuple[Signing, ...], Whole] | None:
         """Who signs in a thread. We were told which one it is: if that was wrong, it must not hold anything up.
@@ -151,7 +165,7 @@ class _Api:
         """
         try:
             code, whole = self._read(_THREAD, threadID=thread)
-            return (_signings(whole), Whole.of(whole)) if code == 200 else None
+            return (evrotrust_answer.signings(whole), Whole.of(whole)) if code == 200 else None
         except errors.Unusable as error:
             if error.retry_after is not None:
                 raise
@@ -166,6 +180,14 @@ class _Api:
         return msgspec.json.encode({**named, "vendorNumber": self._vendor})
 
 
+class _Answer(NamedTuple):
+    """Who answered what: the place, its status code and the bytes."""
+
+    place: _Addresses
+    code: int
+    whole: bytes
+
+
 def _places(known: Known) -> Sequence[_Addresses]:
     """Where to look, in order. A kind that nobody vouched for is a guess, and so is a document: then everywhere."""
     likeliest = _OF_KIND.get(known.kind or "", _DOCUMENT)
@@ -177,70 +199,3 @@ def _observation(
 ) -> Observation:
     path = f"{place.status}?{urlencode(asked)}"
     return Observation("POST", path, code, msgspec.json.encode(kept), evrotrust.complete(kept), lacks)
-
-
-def _kept(answer: bytes) -> Kept:
-    """What of an answer may be kept."""
-    status = _decoded(answer, _Status)
-    text = evrotrust.text(status.status)
-    if text is None:
-        raise errors.Unusable("HTTP 200 with something that has no status")
-    return Kept(text, _truth(status.isProcessing), evrotrust.text(status.rejectReason), (), (Whole.of(answer),))
-
-
-def _signings(answer: bytes) -> tuple[Signing, ...]:
-    return tuple(
-        Signing(
-            _member(signing.groupTransactionID, signing.groupStatus, signing.groupIsProcessing),
-            tuple(
-                filter(
-                    None, (_member(each.transactionID, each.status, each.isProcessing) for each in signing.documents)
-                )
-            ),
-            evrotrust.text(signing.rejectReason),
-        )
-        for signing in _decoded(answer, _Thread).statuses
-    )
-
-
-def _member(transaction: Any, status: Any, processing: Any) -> Member | None:
-    text = evrotrust.text(transaction)
-    return None if text is None else Member(text, evrotrust.text(status), _truth(processing))
-
-
-def _truth(value: Any) -> bool:
-    """A boolean in the description, 0 or 1 in recorded answers."""
-    return str(value).lower() not in ("false", "0", "0.0", "none", "")
-
-
-def _decoded(answer: bytes, shape: Any) -> Any:
-    try:
-        return msgspec.json.decode(answer, type=shape)
-    except (ValueError, RecursionError) as error:
-        raise errors.Unusable(f"HTTP 200 with something that is no answer: {error}") from None
-
-
-class _Status(msgspec.Struct):
-    """The types are not theirs to promise."""
-
-    status: Any = None
-    isProcessing: Any = False  # noqa: N815  their spelling
-    rejectReason: Any = None  # noqa: N815
-
-
-class _Document(msgspec.Struct):
-    transactionID: Any = None  # noqa: N815
-    status: Any = None
-    isProcessing: Any = False  # noqa: N815
-
-
-class _Signing(msgspec.Struct):
-    groupTransactionID: Any = None  # noqa: N815
-    groupStatus: Any = None  # noqa: N815
-    groupIsProcessing: Any = False  # noqa: N815
-    rejectReason: Any = None  # noqa: N815
-    documents: tuple[_Document, ...] = ()
-
-
-class _Thread(msgspec.Struct):
-    statuses: tuple[_Signing, ...] = ()

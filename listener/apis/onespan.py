@@ -109,7 +109,7 @@ class _Api:
         return self._wire.stream("GET", f"/api/packages/{quote(subject, safe='')}/{_path(artifact)}")
 
     def registered(self) -> Registration:
-        found = onespan_package.read(self._wire.read("GET", "/api/callback")[1], _Callback, "registration")
+        found = wire.decoded(self._wire.read("GET", "/api/callback")[1], _Callback, "registration")
         return Registration(found.url or "", found.key or "", tuple(found.events or ()))
 
     def register(self, wanted: Registration) -> None:
@@ -149,17 +149,15 @@ def _client_app(once: wire.Wire, access: Access) -> Token:
     """For about 30 minutes (https://github.com/OneSpan/esl.sdk.java), on behalf of the account or of one sender."""
     whose = {"type": "SENDER", "email": access.sender} if access.sender else {"type": "OWNER"}
     given = {"clientId": access.client_id, "secret": access.client_secret, **whose}
-    found = onespan_package.read(
-        _granted(once, _ACCESS_TOKEN, msgspec.json.encode(given), wire.JSON), _AppToken, "token"
-    )
+    granted = _granted(once, _ACCESS_TOKEN, msgspec.json.encode(given), wire.JSON)
+    found = wire.decoded(granted, _AppToken, "token")
     return tokens.token(found.accessToken, found.expiresAt / 1000 - time.time() - _SDK_LEEWAY)
 
 
 def _oauth2(once: wire.Wire) -> Token:
     """RFC 6749, section 4.4 (https://docs.onespan.com/docs/oauth-20)."""
-    found = onespan_package.read(
-        _granted(once, _OAUTH2_TOKEN, b"grant_type=client_credentials", wire.FORM), _OAuth2Token, "token"
-    )
+    granted = _granted(once, _OAUTH2_TOKEN, b"grant_type=client_credentials", wire.FORM)
+    found = wire.decoded(granted, _OAuth2Token, "token")
     return tokens.token(found.access_token, found.expires_in - _OAUTH2_LEEWAY)
 
 

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from listener import errors
+from listener import errors, wire
 from listener.api import Listed, Page
 
 Read = Callable[[str], tuple[int, bytes]]  # an address below the account's: status code and answer; 400 is one
@@ -120,7 +120,7 @@ class _Folder:
         }
         code, answer = self._read(f"{_LIST}?{urlencode(query, quote_via=quote)}")
         if code == 200:
-            return _decoded(answer)
+            return wire.decoded(answer, _Listing, "list")
         if first == 0:
             return None
         raise errors.Unusable(f"HTTP {code}")
@@ -140,13 +140,6 @@ def _read_time(text: str | None) -> int:
         return 0
     aware = moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
     return max(0, (aware - _EPOCH) // datetime.timedelta(microseconds=1))
-
-
-def _decoded(answer: bytes) -> "_Listing":
-    try:
-        return msgspec.json.decode(answer, type=_Listing)
-    except (ValueError, RecursionError) as error:
-        raise errors.Unusable(f"HTTP 200 with something that is no list: {error}") from None
 
 
 class _Package(msgspec.Struct):

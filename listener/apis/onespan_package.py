@@ -1,11 +1,11 @@
 """What OneSpan answers about a package, and what of that is kept."""
 
 from collections.abc import Iterator
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 
-from listener import errors
+from listener import errors, wire
 from listener.provider import Whole
 from listener.providers import onespan
 from listener.providers.onespan import Kept, Plain
@@ -15,23 +15,13 @@ from projections.facts import Named
 _MOST_NAMED: Final = 1000  # documents or signers of a package; OneSpan's own limits are 200 and 40
 _REFUSED: Final = frozenset({"DECLINED", "OPTED_OUT"})
 
-_Read = TypeVar("_Read")
-
-
-def read(answer: bytes, kind: type[_Read], what: str) -> _Read:
-    """An answer as a shape. Raises Unusable for anything else."""
-    try:
-        return msgspec.json.decode(answer, type=kind)
-    except (ValueError, RecursionError) as error:
-        raise errors.Unusable(f"HTTP 200 with something that is no {what}: {error}") from None
-
 
 def kept(code: int, answer: bytes) -> Kept:
     """What of an answer may be kept: it also holds challenge answers, social security numbers and callback keys."""
     whole = Whole.of(answer)
     if code != 200:
         return Kept(answer=whole)
-    package = read(answer, _Package, "package")
+    package = wire.decoded(answer, _Package, "package")
     roles, documents = package.roles or (), package.documents or ()
     signers = [signer for role in roles for signer in role.signers or ()]
     if max(len(roles), len(signers), len(documents)) > _MOST_NAMED:

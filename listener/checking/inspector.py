@@ -48,13 +48,8 @@ class Inspector(NamedTuple):
         """Whether an artifact holds PDFs of the provider's making."""
         return _is_one_of(name, self.holds)
 
-    def verdict(self, name: str, document: Path, scratch: Path, stopping: threading.Event) -> Verdict | None:
-        """What is found in a stored artifact; None if it holds no PDF of the provider's making. Raises as `look`."""
-        look = self.look(name, document, scratch, stopping)
-        return look.verdict if look is not None else None
-
     def look(self, name: str, document: Path, scratch: Path, stopping: threading.Event) -> Look | None:
-        """What is found, and what that is worth; None if it holds no PDF of the provider's making.
+        """What is found in a stored artifact, and what that is worth; None if it holds no PDF of the provider's making.
 
         Raises Unusable if we are to stop, OSError if there is no room for another process.
         """

@@ -12,9 +12,7 @@ from listener.cli.options import Config, Json, Reason
 if TYPE_CHECKING:
     from listener.acts import Artifact
 
-_COLUMNS = ("source", "subject", "name", "state", "error", "attempts", "next_at", "size", "path")
-_ON_A_SCREEN = 50
-
+_COLUMNS = ("source", "subject", "name", "state", "why", "attempts", "next_at", "size", "path")
 _HELP = """List signed documents: wanted, held, stored, failed. Or decide about them.
 
 Example: signlog downloads
@@ -34,34 +32,40 @@ def list_(
     json: Json = False,
     config: Config = None,
 ) -> None:
-    """List documents and what became of them.
+    """List documents, what became of them, and what they wait for.
 
     The one that moved last comes first.
 
     Example: signlog downloads list --state failed
     """
-    with options.opened(config) as (_, database):
+    with options.opened(config) as (found, database):
         from listener.desk import downloads as desk
+        from listener.desk import waiting
         from listener.desk.reading import reading
 
         if state is not None and state not in desk.STATES:
             raise errors.ConfigurationError(f"--state: there is no such state; write one of: {', '.join(desk.STATES)}")
-        count = limit or (None if json else _ON_A_SCREEN)
+        count = limit or (None if json else output.ON_A_SCREEN)
         with reading(database) as at:
-            rows = desk.several(at, desk.Filter(source, state), count)
+            rows = waiting.told(at, found, desk.several(at, desk.Filter(source, state), count))
         if json:
             output.json_value(rows)
             return
-        shown = [{**row, "error": row["error"] or _doubt(row)} for row in rows]
+        shown = [{**row, "why": _why(row)} for row in rows]
         output.table(shown, _COLUMNS, "No such document. What completes at a provider is wanted from then on.")
-        if limit is None and len(rows) == _ON_A_SCREEN:
+        if limit is None and len(rows) == output.ON_A_SCREEN:
             output.note("There may be more; see them with --limit, or all of them with --json.")
 
 
-def _doubt(row: Mapping[str, Any]) -> str | None:
-    """What a person should know of a document that is there all the same."""
+def _why(row: Mapping[str, Any]) -> str:
+    """What went wrong, what a person should know of a document that is there all the same, and what one waits for.
+
+    What to type stands behind that, the same for many rows: scripts are told, and people by health.
+    """
     verdict = row["verdict"]
-    return verdict["text"] if verdict is not None and verdict["doubtful"] else None
+    doubt = verdict["text"] if verdict is not None and verdict["doubtful"] else None
+    waits = f"waits for {row['waits_for'].partition('; ')[0]}" if row["waits_for"] else None
+    return "; ".join(said for said in (row["error"] or doubt, waits) if said)
 
 
 @app.command("retry", context_settings=options.ID_FRIENDLY)
@@ -116,8 +120,7 @@ def release(
         from listener.desk import downloads as desk
         from listener.desk.reading import reading
 
-        if all == (source is not None):
-            raise errors.ConfigurationError("name a SOURCE (and an ID), or say --all")
+        options.one_or_all(source, all)
         with reading(database) as at:
             artifacts = desk.releasable(at, found, desk.Named(source, id, name))
         if not artifacts:
@@ -151,8 +154,7 @@ def abandon(
         from listener.desk import downloads as desk
         from listener.desk.reading import reading
 
-        if all == (source is not None):
-            raise errors.ConfigurationError("name a SOURCE (and an ID), or say --all")
+        options.one_or_all(source, all)
         with reading(database) as at:
             artifacts = desk.abandonable(at, found, desk.Named(source, id, name))
         if not artifacts:

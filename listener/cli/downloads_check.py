@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from listener.worker.checks import Checked, Checks, Which
 
 _COLUMNS = ("source", "subject", "name", "before", "found", "text")
-_ON_A_SCREEN = 50
 
 
 class _Count:
@@ -52,8 +51,7 @@ def check(
         from listener import bootstrap_checking
         from listener.worker.checks import Which
 
-        if all == (source is not None):
-            raise errors.ConfigurationError("name a SOURCE (and an ID), or say --all")
+        options.one_or_all(source, all)
         if source is not None and source not in found.sources:
             raise errors.NotFoundError(f"there is no source {source}; configured: {', '.join(found.sources) or 'none'}")
         count = _Count()
@@ -61,7 +59,7 @@ def check(
             telling = map(_line, _telling(checks, Which(source, id, name), count))
             if json:
                 output.json_lines(telling, at_once=True)
-            shown, more = list(islice(telling, _ON_A_SCREEN)), sum(1 for _ in telling)
+            shown, more = list(islice(telling, output.ON_A_SCREEN)), sum(1 for _ in telling)
         if source is not None and not (count.checked or count.problems):
             raise errors.NotFoundError("nothing to check: no such document is stored, or it holds no PDF")
         if not json:

@@ -22,7 +22,6 @@ _SHEET = (
     *("occurred_at", "size", "body", "body_base64"),
 )
 _FOLLOWED = (8, 27, 22, 28, 9, 0)  # widths: nobody knows how wide what comes will be
-_ON_A_SCREEN = 50
 _FOLLOW_SECONDS = 0.2
 
 
@@ -63,7 +62,7 @@ def events(
 
         search = Search(database, Filter(source, subject, name, _known(kind), contains))
         span = _part(database, since, until, after, before)
-        count = limit if limit is not None or json or csv else _ON_A_SCREEN
+        count = limit if limit is not None or json or csv else output.ON_A_SCREEN
         found = _lines(search, span, count, newest=after is None)
         if follow:
             _print(itertools.chain(found, _following(database, search, span)), json, csv, at_once=True)
@@ -124,7 +123,7 @@ def _print(found: Iterator[dict[str, Any]], json: bool, csv: bool, at_once: bool
 
 def _tell(found: list[dict[str, Any]], cut: bool, forward: bool) -> None:
     output.table(found, _COLUMNS, "No such event. Without options, 'signlog events' lists the newest.")
-    if cut and len(found) == _ON_A_SCREEN:
+    if cut and len(found) == output.ON_A_SCREEN:
         where = f"--after {found[-1]['position']}" if forward else f"--before {found[0]['position']}"
         output.note(f"There may be more; go on with {where}, or ask for all of them with --json.")
 

@@ -16,8 +16,6 @@ _NEXT = (
 )
 _DECIDED = "The worker does it now; 'signlog faults' shows what is left."
 
-_ON_A_SCREEN = 50
-
 _HELP = """List events that could not be taken in. Or try them again, or leave them out.
 
 Example: signlog faults
@@ -46,12 +44,12 @@ def list_(
         from listener.desk.reading import reading
 
         with reading(database) as at:
-            rows = desk.several(at, after, limit or (None if json else _ON_A_SCREEN))
+            rows = desk.several(at, after, limit or (None if json else output.ON_A_SCREEN))
         if json:
             output.json_value(rows)
             return
         output.table(rows, _COLUMNS, "There are no faults." if not after else f"There are none behind {after}.")
-        if limit is None and len(rows) >= _ON_A_SCREEN:
+        if limit is None and len(rows) >= output.ON_A_SCREEN:
             output.note(f"There may be more; go on with --after {rows[-1]['position']}, or see all with --json.")
         if rows:
             output.note(_NEXT)

@@ -69,6 +69,12 @@ def no_option(source: str | None) -> None:
         raise typer.BadParameter(f"no such option: {source}")
 
 
+def one_or_all(source: str | None, all: bool) -> None:
+    """Raise ConfigurationError for a decision about nothing in particular, and for one about both."""
+    if all == (source is not None):
+        raise errors.ConfigurationError("name a SOURCE (and an ID), or say --all")
+
+
 def one_form(json: bool, csv: bool) -> None:
     """Refuse two forms at a time."""
     if json and csv:

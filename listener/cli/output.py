@@ -10,6 +10,7 @@ from listener.cli import sheet as sheets
 from listener.cli import table as tables
 from listener.cli.table import clean, words
 
+ON_A_SCREEN = 50  # rows of a list, where nobody said how many
 _BODY_ON_A_SCREEN = 2000  # characters
 _A_LINE = 120  # columns, where there is no terminal
 

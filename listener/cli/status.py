@@ -27,7 +27,6 @@ _COLUMNS = (
     "reason",
     "recorded_at",
 )
-_ON_A_SCREEN = 50
 
 
 Stage = Annotated[
@@ -71,7 +70,7 @@ def status(
                 place = found.bucket or str(found.documents_folder)
                 _one(_stood(at, source, id, as_of, as_of_provider), source, id, place, json)
         else:
-            count = limit or (None if json else _ON_A_SCREEN)
+            count = limit or (None if json else output.ON_A_SCREEN)
             rows = _listed(database, Filter(of, stage, reference), as_of, before, count)
             _list(rows, json, limit is None)
 
@@ -175,5 +174,5 @@ def _list(found: list[dict[str, Any]], json: bool, cut: bool) -> None:
         stored = sum(artifact["state"] == "stored" for artifact in known["artifacts"])
         known["documents"] = f"{stored} of {len(known['artifacts'])}" if known["artifacts"] else None
     output.table(found, _COLUMNS, "Nothing fits. 'signlog events' lists what arrived.")
-    if cut and len(found) == _ON_A_SCREEN:
+    if cut and len(found) == output.ON_A_SCREEN:
         output.note(f"There may be more; go on with --before {found[-1]['last_position']}, or see all with --json.")

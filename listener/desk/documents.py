@@ -1,14 +1,14 @@
 """Documents that need a person: not fetched, given up, or due a signature that nobody has looked for."""
 
-import shlex
 from collections.abc import Iterator
 from typing import Final
 
 from sqlalchemy import ColumnElement, and_, exists, false, func, or_, select
 
-from listener import api, sources, times
+from listener import sources, times
+from listener.acts import Artifact
 from listener.checking import inspector
-from listener.desk import signatures
+from listener.desk import signatures, waiting
 from listener.desk.reading import Reading
 from listener.log.append import now
 from listener.settings import Settings
@@ -48,12 +48,7 @@ def _refused(at: Reading, settings: Settings) -> Iterator[str]:
     for source in at.views.scalars(refused.distinct()):
         if source not in settings.sources:  # told among what nobody fetches any more
             continue
-        access = settings.sources[source].access
-        key = "client_secret" if access.client_id else "api_key or vendor_number" if access.vendor_number else "api_key"
-        yield (
-            f"{source}: the provider refuses the API key; mend sources.{source}.{key} and restart; "
-            f"if it was mended at the provider, type: signlog downloads retry {source} --reason …"
-        )
+        yield f"{source}: the provider refuses the API key; {waiting.mending(source, settings)}"
 
 
 def _given_up(at: Reading) -> Iterator[str]:
@@ -74,12 +69,8 @@ def _in_vain(at: Reading, settings: Settings) -> Iterator[str]:
             query = select(func.count(), func.min(_c.subject)).where(_waits_for(source, name, recipe.of))
             number, subject = at.views.execute(query.where(_c.state.in_(artifacts.OPEN))).one()
             if number:
-                one = f"{source} {shlex.quote(subject)}"
-                yield (
-                    f"{source}: {name} waits for {recipe.of}, which was abandoned: {number}; type: "
-                    f"signlog downloads retry {one} {recipe.of} --reason …, "
-                    f"or: signlog downloads abandon {one} {name} --reason …"
-                )
+                to_do = waiting.either(Artifact(source, subject, name), recipe.of)
+                yield f"{source}: {name} waits for {recipe.of}, which was abandoned: {number}; {to_do}"
 
 
 def _waits_for(source: str, name: str, of: str) -> ColumnElement[bool]:
@@ -103,37 +94,12 @@ def _unfinished(at: Reading, settings: Settings) -> tuple[dict[tuple[str, str], 
     oldest: dict[str, tuple[int, str]] = {}
     query = query.where(_c.state.in_(artifacts.OPEN)).group_by(_c.source, _c.name, _c.state)
     for source, name, state, number, since in at.views.execute(query):
-        lacks = _lacking(source, name, settings)
+        lacks = waiting.lacking(source, name, settings)
         if lacks is not None:
             lacking[source, lacks] = lacking.get((source, lacks), 0) + number
         elif since is not None:
             oldest[source] = min((since, state), oldest.get(source, (since, state)))
     return lacking, oldest
-
-
-def _lacking(source: str, name: str, settings: Settings) -> str | None:
-    """Why a document is not fetched, or not made of another one, if so; and what to do about it."""
-    configured = settings.sources.get(source)
-    if configured is None:
-        return (
-            f"sources.{source} is not configured any more; configure it again, "
-            f"or type: signlog downloads abandon {source} --reason …"
-        )
-    speaker, access = api.named(configured.provider), configured.access
-    lacking = speaker.missing(access)
-    if lacking is not None:
-        return (
-            f"set sources.{source}.{lacking} and restart; or sources.{source}.artifacts = [], for what completes from "
-            f"then on, and for what is wanted by now type: signlog downloads abandon {source} --reason …"
-        )
-    recipe = speaker.RECIPES.get(name)
-    if recipe is not None and not recipe.possible(access):
-        fewer = f'sources.{source}.artifacts = ["{recipe.of}"]'
-        return (
-            f"set sources.{source}.{recipe.needs} and restart; or {fewer}, for what completes from then on, and for "
-            f"each that is wanted by now type: signlog downloads abandon {source} ID {name} --reason …"
-        )
-    return None
 
 
 def _unchecked(at: Reading, settings: Settings) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import ColumnElement, select, tuple_
 
 from listener import sources, times
-from listener.acts import Artifact
+from listener.acts import Artifact, Subject
 from listener.desk.pages import Line, Moved, Page, every
 from listener.desk.reading import Reading
 from listener.settings import Settings
@@ -26,8 +26,6 @@ STATES: Final = (
 )
 _TABLE: Final = artifacts.TABLE
 _PAGE: Final = 200  # keys in one query
-
-Subject = tuple[str, str]
 
 
 class Named(NamedTuple):

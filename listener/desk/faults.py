@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, func, select, tuple_
 
 from listener import bookkeeping, errors, fingerprint
+from listener.acts import Subject
 from listener.desk.pages import Line
 from listener.desk.reading import Reading
 
@@ -50,9 +51,9 @@ def _shown(at: Reading, which: ColumnElement[bool]) -> list[Line]:
     ]
 
 
-def _waiting(at: Reading, rows: Sequence[Row[Any]]) -> dict[tuple[str, str], int]:
+def _waiting(at: Reading, rows: Sequence[Row[Any]]) -> dict[Subject, int]:
     subjects = list(dict.fromkeys((row.source, row.subject) for row in rows if row.subject is not None))
-    found: dict[tuple[str, str], int] = {}
+    found: dict[Subject, int] = {}
     for start in range(0, len(subjects), _AT_ONCE):
         of_them = tuple_(_parked.source, _parked.subject).in_(subjects[start : start + _AT_ONCE])
         counted = select(_parked.source, _parked.subject, func.count()).where(of_them)

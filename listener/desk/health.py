@@ -1,17 +1,15 @@
 """Does it work, and what needs a person? Each alarm says what to type."""
 
 import contextlib
-import shlex
 import shutil
-from collections.abc import Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection, func, select
 
 from listener import api, bookkeeping, declaration, errors, fingerprint, leases, times
 from listener.agenda import Agenda, State
-from listener.concerning import Subject
-from listener.desk import away, documents, signatures, status
+from listener.desk import away, documents, signatures
+from listener.desk.anomalies import Anomalies
 from listener.desk.reading import Reading, reading
 from listener.log import event, reader, schema
 from listener.log.append import now
@@ -20,15 +18,13 @@ from listener.log.tree import Tree
 from listener.quarantine import Quarantine
 from listener.settings import Settings
 from listener.signing import witness
-from projections import artifacts, course, facts, packages
+from projections import artifacts, facts
 
 _SECOND: Final = 1_000_000
 DEAD_AFTER: Final = 20 * _SECOND  # without a heartbeat
 LATE_AFTER: Final = 60 * _SECOND  # an event that nobody folded
 TROUBLED_TOO_LONG: Final = 2 * 3600 * _SECOND
 CLOCK_BACK: Final = 5 * _SECOND
-UNDER_WAY: Final = 15 * 60 * _SECOND  # a callback may come so much later than the API tells of a completion
-MISSED_LATELY: Final = 7 * 86400 * _SECOND  # then it is no news
 
 _events = schema.events
 _artifacts = artifacts.TABLE
@@ -132,8 +128,7 @@ def _views(at: Reading, settings: Settings, alarms: list[str]) -> dict[str, Any]
     waiting = reader.read(at.log, checkpoint.position, 1)
     lag = max(0, now() - waiting[0].recorded_at) if waiting else 0
     beat = at.views.scalar(select(bookkeeping.heartbeat.c.at))
-    counts, faults, contradicted, pending = _counts(at), _positions(at), _contradicted(at), _mixed(at)
-    late, missed, doubtful = status.overdue(at), _missed(at), signatures.doubtful(at)
+    counts, faults, pending, strange = _counts(at), _positions(at), _mixed(at), Anomalies.of(at)
     alarms += _progress(beat, lag, checkpoint.origin)
     alarms += documents.alarms(at, settings)
     if pending:
@@ -143,7 +138,7 @@ def _views(at: Reading, settings: Settings, alarms: list[str]) -> dict[str, Any]
             f"events that could not be taken in: {len(faults)}; the first: 'signlog faults show {faults[0]}'. "
             "Mend the code and restart 'signlog serve'; or leave one out: 'signlog faults skip N --reason …'"
         )
-    alarms += [*_strange(contradicted, doubtful, late), *_not_called_back(missed)]
+    alarms += strange.alarms()
     return {
         "head": head,
         "projected": checkpoint.position,
@@ -152,8 +147,8 @@ def _views(at: Reading, settings: Settings, alarms: list[str]) -> dict[str, Any]
         **counts,
         "signatures": signatures.counts(at),
         "faults": len(faults),
-        "missed": len(missed),
-        "anomalies": len({*contradicted, *late, *missed, *doubtful}),
+        "missed": len(strange.missed),
+        "anomalies": strange.subjects,
         "heartbeat": times.written(beat),
         "replay_pending": pending,
         "notes": [*_rebuilt(checkpoint.origin), *documents.notes(at, settings)],
@@ -171,57 +166,6 @@ def _positions(at: Reading) -> list[int]:
     """Of the events that could not be taken in."""
     position = bookkeeping.faults.c.position
     return list(at.views.scalars(select(position).distinct().order_by(position)))
-
-
-def _contradicted(at: Reading) -> list[Subject]:
-    table = packages.TABLE
-    query = select(table.c.source, table.c.id).where(table.c.confirmed == course.CONTRADICTED)
-    return [(row.source, row.id) for row in at.views.execute(query.order_by(table.c.last_position.desc()))]
-
-
-def _missed(at: Reading) -> dict[Subject, int]:
-    """Completions of which no callback came in time, the newest first, and when the API told of each."""
-    return {subject: told for subject, told in status.missed(at) if told < now() - UNDER_WAY}
-
-
-def _strange(contradicted: Sequence[Subject], doubtful: Sequence[Subject], late: Sequence[Subject]) -> list[str]:
-    """Anomalies: how many subjects have one, and where to look first."""
-    alarms: list[str] = []
-    if contradicted:
-        first = _named(contradicted[0])
-        alarms.append(
-            f"subjects of which callbacks and API say different things: {len(contradicted)}; "
-            f"the first: 'signlog timeline {first}'"
-        )
-    if doubtful:
-        first = _named(doubtful[0])
-        alarms.append(
-            f"subjects whose documents are not signed as they should be: {len(doubtful)}; they are kept as they came. "
-            f"The first: 'signlog status {first}'"
-        )
-    if late:
-        first = _named(late[0])
-        alarms.append(f"subjects that should have ended by now: {len(late)}; the first: 'signlog status {first}'")
-    return alarms
-
-
-def _named(subject: Subject) -> str:
-    """As arguments of a command."""
-    source, name = subject
-    return f"{source} {shlex.quote(name)}"
-
-
-def _not_called_back(missed: dict[Subject, int]) -> list[str]:
-    alarms: list[str] = []
-    lately = [subject for subject, told in missed.items() if told > now() - MISSED_LATELY]
-    if lately:
-        source, subject = lately[0]
-        alarms.append(
-            f"completions of the last week that only the provider's API told of: {len(lately)}; the last: "
-            f"'signlog status {source} {shlex.quote(subject)}'. Find out where its callback went: "
-            "'signlog quarantine', the address at the provider; a mail of the provider may have it: 'signlog import'"
-        )
-    return alarms
 
 
 def _progress(beat: int | None, lag: int, origin: str) -> list[str]:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from sqlalchemy import Connection
 
 from listener import acts, errors, fingerprint
-from listener.concerning import Subject
+from listener.acts import Subject
 from listener.desk import downloads, status
 from listener.desk.pages import Line
 from listener.desk.reading import Reading

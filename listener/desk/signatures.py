@@ -2,7 +2,7 @@
 
 from sqlalchemy import func, select
 
-from listener.concerning import Subject
+from listener.acts import Subject
 from listener.desk.reading import Reading
 from projections import artifacts, facts
 

@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import select
 
 from listener import acts, bookkeeping, times
-from listener.concerning import Subject
+from listener.acts import Subject
 from listener.desk import downloads
 from listener.desk.pages import Line, Moved, Page, every
 from listener.desk.reading import Reading

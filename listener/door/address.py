@@ -9,7 +9,7 @@ HEALTH: Final = "healthz"
 # /document/ready and its like).
 _ONESPAN_SAMPLE: Final = "callback"
 _EVROTRUST_WORD: Final = "document"
-_USUAL_BYTES: Final = 256
+_USUAL_BYTES: Final = 256  # of a path; what is longer is not remembered
 
 
 class Address(NamedTuple):

@@ -30,7 +30,7 @@ _log = structlog.get_logger()
 UNFINISHED_BYTES: Final = 48 * 1024 * 1024  # of callbacks that were let in …
 UNFINISHED_REFUSED_BYTES: Final = 16 * 1024 * 1024  # … and of all others: strangers cannot crowd out senders
 KEEPING_BYTES: Final = 32 * 1024 * 1024  # of refused callbacks on their way into the quarantine
-_MOST_REGULARS: Final = 4096
+_MOST_REGULARS: Final = 4096  # addresses that callbacks came from; more are forgotten, the first one first
 _RETRY_AFTER: Final = (b"retry-after", b"5")
 
 

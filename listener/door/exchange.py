@@ -24,10 +24,10 @@ from listener.door.token import Pair
 _log = structlog.get_logger()
 
 MOST_BYTES: Final = 8 * 1024  # of a form; a real one has two hundred
-_MOST_FIELDS: Final = 16
+_MOST_FIELDS: Final = 16  # a real one has up to four
 MOST_FAILURES: Final = 10  # of one client within …
 WINDOW_SECONDS: Final = 60.0
-_MOST_CLIENTS: Final = 4096
+_MOST_CLIENTS: Final = 4096  # that are remembered: strangers must not fill the memory
 _UNUSABLE: Final = {body.TOO_LARGE: 413, body.CUT_SHORT: 408, body.NO_ROOM: 503}
 
 

@@ -11,7 +11,7 @@ from listener.log.postgres import Postgres
 _log = structlog.get_logger()
 
 _HEAR_SECONDS: Final = 0.5  # at a time, so that a stop need not wait
-_AWAY_SECONDS: Final = 2.0
+_AWAY_SECONDS: Final = 2.0  # until a server that is away is asked again: nobody waits for it
 
 
 class Bell:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DataError
 
 from listener import errors
-from listener.log import heads, reader
+from listener.log import clock, heads, reader
 from listener.log.append import BULK_ROWS, append
 from listener.log.database import Database
 from listener.log.migrate import migrate, revision
@@ -109,7 +109,7 @@ class Known:
         """
         with database.reading() as connection:
             if not reader.goes_on(connection, self._newest):
-                self._after = min(self._after, reader.before(connection, self._since))
+                self._after = min(self._after, clock.reached(connection, self._since - 1))
         while True:
             with database.reading() as connection:
                 if self._page(connection) < _PAGE:

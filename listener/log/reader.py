@@ -1,4 +1,4 @@
-"""Reading the log: what stands after a position, one event, the head."""
+"""Reading the log: forwards in pages, backwards, single events; where it ends, and what was filed about something."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple, cast
@@ -47,16 +47,6 @@ def log_id(connection: Connection) -> bytes:
     """The id of the epoch that the next event will be in: 16 bytes."""
     found: bytes = connection.exec_driver_sql("SELECT id FROM log ORDER BY first_position DESC LIMIT 1").scalar_one()
     return found
-
-
-def before(connection: Connection, recorded_at: int) -> int:
-    """The last position before the events of a time and later, as far as our clock never went back; by halving."""
-    low, high = 0, head(connection)
-    while low < high:
-        middle = (low + high + 1) // 2
-        at = connection.scalar(select(_events.c.recorded_at).where(_events.c.position == middle))
-        low, high = (middle, high) if at is None or at < recorded_at else (low, middle - 1)
-    return low
 
 
 def sealed(connection: Connection) -> int | None:

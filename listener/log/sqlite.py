@@ -3,7 +3,6 @@
 import contextlib
 import fcntl
 import os
-import re
 import threading
 import time
 from collections.abc import Iterator
@@ -42,8 +41,6 @@ _PRAGMAS: Final = {
     "recursive_triggers": 1,
 }
 _BUSY_MS: Final = 10_000
-_MOUNTS: Final = Path("/proc/self/mounts")
-_NETWORK_FILE_SYSTEMS: Final = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs"})
 
 
 def wal_reset_is_fixed(version: tuple[int, ...] = SQLITE_VERSION) -> bool:
@@ -255,28 +252,3 @@ class Copy:
     def close(self) -> None:
         """Let go of the file."""
         self._engine.dispose()
-
-
-def refuse_network(folder: Path, mounts: Path = _MOUNTS) -> None:
-    """SQLite's locks and shared memory do not work across machines (https://sqlite.org/wal.html)."""
-    kind = _file_system(folder.resolve(), mounts)
-    if kind in _NETWORK_FILE_SYSTEMS:
-        raise errors.ConfigurationError(
-            f"data: {folder} is on a network file system ({kind}); choose a folder on a local disk"
-        )
-
-
-def _file_system(folder: Path, mounts: Path) -> str:
-    """The type of the file system that holds `folder`, or "" where the system does not tell."""
-    best, kind = "", ""
-    with contextlib.suppress(OSError), mounts.open(encoding="utf-8", errors="surrogateescape") as lines:
-        for line in lines:
-            _, mounted_on, found, *_rest = line.split(" ")
-            if len(mounted_on) >= len(best) and folder.is_relative_to(_unescaped(mounted_on)):
-                best, kind = mounted_on, found
-    return kind
-
-
-def _unescaped(mounted_on: str) -> str:
-    """A path of the mount table, where the kernel writes space, tab, newline, # and backslash in octal."""
-    return re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), mounted_on)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from sqlalchemy import Connection, select, tuple_
 
 from listener import bookkeeping, concerning, skipped
-from listener.concerning import Subject
+from listener.acts import Subject
 from listener.interpreter import Interpreter
 from listener.log.event import Event
 from listener.worker.fold import Faulty, Fold

@@ -6,8 +6,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, func, select
 
 from listener import acts, bookkeeping, concerning, erased, errors, holds
-from listener.acts import Act
-from listener.concerning import Subject
+from listener.acts import Act, Subject
 from listener.log import erase, event, reader, schema
 from listener.log.append import append
 from listener.log.database import Database

@@ -35,7 +35,7 @@ class Claims:
     def taken(self, source: str) -> Set[str]:
         """The subjects of which a document is claimed now, by whomever."""
         with self._database.reading() as connection:
-            claimed = select(_TABLE.c.subject).where(_TABLE.c.source == source, self._is_held(connection))
+            claimed = select(_TABLE.c.subject).where(_TABLE.c.source == source, stands(connection, self._shared))
             return frozenset(connection.scalars(claimed))
 
     def take(self, artifact: Artifact, generation: int, folded: int) -> int | None:
@@ -55,7 +55,7 @@ class Claims:
             return self._lease(connection, artifact)
 
     def _lease(self, connection: Connection, artifact: Artifact) -> int | None:
-        if connection.execute(_TABLE.select().where(_is(artifact), self._is_held(connection))).one_or_none():
+        if connection.execute(_TABLE.select().where(_is(artifact), stands(connection, self._shared))).one_or_none():
             return None
         found = connection.execute(_TABLE.select().where(_is(artifact))).one_or_none()
         fence = 1 if found is None else found.fence + 1
@@ -72,9 +72,6 @@ class Claims:
             return True
         ours = leases.heard_of(GONE, schema.leases.c.fence).where(schema.leases.c.holder == self._holder)
         return connection.execute(ours).first() is not None
-
-    def _is_held(self, connection: Connection) -> ColumnElement[bool]:
-        return stands(connection, self._shared)
 
     def settle(self, artifact: Artifact, fence: int, outcome: Draft | None) -> None:
         """Append the outcome and free the claim, in one transaction. Raises Superseded if the fence moved."""

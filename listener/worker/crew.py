@@ -92,7 +92,9 @@ class _Process:
     def _ended(self) -> errors.LogError:
         self._process.kill()
         if self._process.wait() == _FAILED or self._stretch == NOTHING:
-            return errors.LogError("a process that builds views ended before its time; see what it said above, if anything")
+            return errors.LogError(
+                "a process that builds views ended before its time; see what it said above, if anything"
+            )
         after, until = self._stretch
         return errors.Died(f"a process that takes in events {after + 1} to {until} ended before its time", after, until)
 

@@ -23,6 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from listener import errors, times
+from listener.acts import Subject
 from listener.log.database import is_postgres
 from listener.projection import PROJECTIONS
 from listener.views import beside
@@ -239,7 +240,7 @@ def _documents(old: Sequence[Sequence[Any]], new: Sequence[Sequence[Any]]) -> It
             yield UNWANTED, name
 
 
-def _subjects(both: Connection, tables: Sequence[FromClause]) -> Iterator[tuple[tuple[str, str], Rows]]:
+def _subjects(both: Connection, tables: Sequence[FromClause]) -> Iterator[tuple[Subject, Rows]]:
     """Their rows of all projections, gathered by subject, sorted as Python and SQLite both do: by code point."""
     streams = [_stream(both, index, table) for index, table in enumerate(tables)]
     for subject, group in itertools.groupby(heapq.merge(*streams, key=itemgetter(0)), key=itemgetter(0)):
@@ -249,7 +250,7 @@ def _subjects(both: Connection, tables: Sequence[FromClause]) -> Iterator[tuple[
         yield subject, rows
 
 
-def _stream(both: Connection, index: int, table: FromClause) -> Iterator[tuple[tuple[str, str], int, tuple[Any, ...]]]:
+def _stream(both: Connection, index: int, table: FromClause) -> Iterator[tuple[Subject, int, tuple[Any, ...]]]:
     """The rows of the subjects that differ; the subject stands in front of each."""
     whose = and_(table.c.source == _differing.c.source, _subject(table) == _differing.c.subject)
     query = select(_differing, table).join(table, whose).order_by(*_differing.c, *table.primary_key)
@@ -258,8 +259,8 @@ def _stream(both: Connection, index: int, table: FromClause) -> Iterator[tuple[t
 
 
 def _side_by_side(
-    before: Iterator[tuple[tuple[str, str], Rows]], after: Iterator[tuple[tuple[str, str], Rows]]
-) -> Iterator[tuple[tuple[str, str], Rows, Rows]]:
+    before: Iterator[tuple[Subject, Rows]], after: Iterator[tuple[Subject, Rows]]
+) -> Iterator[tuple[Subject, Rows, Rows]]:
     """A merge of both: whoever lacks a subject has no rows of it."""
     nothing: Rows = tuple([] for _ in PROJECTIONS)
     old, new = next(before, None), next(after, None)

@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from listener import acts, errors, times
-from listener.acts import Act, Artifact
+from listener.acts import Act, Artifact, Subject
 from listener.api import Observation, Stream
 from listener.log import event, reader
 from listener.log.append import now
@@ -19,6 +19,7 @@ from listener.log.database import Database
 from listener.log.event import Draft
 from listener.views import Views
 from listener.worker import schedule
+from listener.worker.asking import Asking
 from listener.worker.claims import Claims
 from listener.worker.due import Account, Wish, due
 from listener.worker.observe import Observer
@@ -34,25 +35,6 @@ NO_ROOM_SECONDS: Final = 10.0  # until it is tried again, when there is nowhere 
 _LONGEST_PAUSE: Final = 600.0  # seconds that a whole source waits; the document itself waits as long as it was told
 
 
-class Asking:
-    """One question to the provider about one subject; the answer holds for each of its artifacts."""
-
-    def __init__(self, ask: Callable[[], Observation]) -> None:
-        self._ask = ask
-        self._came_to: Observation | errors.ProviderError | None = None
-
-    def complete(self) -> Observation:
-        """Ask, if nobody did. Raises the ProviderError that it came to."""
-        if self._came_to is None:
-            try:
-                self._came_to = self._ask()
-            except errors.ProviderError as error:
-                self._came_to = error
-        if isinstance(self._came_to, errors.ProviderError):
-            raise self._came_to
-        return self._came_to
-
-
 class Downloads:
     """Finds what is due in the views and fetches it, some at a time for each source."""
 
@@ -63,7 +45,7 @@ class Downloads:
         self._accounts = accounts
         self._observer = Observer(database)
         self._pools = {source: ThreadPoolExecutor(AT_A_TIME, thread_name_prefix=source) for source in accounts}
-        self._busy: dict[tuple[str, str], Future[None]] = {}
+        self._busy: dict[Subject, Future[None]] = {}
         self._refused_at: dict[str, int] = {}  # source → head of the log when the provider refused our key
         self._paused_until: dict[str, float] = {}  # source → monotonic seconds, where the provider named a time
         self._refusing = threading.Lock()
@@ -190,7 +172,8 @@ class Downloads:
         self._store.assert_room(stored.size)  # what is in a zip is unpacked, one after the other
         inspector = self._accounts[artifact.source].inspector
         with self._store.lying(stored) as lies:
-            return inspector.verdict(artifact.name, lies, self._store.scratch, self._stopping)
+            look = inspector.look(artifact.name, lies, self._store.scratch, self._stopping)
+        return look.verdict if look is not None else None
 
     def _obtain(self, wish: Wish, asking: Asking) -> tuple[Stored, str | None]:
         """The document on disk: adopted if it lies there, else fetched or made."""

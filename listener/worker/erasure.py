@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from listener import errors, provider
-from listener.concerning import Subject
+from listener.acts import Subject
 from listener.lease import Lease
 from listener.log import event
 from listener.log.database import Database

@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy import ColumnElement, Connection, Table, func, select, tuple_
 
 from listener import bookkeeping, projection, views
-from listener.concerning import Subject
+from listener.acts import Subject
 from listener.log.database import Database
 from listener.views import Views
 from listener.worker import faults, intake

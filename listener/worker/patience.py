@@ -6,7 +6,7 @@ from typing import Final
 
 from listener import errors
 
-SECONDS: Final = 60.0
+SECONDS: Final = 60.0  # what waits for its end is a command, and somebody sits before it
 
 
 def until(condition: Callable[[], bool], otherwise: str) -> None:

@@ -7,8 +7,7 @@ from typing import Final
 from sqlalchemy import select
 
 from listener import acts, bookkeeping, errors
-from listener.acts import Act
-from listener.concerning import Subject
+from listener.acts import Act, Subject
 from listener.log.append import now
 from listener.log.database import Database
 from listener.shelf import Shelf
