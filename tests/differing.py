@@ -8,8 +8,8 @@ import msgspec
 from sqlalchemy import select
 
 from listener import bookkeeping, times
+from listener.acts import Subject
 from listener.views import Views
-from listener.worker.fold import Subject
 from projections import artifacts, packages, timeline
 
 COUNTED = ("status", "stage", "confirmed", "trashed")

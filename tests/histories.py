@@ -12,13 +12,12 @@ from typing import Final, NamedTuple
 from hypothesis import strategies as st
 
 from listener import acts
-from listener.acts import Act
+from listener.acts import Act, Subject
 from listener.demo import evrotrust
 from listener.log import event
 from listener.log.event import Draft
 from listener.log.sqlite import Sqlite
 from listener.views_file import FileShelf
-from listener.worker.fold import Subject
 from projections import course, facts
 from tests.codes import MARKED, worn
 from tests.lives import Life, arrivals, lives

@@ -7,19 +7,21 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from sqlalchemy import select
 
 from listener import bookkeeping, decisions, errors, parent
+from listener.acts import Subject
 from listener.views import Views
 from listener.worker import building, crew, share
 from listener.worker.building import build
-from listener.worker.fold import Subject
 from listener.worker.piece import Stretch
 from listener.worker.share import SAID, Job
-from projections import course
+from projections import course, packages
 from tests.rig import NOON, SOURCE, Log, add, body, callback, tables, until
 
 NAMES = ("PACKAGE_CREATE", "PACKAGE_ACTIVATE", "PACKAGE_COMPLETE")
-SUBJECTS = [f"package {number}" for number in range(40)]
+ODD = "a\x00b\x01c\\é"
+SUBJECTS = [ODD, *(f"package {number}" for number in range(40))]
 FLOODED = "flooded"
 
 
@@ -67,6 +69,8 @@ def test_processes_make_what_one_makes_alone(log: Log, request: pytest.FixtureRe
     assert faulty(built(log, 8)) == faulty(everybody) != []
     assert tables(built(log, 8, (SOURCE, FLOODED))) == tables(flooded) != tables(everybody)
     assert tables(built(log, 8, alone=Stretch(3, 60))) == tables(everybody)
+    with everybody.reading() as connection:
+        assert set(connection.scalars(select(packages.TABLE.c.id))) == {*SUBJECTS, FLOODED}
     subjects = [subject for _, subject, _ in faulty(everybody)]
     assert subjects.count(None) == 2
     assert subjects.count(FLOODED) == 1

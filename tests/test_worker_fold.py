@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from listener import rows
+from listener.acts import Subject
 from listener.interpreter import Interpreter
 from listener.log import reader
 from listener.log.event import Event, seal
 from listener.projection import PROJECTIONS, Projection
-from listener.worker.fold import Fold, Subject
+from listener.worker.fold import Fold
 from projections import artifacts, course, packages, timeline
 from projections.facts import ALONE, Beside, Fact, Key
 from tests.rig import BOTH, SOURCE, Worker, body, callback, history, in_force

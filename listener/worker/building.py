@@ -4,11 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from listener.acts import Subject
 from listener.log import reader
 from listener.log.database import Database
 from listener.views import Views
 from listener.worker import crew, intake, part
-from listener.worker.fold import Subject
 from listener.worker.piece import Stretch
 from listener.worker.share import Job
 

@@ -6,7 +6,8 @@ from typing import Final
 from sqlalchemy import ColumnElement, Connection, and_, select
 
 from listener import bookkeeping
-from listener.worker.fold import Faulty, Fold, Subject
+from listener.acts import Subject
+from listener.worker.fold import Faulty, Fold
 
 _faults: Final = bookkeeping.faults
 _parked: Final = bookkeeping.parked

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from listener import errors
+from listener.acts import Subject
 from listener.interpreter import Interpreter
 from listener.log.event import Readable
 from listener.projection import PROJECTIONS, Projection
 from projections.facts import Beside, Fact, Key
 
-Subject = tuple[str, str]
 States = dict[Key, Any]
 Loader = Callable[[Projection, Sequence[Key]], Mapping[Key, Any]]
 _Part = tuple[

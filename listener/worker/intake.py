@@ -6,6 +6,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from listener import bookkeeping, erased, rows
+from listener.acts import Subject
 from listener.bookkeeping import Checkpoint
 from listener.interpreter import Interpreter
 from listener.log import reader
@@ -13,7 +14,7 @@ from listener.log.event import Content
 from listener.projection import PROJECTIONS
 from listener.views import Views
 from listener.worker import faults, generations, revisiting
-from listener.worker.fold import Faulty, Fold, Subject
+from listener.worker.fold import Faulty, Fold
 
 Take = Callable[[Connection], Sequence[Faulty]]
 

@@ -10,7 +10,7 @@ from sqlalchemy import Column, Connection, LargeBinary, MetaData, Table, select
 from sqlalchemy.schema import CreateTable
 
 from listener import bookkeeping, rows
-from listener.log.database import is_postgres
+from listener.log.database import is_postgres, stream
 from listener.log.sqlite import sqlite_engine
 from listener.projection import MADE_ONCE, PROJECTIONS
 from listener.worker.piece import Row
@@ -103,9 +103,7 @@ def _copy(part: _Opened, table: Table, generation: Connection) -> None:
             f"INSERT INTO {table.name} SELECT * FROM {part.schema}.{table.name} ORDER BY {order}"
         )
         return
-    found = part.connection.execution_options(yield_per=_AT_ONCE).execute(select(table))
-    for page in found.partitions():
-        generation.execute(table.insert(), [row._asdict() for row in page])
+    rows.copy(generation, table, stream(part.connection, f"SELECT * FROM {table.name}", ()))
 
 
 def _correct(part: _Opened, generation: Connection) -> None:

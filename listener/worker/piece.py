@@ -7,11 +7,12 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection, Engine
 
 from listener import erased, errors
+from listener.acts import Subject
 from listener.interpreter import Interpreter
 from listener.log import reader
 from listener.projection import MADE_ONCE, Projection
 from listener.worker import generations, revisiting
-from listener.worker.fold import Faulty, Subject
+from listener.worker.fold import Faulty
 from projections.facts import Fact
 
 EVENTS: Final = 2_000  # of a piece, or fewer …

@@ -6,12 +6,12 @@ from typing import Final
 from sqlalchemy import Connection
 
 from listener import acts, erased, errors
-from listener.acts import Act
+from listener.acts import Act, Subject
 from listener.interpreter import Interpreter
 from listener.log import event, reader
 from listener.log.event import Readable
 from listener.worker import faults, generations
-from listener.worker.fold import Faulty, Fold, Subject
+from listener.worker.fold import Faulty, Fold
 from projections import facts
 
 _NEVER: Final = 2**63  # behind every position

@@ -17,10 +17,10 @@ import msgspec
 from sqlalchemy import Connection, Engine
 
 from listener import rows
+from listener.acts import Subject
 from listener.log import address
 from listener.projection import MADE_ONCE
 from listener.worker import part, spill
-from listener.worker.fold import Subject
 from listener.worker.partition import Partition
 from listener.worker.piece import Stretch, is_alone, pieces
 from listener.worker.spill import Chunk, Spills

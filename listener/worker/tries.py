@@ -10,12 +10,13 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import InternalError, OperationalError
 
 from listener import bookkeeping, errors
+from listener.acts import Subject
 from listener.bookkeeping import Checkpoint
 from listener.interpreter import Interpreter
 from listener.log.event import Content
 from listener.views import Views
 from listener.worker import faults, generations, intake
-from listener.worker.fold import Faulty, Subject
+from listener.worker.fold import Faulty
 
 _log = structlog.get_logger()
 
