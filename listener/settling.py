@@ -47,7 +47,8 @@ def remove(path: Path) -> None:
     """
     try:
         opened = os.open(path, os.O_RDWR)
-    except FileNotFoundError:
+    except OSError:  # it is not there, or not ours to write
+        path.unlink(missing_ok=True)
         return
     try:
         path.unlink()
