@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
+from listener import files
+
 _SECONDS: Final = 0.05  # so often: the disk takes what came since in less than a door may wait
 _STEP: Final = 8 * 1024 * 1024  # bytes that the file system gives back at once
 
@@ -20,7 +22,7 @@ def settling(path: Path) -> Iterator[None]:
 
     def settle() -> None:
         while not over.wait(_SECONDS):
-            make_durable(path)
+            files.sync(path)
 
     with ThreadPoolExecutor(1, "settling") as aside:
         settling = aside.submit(settle)
@@ -29,15 +31,6 @@ def settling(path: Path) -> Iterator[None]:
         finally:
             over.set()
         settling.result()
-
-
-def make_durable(path: Path) -> None:
-    """Wait until the disk has what was written to a file, or which names a folder has."""
-    opened = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
 
 
 def remove(path: Path) -> None:

@@ -11,9 +11,9 @@ from typing import Final
 
 from sqlalchemy import Connection, ExceptionContext, event
 
-from listener import bookkeeping, errors
+from listener import bookkeeping, errors, files
 from listener.log.sqlite import sqlite_engine
-from listener.settling import make_durable, remove, settling
+from listener.settling import remove, settling
 from listener.views import BESIDE
 
 # What is lost in a power cut is folded again; the log it is folded from is never at risk here.
@@ -129,9 +129,9 @@ class FileViews:
             engine.dispose()
         with settling(self.half):
             self._index()
-        make_durable(self.half)
+        files.sync(self.half)
         self.half.rename(self.path)
-        make_durable(self.path.parent)
+        files.sync_folder(self.path.parent)
 
     def _index(self) -> None:
         # Two SQLite libraries in a process lose each other's locks on a file: nobody else has this one open.
