@@ -42,9 +42,12 @@ def save(connection: Connection, projection: Projection, states: Mapping[Key, An
         write(connection, projection.TABLE, [projection.row(key, state) for key, state in page])
 
 
-def remove(connection: Connection, table: Table, key: Key) -> None:
-    """Remove the row of a key, if there is one."""
-    connection.execute(table.delete().where(*(column == of for column, of in zip(table.primary_key, key, strict=True))))
+def remove(connection: Connection, table: Table, keys: Sequence[Key]) -> None:
+    """Remove the rows of these keys, as far as there are any."""
+    names = ", ".join(column.name for column in table.primary_key)
+    for page in _paged(keys):
+        found = _marks(connection, len(page[0]), len(page))
+        connection.exec_driver_sql(f"DELETE FROM {table.name} WHERE ({names}) IN (VALUES {found})", _flat(page))
 
 
 def write(connection: Connection, table: Table, rows: Sequence[Sequence[Any]]) -> None:

@@ -52,6 +52,14 @@ def remove(path: Path) -> None:
         os.close(opened)
 
 
+def remove_folder(folder: Path) -> None:
+    """Remove a folder and the files in it, if it is there."""
+    for path in folder.glob("*"):
+        remove(path)
+    with contextlib.suppress(FileNotFoundError):
+        folder.rmdir()
+
+
 def _is_nobodys(removed: int) -> bool:
     """Whether no one else has this file open, which nobody can open any more (fcntl(2), F_SETLEASE)."""
     try:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, ExceptionContext, event
 
 from listener import bookkeeping, errors, files
 from listener.log.sqlite import sqlite_engine
-from listener.settling import remove, settling
+from listener.settling import remove, remove_folder, settling
 from listener.views import BESIDE
 
 # What is lost in a power cut is folded again; the log it is folded from is never at risk here.
@@ -28,7 +28,7 @@ _SORTING: Final = {**_BUILDING, "cache_size": -8_192, "threads": 1}
 _CORRUPT, _NOT_A_DATABASE = 11, 26  # https://sqlite.org/rescode.html
 
 _SCRATCH: Final = "replay-"  # how folders begin in which a generation is built that nobody will be shown
-_LEFT_BEHIND: Final = (f"{_SCRATCH}*", ".restoring-*")  # by who was killed at a replay or a restore
+_LEFT_BEHIND: Final = (f"{_SCRATCH}*", ".restoring-*", "signlog-views-*.parts")  # by who was killed, or is too late
 
 
 class FileViews:
@@ -101,14 +101,14 @@ class FileViews:
 
     @contextlib.contextmanager
     def workshop(self) -> Iterator[Path]:
-        """Beside the file. Who is killed meanwhile leaves an empty half behind."""
+        """Beside the file. Who is killed meanwhile leaves it behind, or half of the file."""
         self.discard()
         self.half.touch()
         self._parts.mkdir(mode=0o700)
         try:
             yield self._parts
         finally:
-            shutil.rmtree(self._parts, ignore_errors=True)
+            remove_folder(self._parts)
 
     @contextlib.contextmanager
     def building(self, log_id: bytes, origin: str, other: "FileViews | None" = None) -> Iterator[Connection]:
@@ -167,7 +167,7 @@ class FileViews:
 
     def discard(self) -> None:
         """Remove the file, what SQLite keeps beside it, half of one and its parts."""
-        shutil.rmtree(self._parts, ignore_errors=True)
+        remove_folder(self._parts)
         self._clear()
 
     def _clear(self) -> None:
@@ -199,8 +199,8 @@ class FileShelf:
         return self._named("db")
 
     def halves(self) -> set[int]:
-        """By the names that they have while they are built."""
-        return self._named("half")
+        """By the names that they, and their parts, have while they are built."""
+        return self._named("half") | self._named("parts")
 
     def _named(self, suffix: str) -> set[int]:
         found = self._folder.glob(f"signlog-views-*.{suffix}*")

@@ -1,6 +1,7 @@
 """A generation of the views in a schema of its own, in the database of the log: every machine sees the same."""
 
 import contextlib
+import hashlib
 import re
 import secrets
 import tempfile
@@ -15,6 +16,7 @@ from listener import bookkeeping, errors
 from listener.lease import Lease
 from listener.log.database import Database
 from listener.log.postgres import IDLE_MS, LOCK_MS, MAY_WRITE, READ, READER_IDLE_MS
+from listener.settling import remove_folder
 from listener.views import BESIDE
 
 _PREFIX: Final = "signlog_views_"
@@ -84,9 +86,10 @@ class SchemaViews:
 
     @contextlib.contextmanager
     def workshop(self) -> Iterator[Path]:
-        """Where this machine has temporary files. Who is killed meanwhile leaves an empty half behind."""
+        """Where this machine has temporary files. Who is killed meanwhile leaves it behind, and an empty half."""
+        self.discard()
         self._begin()
-        with tempfile.TemporaryDirectory(prefix="signlog-") as folder:
+        with tempfile.TemporaryDirectory(prefix=_parts(self._engine, self.schema)) as folder:
             yield Path(folder)
 
     @contextlib.contextmanager
@@ -102,7 +105,7 @@ class SchemaViews:
             connection.exec_driver_sql(f"ALTER SCHEMA {self.half} RENAME TO {self.schema}")
 
     def _begin(self) -> None:
-        self.discard()
+        self._drop()
         with self._changing() as connection:
             _make(connection, self.half)
 
@@ -144,7 +147,11 @@ class SchemaViews:
         return self.half in _schemas(self._engine)
 
     def discard(self) -> None:
-        """Nobody finds it from now on; it goes when nobody reads it any more."""
+        """Nobody finds it from now on; it goes when nobody reads it any more. Its parts go at once."""
+        _sweep_parts(self._engine, self.schema)
+        self._drop()
+
+    def _drop(self) -> None:
         for schema in {self.schema, self.half} & _schemas(self._engine):
             with contextlib.suppress(errors.ViewsError), self._changing() as connection:
                 connection.exec_driver_sql(f"ALTER SCHEMA {schema} RENAME TO {_GONE}{secrets.token_hex(8)}")
@@ -176,6 +183,17 @@ def _schemas(engine: Engine) -> set[str]:
     with _alone(engine) as connection:
         named = "SELECT nspname FROM pg_namespace WHERE starts_with(nspname, %s)"
         return set(connection.exec_driver_sql(named, (_PREFIX,)).scalars())
+
+
+def _parts(engine: Engine, schema: str) -> str:
+    """How the folders begin in which a generation is built on this machine."""
+    where = hashlib.sha256(str(engine.url).encode()).hexdigest()[:16]  # no secret is in it
+    return f"signlog-{where}-{schema}-"
+
+
+def _sweep_parts(engine: Engine, schema: str = "*") -> None:
+    for folder in Path(tempfile.gettempdir()).glob(f"{_parts(engine, schema)}*"):
+        remove_folder(folder)
 
 
 def _make(connection: Connection, schema: str) -> None:
@@ -249,4 +267,5 @@ class SchemaShelf:
 
     def leave_no_trace(self) -> bool:
         """Drop what nobody finds any more; False while somebody reads it."""
+        _sweep_parts(self._database.engine)
         return _sweep(self._database.engine, _GONE, _SCRATCH)

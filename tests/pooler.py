@@ -119,19 +119,28 @@ class Pooler:
         try:
             while True:
                 server.send(letter, body)
-                if letter in (b"Q", b"S") and self._answered(client, server) == _IDLE:
+                if letter in (b"Q", b"S") and self._answered(client, server, letter) == _IDLE:
                     return
                 letter, body = client.message()
         finally:
             self._free.put(server)
 
-    def _answered(self, client: Wire, server: Wire) -> bytes:
+    def _answered(self, client: Wire, server: Wire, asked: bytes) -> bytes:
         """Pass on what the server says until it is ready; in what state."""
         while True:
             letter, body = server.message()
             client.send(letter, body)
+            if letter == b"G":
+                self._copied(client, server, (b"c", b"f") if asked == b"Q" else (b"S",))
             if letter == b"Z":
                 return body
+
+    def _copied(self, client: Wire, server: Wire, ends: tuple[bytes, ...]) -> None:
+        """Pass on what is copied into a table, up to the message that ends it."""
+        letter = b""
+        while letter not in ends:
+            letter, body = client.message()
+            server.send(letter, body)
 
 
 @contextlib.contextmanager

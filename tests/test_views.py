@@ -368,3 +368,15 @@ def test_every_column_holds_what_it_must() -> None:
         for column in table.columns:
             written = column.type.compile(_POSTGRES)
             assert written in ("BIGINT", 'TEXT COLLATE "C"', "BYTEA", "BOOLEAN"), column
+
+
+def test_whoever_is_killed_between_parts_and_whole_leaves_nothing_that_is_not_found(tmp_path: Path) -> None:
+    """Parts by themselves are a half, too: purging and erasing discard them, and sweeping does."""
+    shelf = FileShelf(tmp_path)
+    begun = shelf.generation(2).workshop()
+    folder = begun.__enter__()
+    (folder / "part").touch()
+    shelf.generation(2).half.unlink()
+    assert shelf.halves() == {2}
+    assert shelf.leave_no_trace()
+    assert (shelf.halves(), list(tmp_path.iterdir())) == (set(), [])

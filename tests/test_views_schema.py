@@ -1,6 +1,7 @@
 """Views in schemas of the log's database: who may make them, who reads what is thrown away, what no session keeps."""
 
 import contextlib
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -210,6 +211,24 @@ def test_views_work_behind_a_pooler(pooler: Pooler, tmp_path: Path) -> None:
         for _ in range(2 * CONNECTIONS):
             assert connection.execute(left, prepare=False).fetchone() == ('"$user", public', "on", 0, 0)
     assert len(set(pooler.used)) == CONNECTIONS
+
+
+def test_what_a_killed_builder_left_on_this_machine_goes(
+    log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the generation that it was for, and with all traces; never what another one is built from."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    found = shelf(log.database)
+    for go in (found.generation(1).discard, found.leave_no_trace):
+        begun, other = found.generation(1).workshop(), found.generation(11).workshop()
+        folder, kept = begun.__enter__(), other.__enter__()
+        (folder / "part").touch()
+        found.generation(2).discard()
+        assert folder.exists()
+        go()
+        assert not folder.exists()
+        assert kept.exists() == (go != found.leave_no_trace)
+        found.generation(11).discard()
 
 
 # The same as in files

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from listener import errors, parent
 from listener.worker.piece import Stretch
-from listener.worker.share import NOTHING, SAID, Job, Tell, sharing
+from listener.worker.share import NOBODYS, NOTHING, SAID, Job, Tell, sharing
 
 _FAILED: Final = 1  # how a process of ours ends that an error ended, and no event
 
@@ -91,7 +91,7 @@ class _Process:
 
     def _ended(self) -> errors.LogError:
         self._process.kill()
-        if self._process.wait() == _FAILED or self._stretch == NOTHING:
+        if self._process.wait() == _FAILED or self._stretch in (NOTHING, NOBODYS):
             return errors.LogError(
                 "a process that builds views ended before its time; see what it said above, if anything"
             )

@@ -1,6 +1,7 @@
 """Part of a generation, in a file of its own: what one process makes, until it is put together with the others'."""
 
 import contextlib
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -54,9 +55,9 @@ def writing(path: Path) -> Iterator[Connection]:
 
 def correct(part: Connection, made_once: int, corrected: Corrected) -> None:
     """Note what becomes of some rows of one of MADE_ONCE, wherever they are."""
-    for key, row in corrected.items():
-        values = {"projection": made_once, "key": _encode(key), "row": None if row is None else _encode(row)}
-        part.execute(_corrections.insert(), values)
+    found = [(made_once, _encode(key), None if row is None else _encode(row)) for key, row in corrected.items()]
+    if found:
+        part.execute(_corrections.insert(), [{"projection": of, "key": key, "row": row} for of, key, row in found])
 
 
 def put_together(generation: Connection, paths: Sequence[Path]) -> None:
@@ -109,9 +110,10 @@ def _copy(part: _Opened, table: Table, generation: Connection) -> None:
 def _correct(part: _Opened, generation: Connection) -> None:
     table = part.table(_corrections)
     query = select(table.c.projection, table.c.key, table.c.row).order_by(table.c.number)
-    for number, key, row in part.connection.execute(query.execution_options(yield_per=_AT_ONCE)):
-        corrected = MADE_ONCE[number].TABLE
-        if row is None:
-            rows.remove(generation, corrected, _decode_key(key))
-        else:
-            rows.write(generation, corrected, [_decode_row(row)])
+    for page in part.connection.execute(query.execution_options(yield_per=_AT_ONCE)).partitions():
+        for (number, gone), found in itertools.groupby(page, lambda each: (each.projection, each.row is None)):
+            corrected = MADE_ONCE[number].TABLE
+            if gone:
+                rows.remove(generation, corrected, [_decode_key(each.key) for each in found])
+            else:
+                rows.write(generation, corrected, [_decode_row(each.row) for each in found])

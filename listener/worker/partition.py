@@ -23,6 +23,7 @@ class Partition:
         self._number = number
         self._of = of
         self._fold = Fold()
+        self._had_faults = False
 
     def take(self, chunk: Chunk) -> None:
         """Fold what comes next."""
@@ -32,9 +33,10 @@ class Partition:
         else:
             fold.take_facts(chunk.facts)
         fold.faults += chunk.faults
-        if fold.faults or fold.parked or chunk.decides:
+        if fold.faults or fold.parked:
             faults.note(self._part, fold, self._fingerprint)
-        if chunk.decides:
+            self._had_faults = True
+        if chunk.decides and self._had_faults:
             self._obey(chunk.stretch.until)
         self._correct()
 

@@ -27,9 +27,11 @@ from listener.worker.spill import Chunk, Spills
 
 Tell = Callable[[Stretch, int], None]  # what is about to be taken in; and how many events were read or folded before
 
-FACTS: Final = 1_000  # about as many are folded before it is said what comes next
+FACTS: Final = 1_000  # about as many are folded before it is said what comes next …
+SPAN: Final = 25_000  # … or fewer, if they are of so many events: one may be looked for among them
 SAID: Final = struct.Struct("<qqq")  # how a process says what Tell is told
 NOTHING: Final = Stretch(-1, -1)  # is about to be taken in: it waits
+NOBODYS: Final = Stretch(0, 0)  # what is done next is the work of no event
 _OBJECTS: Final = 200_000  # that may be made before cycles are looked for
 
 
@@ -85,6 +87,7 @@ class Share:
             self._about(Stretch(together[0].stretch.after, together[-1].stretch.until))
             for chunk in together:
                 partition.take(chunk)
+        self._about(NOBODYS)
         partition.finish()
         until = job.stretches[-1].until
         self._done += until * (number + 1) // job.partitions - until * number // job.partitions
@@ -93,7 +96,7 @@ class Share:
         """The chunks of a partition, a few at once; but alone what is to be taken in alone."""
         found: list[Chunk] = []
         for chunk in spill.chunks(self._folder, self._job.stretches, number):
-            if found and (self._is_alone(found[-1]) or self._is_alone(chunk) or _facts(found) >= FACTS):
+            if found and (self._is_alone(found[-1]) or self._is_alone(chunk) or _is_much(found)):
                 yield found
                 found = []
             found.append(chunk)
@@ -112,8 +115,9 @@ class Share:
         self._about(NOTHING)
 
 
-def _facts(chunks: list[Chunk]) -> int:
-    return sum(len(chunk.facts) for chunk in chunks)
+def _is_much(chunks: list[Chunk]) -> bool:
+    span = chunks[-1].stretch.until - chunks[0].stretch.after
+    return span >= SPAN or sum(len(chunk.facts) for chunk in chunks) >= FACTS
 
 
 @contextlib.contextmanager

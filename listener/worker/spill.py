@@ -64,12 +64,16 @@ class Spills:
 
     def _flush(self) -> None:
         for path, buffer in zip(self._paths, self._buffers, strict=True):
+            if not buffer:
+                continue
             with path.open("ab") as file:  # not open all the time: there may be thousands
                 file.write(buffer)
             buffer.clear()
         self._buffered = 0
 
     def __enter__(self) -> Self:
+        for path in self._paths:  # one that is missing later was lost
+            path.touch()
         return self
 
     def __exit__(
@@ -90,4 +94,4 @@ def chunks(folder: Path, stretches: Iterable[Stretch], number: int) -> Iterator[
 
 
 def _path(folder: Path, stretch: Stretch, number: int) -> Path:
-    return folder / f"{stretch.after}-{number}.spill"
+    return folder / f"{stretch.after}-{stretch.until}-{number}.spill"
