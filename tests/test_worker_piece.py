@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
+from listener import acts
+from listener.acts import Act
 from listener.projection import MADE_ONCE
 from listener.worker import piece
 from listener.worker.piece import Piece, Stretch
-from projections import timeline
+from projections import facts, timeline
 from tests.broken import handlers
 from tests.rig import SOURCE, Log, add, callback
 
@@ -76,3 +78,14 @@ def test_a_piece_says_no_more_than_can_be_held(log: Log, monkeypatch: pytest.Mon
     """An event may say much; whoever folds holds all of a piece, and what is said behind its end comes next."""
     monkeypatch.setattr(piece, "FACTS", 2)
     assert [(found.stretch, len(found.facts)) for found in pieces(log)] == [((0, 3), 2), ((3, 4), 1)]
+
+
+def test_whoever_begins_in_the_middle_knows_what_was_decided_before(log: Log) -> None:
+    """What is wanted of a completion, by what was in force; and of whom nothing is, since they were erased."""
+    act = Act(facts.ERASED, source=SOURCE, subject="a", reason="because")
+    add(log.database, acts.decision(act, "somebody", acts.about(acts.ERASED_PATH, SOURCE, "a")))
+    middle = len(log.events())
+    add(log.database, *(callback("PACKAGE_COMPLETE", subject) for subject in "ab"))
+    [found] = pieces(log, after=middle)
+    assert [(fact.subject, bool(fact.wants)) for fact in found.facts] == [("a", False), ("b", True)]
+    assert [fact for one in pieces(log) for fact in one.facts if fact.position > middle] == found.facts
