@@ -355,6 +355,28 @@ def test_views_of_this_log_stay(tmp_path: Path, grown: bool) -> None:
         found.close()
 
 
+def test_whoever_was_killed_before_the_first_tables_has_lost_nothing(tmp_path: Path) -> None:
+    """SQLite makes an empty file first: it is filled, and no alarm tells of damage."""
+    with Log(tmp_path) as log:
+        in_file(log.shelf.generation(1)).path.touch()
+        add(log.database, *history())
+        with capture_logs() as said, contextlib.closing(Projector(log.database, log.shelf, "code")) as found:
+            found.catch_up()
+            assert found.views.generation == 1
+        assert not [line for line in said if line["event"].startswith("views_")]
+
+
+def test_what_is_no_database_in_the_place_of_the_first_is_set_aside(tmp_path: Path) -> None:
+    """It is found out when it is read, as at any other time."""
+    with Log(tmp_path) as log:
+        in_file(log.shelf.generation(1)).path.write_bytes(b"no database at all" * 1000)
+        add(log.database, *history())
+        with capture_logs() as said, contextlib.closing(Projector(log.database, log.shelf, "code")) as found:
+            found.catch_up()
+            assert found.views.generation > 1
+        assert "views_rebuilt" in [line["event"] for line in said]
+
+
 def test_an_empty_view_of_another_log_has_parted_too(each_engine: Path) -> None:
     """Nothing was folded yet, and still it is not this log's."""
     with Log(each_engine) as log:

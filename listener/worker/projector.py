@@ -1,5 +1,7 @@
 """Keeps the live generation of the views up to date with the log."""
 
+import contextlib
+
 import structlog
 from sqlalchemy import Connection
 
@@ -100,9 +102,10 @@ class Projector:
     def _begin(self, connection: Connection) -> int:
         """The first generation. Shown only when it is there: what is shown and is not there was lost."""
         first = self._shelf.generation(1)
-        if not first.exists():  # else somebody was killed here, or another log's views lie there
+        # Somebody may have been killed here, before or behind the tables, or another log's views may lie there.
+        with contextlib.suppress(errors.ViewsError):  # damaged: that is seen when it is read
             first.create(reader.log_id(connection), bookkeeping.FIRST)
-            first.close()
+        first.close()
         return generations.flip(connection, 1)
 
     def _unfit(self) -> str | None:
