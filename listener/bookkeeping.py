@@ -1,7 +1,7 @@
 """What a generation of the views knows of itself: how far it has folded, with which code, what it could not take in."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from sqlalchemy import Boolean, Column, Connection, LargeBinary, MetaData, Table, UniqueConstraint, func, select
@@ -114,11 +114,11 @@ def make_tables(connection: Connection, log_id: bytes, origin: str) -> None:
     connection.execute(_checkpoint.insert().values((1, log_id, 0, b"", shape(), origin)))
 
 
-def make_indexes(connection: Connection) -> None:
-    """Make the indexes of the tables."""
-    for table in _TABLES:
+def make_indexes(connection: Connection, tables: Iterable[Table] = _TABLES) -> None:
+    """Make the indexes of these tables, as far as they are not there."""
+    for table in tables:
         for index in table.indexes:
-            index.create(connection)
+            connection.execute(CreateIndex(index, if_not_exists=True))
 
 
 def checkpoint(connection: Connection, of: Callable[[Table], Table] = lambda table: table) -> Checkpoint:

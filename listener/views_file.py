@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, ExceptionContext, event
+from sqlalchemy import Connection, Engine, ExceptionContext, event
 
 from listener import bookkeeping, errors, files
 from listener.log.sqlite import sqlite_engine
@@ -20,10 +20,15 @@ from listener.views import BESIDE
 _PRAGMAS: Final = {"journal_mode": "wal", "synchronous": 1, "journal_size_limit": 64 * 1024 * 1024}
 
 # Nobody looks at a generation while it is built, and half of one is of no use.
-_BUILDING: Final = {"journal_mode": "off", "synchronous": 0, "locking_mode": "exclusive", "cache_size": -16_384}
-
-# So much is sorted in memory at once, beside the reading.
-_SORTING: Final = {**_BUILDING, "cache_size": -8_192, "threads": 1}
+# The cache is also how much is sorted in memory at once, beside the reading.
+_BUILDING: Final = {
+    "journal_mode": "off",
+    "synchronous": 0,
+    "locking_mode": "exclusive",
+    "cache_size": -8_192,
+    "threads": 1,
+}
+_BUILDING_BESIDE: Final = {**_BUILDING, "locking_mode": "normal"}
 
 _CORRUPT, _NOT_A_DATABASE = 11, 26  # https://sqlite.org/rescode.html
 
@@ -117,7 +122,7 @@ class FileViews:
         It is whole and durable when the block ends; before that it has another name.
         """
         self._clear()
-        engine = sqlite_engine(self.half, _BUILDING if other is None else {**_BUILDING, "locking_mode": "normal"})
+        engine = self._sorting() if other is None else sqlite_engine(self.half, _BUILDING_BESIDE)
         try:
             with engine.connect() as connection:
                 if other is not None:
@@ -133,11 +138,16 @@ class FileViews:
         self.half.rename(self.path)
         files.sync_folder(self.path.parent)
 
-    def _index(self) -> None:
-        # Two SQLite libraries in a process lose each other's locks on a file: nobody else has this one open.
-        # Nothing but this folder need be writable; and for its disk there is a reserve.
+    def _sorting(self) -> Engine:
+        """For who sorts on disk what is built, in the same folder: nothing else need be writable, and it has a reserve.
+
+        Two SQLite libraries in a process lose each other's locks on a file: nobody else may have this one open.
+        """
         folder = str(self.path.parent).replace("'", "''")
-        engine = sqlite_engine(self.half, {**_SORTING, "temp_store_directory": f"'{folder}'"}, system_sqlite)
+        return sqlite_engine(self.half, {**_BUILDING, "temp_store_directory": f"'{folder}'"}, system_sqlite)
+
+    def _index(self) -> None:
+        engine = self._sorting()
         try:
             with engine.begin() as connection:
                 bookkeeping.make_indexes(connection)

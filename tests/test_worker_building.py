@@ -1,7 +1,7 @@
 """A generation that processes build together is that of one alone, whatever the log holds; and if one dies."""
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from listener.views import Views
 from listener.worker import building, crew, share
 from listener.worker.building import build
 from listener.worker.piece import Stretch
-from listener.worker.share import SAID, Job
+from listener.worker.share import SAID, Job, Order
 from projections import course, packages
 from tests.rig import NOON, SOURCE, Log, add, body, callback, tables, until
 
@@ -88,7 +88,13 @@ def test_every_event_is_told_of_once(log: Log) -> None:
 
 def job(log: Log, folder: Path) -> Job:
     """All of the log, for one process."""
-    return Job(log.database.address, str(folder), (Stretch(0, len(log.events())),), 0, 3, "code")
+    return Job(log.database.address, str(folder), len(log.events()), 1, 1, 1, 0, "code")
+
+
+def work(found: Job, count: Callable[[int], None]) -> None:
+    """Let a process of its own do it."""
+    with crew.hired(1) as hired:
+        crew.work_there(hired, [found], count, lambda _order: None)
 
 
 def test_a_process_that_dies_is_told_of_with_its_events(log: Log, tmp_path: Path) -> None:
@@ -96,7 +102,7 @@ def test_a_process_that_dies_is_told_of_with_its_events(log: Log, tmp_path: Path
     folder = tmp_path / "workshop"
     folder.mkdir()
     with pytest.raises(errors.Died, match=r"events 1 to \d+ ended") as died:
-        crew.work_there([job(log, folder)], lambda _done: kill_all(folder))
+        work(job(log, folder), lambda _done: kill_all(folder))
     assert (died.value.after, died.value.until > 0) == (0, True)
 
 
@@ -117,10 +123,11 @@ def _command(process: Path) -> bytes:
 
 def test_a_process_that_fails_blames_no_event(log: Log, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """No room for its part, say: what it says of it is there to be read."""
+    (tmp_path / "0.read").mkdir()
     with pytest.raises(errors.LogError, match="see what it said above") as failed:
-        crew.work_there([job(log, tmp_path / "nowhere")], lambda _done: None)
+        work(job(log, tmp_path), lambda _done: None)
     assert not isinstance(failed.value, errors.Died)
-    assert "unable to open database file" in capfd.readouterr().err
+    assert "Is a directory" in capfd.readouterr().err
 
 
 def test_who_is_not_listened_to_any_more_ends(log: Log, tmp_path: Path) -> None:
@@ -131,7 +138,8 @@ def test_who_is_not_listened_to_any_more_ends(log: Log, tmp_path: Path) -> None:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(msgspec.json.encode(job(log, folder)) + b"\n")
+        for line in (job(log, folder), Order(share.SAMPLE, 0)):
+            process.stdin.write(msgspec.json.encode(line) + b"\n")
         process.stdout.read(SAID.size)
         process.stdin.close()
         process.stdout.close()
@@ -143,8 +151,8 @@ def test_what_is_folded_together_is_not_too_much(log: Log, tmp_path: Path, monke
     """A process says now and then where it is; and before each event that is to be taken in alone."""
     monkeypatch.setattr(share, "FACTS", 5)
     said: list[Stretch] = []
-    found = msgspec.structs.replace(job(log, tmp_path), partitions=1, alone=Stretch(10, 13))
-    crew.work_here(log.database.engine, found, lambda stretch, _done: said.append(stretch))
+    found = msgspec.structs.replace(job(log, tmp_path), alone=Stretch(10, 13))
+    crew.work_here(log.database.engine, found, lambda stretch, _done: said.append(stretch), lambda _order: None)
     folded = said[said.index(Stretch(10, 11), said.index(Stretch(10, 11)) + 1) :]  # the first time it is read
     assert folded[:3] == [Stretch(10, 11), Stretch(11, 12), Stretch(12, 13)]
     assert said[-1] == share.NOTHING

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, select
 
-from listener.log.sqlite import sqlite_engine
+from listener import bookkeeping
+from listener.log.sqlite import scratch, sqlite_engine
 from listener.worker import part
 from listener.worker.partition import Partition
 from listener.worker.piece import Stretch
@@ -55,13 +56,16 @@ def generation(tmp_path: Path) -> Iterator[Connection]:
 def told(folder: Path, generation: Connection, *chunks: Chunk, rows: Any) -> list[tuple[int, str]]:
     """Position and name of what the timeline tells in the end; `rows` were made of the facts when they were read."""
     engine = sqlite_engine(folder / "log.db", {})
-    with part.writing(folder / "0.part") as made:
-        made.execute(timeline.TABLE.insert(), [dict(zip(timeline.TABLE.c.keys(), row, strict=True)) for row in rows])
-        partition = Partition(engine, made, "code", 0, 1)
+    with part.writing(folder / "part") as made, scratch() as noted:
+        for table in (bookkeeping.faults, bookkeeping.parked):
+            table.create(noted)
+        made.add(timeline.TABLE, list(rows))
+        partition = Partition(engine, noted, made, "code")
         for each in chunks:
             partition.take(each)
         partition.finish()
-    part.put_together(generation, [folder / "0.part"])
+        assert noted.execute(select(bookkeeping.faults)).all() == []
+    part.put_in(generation, folder / "part")
     return [tuple(row) for row in generation.execute(select(timeline.TABLE.c.position, timeline.TABLE.c.name))]
 
 

@@ -42,16 +42,21 @@ def site(tmp_path: Path) -> Site:
     )
 
 
-def deploy(site: Site, file: str, function: str, beside: bool) -> Path:
-    """The code with a bug in it; `beside`: in processes of their own, however short the log is."""
+def deploy(site: Site, file: str, function: str, beside: bool = False, partitions: bool = False) -> Path:
+    """The code with a bug in it.
+
+    `beside`: in processes of their own, `partitions`: of about one event each, however short the log is.
+    """
     code = site.folder / "code"
     for package in ("listener", "projections", "migrations"):
         shutil.copytree(ROOT / package, code / package, ignore=shutil.ignore_patterns("__pycache__"))
     with (code / file).open("a", encoding="utf-8") as deployed:
         deployed.write(BUG.format(name=function))
-    if beside:
-        building = code / "listener" / "worker" / "building.py"
-        building.write_text(building.read_text(encoding="utf-8").replace("= 20_000", "= 1"), encoding="utf-8")
+    building = code / "listener" / "worker" / "building.py"
+    text = building.read_text(encoding="utf-8")
+    text = text.replace("= 20_000", "= 1") if beside else text
+    text = text.replace("EVENTS: Final = 25_000", "EVENTS: Final = 1") if partitions else text
+    building.write_text(text, encoding="utf-8")
     return code
 
 
@@ -66,7 +71,7 @@ def plan(site: Site, code: Path) -> Done:
 @pytest.mark.parametrize(("file", "function"), [TO_FOLD, TO_READ])
 def test_a_plan_that_died_is_followed_by_one_that_finds_out_of_what(site: Site, file: str, function: str) -> None:
     """The first dies of a piece; the second says of which and goes one by one; the third names the event."""
-    code = deploy(site, file, function, beside=False)
+    code = deploy(site, file, function)
     first, second, third = (plan(site, code) for _ in range(3))
     assert (first.code, first.out) == (second.code, second.out) == (DIED, "")
     assert "The last plan ended" not in first.err
@@ -78,11 +83,10 @@ def test_a_plan_that_died_is_followed_by_one_that_finds_out_of_what(site: Site, 
     assert not (site.data / TRYING).exists()
 
 
-@pytest.mark.parametrize(("file", "function", "after"), [(*TO_MAKE_ROWS, 4), (*TO_READ, 4), (*TO_FOLD, 0)])
-def test_a_plan_of_which_a_process_died_says_what_to_type(site: Site, file: str, function: str, after: int) -> None:
-    """At once between which events, then which; nothing of it stays. The half of the log is read by each process."""
-    listed = f"'signlog events --after {after} --limit {9 - after}' lists"
-    died = f"in events {after + 1} to 9, which {listed}; type the same"
+@pytest.mark.parametrize(("file", "function"), [TO_MAKE_ROWS, TO_READ, TO_FOLD])
+def test_a_plan_of_which_a_process_died_says_what_to_type(site: Site, file: str, function: str) -> None:
+    """At once between which events, then which; nothing of it stays."""
+    died = "in events 1 to 9, which 'signlog events --after 0 --limit 9' lists; type the same"
     code = deploy(site, file, function, beside=True)
     first, second = plan(site, code), plan(site, code)
     assert (first.code, second.code) == (1, 1)
@@ -91,6 +95,15 @@ def test_a_plan_of_which_a_process_died_says_what_to_type(site: Site, file: str,
     assert not (site.data / TRYING).exists()
     assert [path.name for path in site.data.glob("signlog-views-*")] == ["signlog-views-1.db"]
     assert died in _flat(plan(site, code).err)
+
+
+def test_who_dies_of_an_event_that_was_only_looked_at_is_told_of_it_at_once(site: Site) -> None:
+    """Some are interpreted first, one by one, to find out how the subjects are to be parted."""
+    code = deploy(site, *TO_READ, beside=True, partitions=True)
+    died = plan(site, code)
+    assert (died.code, died.out) == (1, "")
+    assert NAMED in _flat(died.err)
+    assert plan(site, ROOT).json["summary"]["unchanged"] == 4
 
 
 def _flat(said: str) -> str:

@@ -21,10 +21,6 @@ try:  # a current SQLite, whatever the system brings
 except ImportError:  # no wheel for this platform
     import sqlite3 as sqlite
 
-# For every None and bytes the driver looks for somebody who adapts it: two exceptions, a microsecond, unless there is.
-sqlite.register_adapter(type(None), lambda none: none)
-sqlite.register_adapter(bytes, bytes)
-
 SQLITE_VERSION: Final[tuple[int, ...]] = sqlite.sqlite_version_info
 
 # Before these, a commit during another connection's checkpoint can lose acknowledged rows (https://sqlite.org/wal.html,
@@ -50,6 +46,9 @@ def wal_reset_is_fixed(version: tuple[int, ...] = SQLITE_VERSION) -> bool:
 
 def sqlite_engine(path: Path, pragmas: dict[str, Any], module: ModuleType = sqlite) -> Engine:
     """An engine whose transactions begin when we say so, with these pragmas on every connection."""
+    # For every None and bytes the driver looks for somebody who adapts it: without one, that takes a microsecond.
+    module.register_adapter(type(None), lambda none: none)
+    module.register_adapter(bytes, bytes)
     engine = sqlalchemy.create_engine(
         f"sqlite:///{path}",
         module=module,

@@ -1,6 +1,6 @@
 """Building a whole generation, from the first event on: in parts that are put together at the end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -8,14 +8,16 @@ from listener.acts import Subject
 from listener.log import reader
 from listener.log.database import Database
 from listener.views import Views
-from listener.worker import crew, intake, part
+from listener.worker import crew, intake
+from listener.worker.crew import Made, Process
+from listener.worker.gathering import gathering
 from listener.worker.piece import Stretch
 from listener.worker.share import Job
 
 Told = Callable[[int], None]  # so many more events were taken in
 About = Callable[[Stretch], None]  # these are to be taken in next
 
-EVENTS: Final = 25_000  # of a partition, about: their states are in memory all at once
+EVENTS: Final = 25_000  # of a section, and about of a partition: all of its states are in memory at once
 WORTH_PROCESSES: Final = 20_000  # events: fewer are folded before other processes have begun
 PROCESSES: Final = 2  # each takes 100 MB
 
@@ -39,40 +41,51 @@ def build(
     """
     with database.reading() as log:
         log_id = reader.log_id(log)
-    with generation.workshop() as folder:
-        jobs = _jobs(database, folder, until, fingerprint, alone, only)
-        _work(database, jobs, told, about)
-        told(0)  # to put the parts together takes as much room again
-        with generation.building(log_id, origin) as connection:
-            part.put_together(connection, [job.part for job in jobs])
-            if until:
-                with database.reading() as log:
-                    intake.arrive(log, connection, 0, until, fingerprint)
+    processes = PROCESSES if until >= WORTH_PROCESSES else 0
+    with (
+        crew.hired(processes) as hired,
+        generation.workshop() as folder,
+        generation.building(log_id, origin) as connection,
+    ):
+        jobs = _jobs(database, folder, until, processes or 1, fingerprint, alone, only)
+        with gathering(connection, jobs[0]) as made:
+            _work(database, hired, jobs, told, about, made)
+        if until:
+            with database.reading() as log:
+                intake.arrive(log, connection, 0, until, fingerprint)
 
 
 def _jobs(
-    database: Database, folder: Path, until: int, fingerprint: str, alone: Stretch | None, only: Subject | None
+    database: Database,
+    folder: Path,
+    until: int,
+    processes: int,
+    fingerprint: str,
+    alone: Stretch | None,
+    only: Subject | None,
 ) -> list[Job]:
-    processes = PROCESSES if until >= WORTH_PROCESSES else 1
-    stretches = tuple(Stretch(until * n // processes, until * (n + 1) // processes) for n in range(processes))
-    partitions = 1 if only else -(-until // EVENTS) or 1
+    """What each of so many processes is told; this one, if there are no others."""
+    sections = -(-until // EVENTS) or 1
+    partitions = 1 if only else sections
     return [
-        Job(database.address, str(folder), stretches, number, partitions, fingerprint, alone, only)
+        Job(database.address, str(folder), until, sections, partitions, processes, number, fingerprint, alone, only)
         for number in range(processes)
     ]
 
 
-def _work(database: Database, jobs: list[Job], told: Told, about: About) -> None:
+def _work(
+    database: Database, hired: Sequence[Process], jobs: Sequence[Job], told: Told, about: About, made: Made
+) -> None:
     progress = _Progress(told)
-    if len(jobs) > 1:
-        crew.work_there(jobs, progress.count)
+    if hired:
+        crew.work_there(hired, jobs, progress.count, made)
         return
 
     def tell(stretch: Stretch, done: int) -> None:
         progress.count(done)
         about(stretch)
 
-    crew.work_here(database.engine, jobs[0], tell)
+    crew.work_here(database.engine, jobs[0], tell, made)
 
 
 class _Progress:

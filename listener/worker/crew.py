@@ -1,90 +1,123 @@
 """Those who share a build: this process alone if it is not much, else processes of their own, on all processors."""
 
 import contextlib
-import secrets
 import selectors
 import subprocess
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import IO, Final
 
 import msgspec
 from sqlalchemy import Engine
 
 from listener import errors, parent
+from listener.worker import borders, spill
 from listener.worker.piece import Stretch
-from listener.worker.share import NOBODYS, NOTHING, SAID, Job, Tell, sharing
+from listener.worker.share import NOBODYS, NOTHING, READ, SAID, SAMPLE, Job, Order, Tell, sharing
+
+Made = Callable[[Order], None]  # hears what is done, when it is
 
 _FAILED: Final = 1  # how a process of ours ends that an error ended, and no event
+_ORDERS: Final = 2  # that a process has at once: it need not wait for the next one
 
 
-def work_here(log: Engine, job: Job, tell: Tell) -> None:
+def work_here(log: Engine, job: Job, tell: Tell, made: Made) -> None:
     """Do all of a job that nobody shares."""
     with sharing(log, job, tell) as share:
-        share.read()
-        for number in range(job.partitions):
-            share.fold(number)
-        share.wait()
+        for orders in _steps(job):
+            for order in orders:
+                share.do(order)
+                made(order)
 
 
-def work_there(jobs: Sequence[Job], count: Callable[[int], None]) -> None:
-    """Let a process of its own do each of the jobs that make up a build.
+@contextlib.contextmanager
+def hired(processes: int) -> Iterator[Sequence["Process"]]:
+    """So many processes, which take a while to begin."""
+    with contextlib.ExitStack() as started:
+        yield [started.enter_context(_started()) for _ in range(processes)]
+
+
+def work_there(crew: Sequence["Process"], jobs: Sequence[Job], count: Callable[[int], None], made: Made) -> None:
+    """Let each process do one of the jobs that make up a build.
 
     `count` hears how many more events were read, or folded. Raises Died if one ends before its time, LogError if one
     fails.
     """
-    with contextlib.ExitStack() as started:
-        # Which partition a subject belongs to goes by its hash: nobody may foresee it, and all must have the same.
-        seed = str(secrets.randbelow(2**32))
-        crew = [started.enter_context(_started(job, seed)) for job in jobs]
-        _work(crew, range(0), count)
-        _work(crew, range(jobs[0].partitions), count)
-        for each in crew:
-            each.end()
+    for each, job in zip(crew, jobs, strict=True):
+        each.begin(job)
+    for orders in _steps(jobs[0]):
+        _work(crew, orders, count, made)
+    for each in crew:
+        each.end()
 
 
-def _work(crew: Sequence["_Process"], partitions: Sequence[int], count: Callable[[int], None]) -> None:
-    """Give each partition to who is free, until all are folded and all are free."""
-    left = deque(partitions)
+def _steps(job: Job) -> Iterator[Sequence[Order]]:
+    """What can be done at once, step by step: each begins when all of the one before is done."""
+    spill.begin(Path(job.folder), job.processes, job.partitions)
+    samples = [Order(SAMPLE, number) for number in range(job.processes)] if job.partitions > 1 else []
+    yield samples
+    found = [subject for order in samples for subject in borders.read(job.made(order))]
+    borders.write(job.borders, borders.draw(found, job.partitions))
+    yield [order for order in job.orders if order.what == READ]
+    yield [order for order in job.orders if order.what != READ]
+
+
+def _work(crew: Sequence["Process"], orders: Sequence[Order], count: Callable[[int], None], made: Made) -> None:
+    """Let whoever is free do the next one, until all are done."""
+    left = deque(orders)
     with selectors.DefaultSelector() as heard:
         for each in crew:
             heard.register(each.answers, selectors.EVENT_READ, each)
-        while left or any(each.busy for each in crew):
-            for each in crew:
-                if left and not each.busy:
-                    each.fold(left.popleft())
+        while left or any(each.orders for each in crew):
+            _give(crew, left)
             for key, _ in heard.select():
-                count(key.data.hear())
+                count(key.data.hear(made))
 
 
-class _Process:
-    """One of the crew. It is busy from its start on: it reads."""
+def _give(crew: Sequence["Process"], left: deque[Order]) -> None:
+    for many in range(_ORDERS):
+        for each in crew:
+            if left and len(each.orders) <= many:
+                each.take(left.popleft())
+
+
+class Process:
+    """One of the crew, and what it has yet to do."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", orders: IO[bytes], answers: IO[bytes]) -> None:
         self._process = process
         self._orders = orders
         self.answers = answers
         self._stretch = NOTHING
-        self.busy = True
+        self.orders = deque[Order]()
 
-    def fold(self, partition: int) -> None:
-        """Let it fold a partition."""
-        self.busy = True
+    def begin(self, job: Job) -> None:
+        """Tell it what it is a part of: not by arguments, which everybody may read, and the log's address is secret."""
+        self._say(job)
+
+    def take(self, order: Order) -> None:
+        """Let it do this, too."""
+        self.orders.append(order)
+        self._say(order)
+
+    def _say(self, line: Job | Order) -> None:
         with contextlib.suppress(BrokenPipeError):  # it died: that is heard where it should answer
-            self._orders.write(b"%d\n" % partition)
+            self._orders.write(msgspec.json.encode(line) + b"\n")
 
-    def hear(self) -> int:
-        """How much it has done. What it is about to take in is noted."""
+    def hear(self, made: Made) -> int:
+        """How many events it has taken in. What it is about to take in is noted."""
         said = self.answers.read(SAID.size)
         if len(said) < SAID.size:
             raise self._ended()
         after, until, done = SAID.unpack(said)
-        self.busy = (after, until) != NOTHING
         self._stretch = Stretch(after, until)
+        if self._stretch == NOTHING:
+            made(self.orders.popleft())
         return int(done)
 
     def end(self) -> None:
-        """Let it end, and wait for that: then what it has made is whole."""
+        """Let it end, and wait for that."""
         self._orders.close()
         if self._process.wait():
             raise self._ended()
@@ -100,14 +133,12 @@ class _Process:
 
 
 @contextlib.contextmanager
-def _started(job: Job, seed: str) -> Iterator[_Process]:
-    command = ("env", f"PYTHONHASHSEED={seed}", *parent.command("listener.worker.share"))
+def _started() -> Iterator[Process]:
+    command = parent.command("listener.worker.share")
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:  # noqa: S603
         try:
             assert process.stdin is not None  # noqa: S101  it was asked for
             assert process.stdout is not None  # noqa: S101  it was, too
-            # Everybody may read the arguments of a process, and the address may hold a password.
-            process.stdin.write(msgspec.json.encode(job) + b"\n")
-            yield _Process(process, process.stdin, process.stdout)
+            yield Process(process, process.stdin, process.stdout)
         finally:
             process.kill()

@@ -1,119 +1,90 @@
-"""Part of a generation, in a file of its own: what one process makes, until it is put together with the others'."""
+"""Part of a generation: rows in a file of their own, until they are put in with the others."""
 
 import contextlib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import IO, Any, Final
 
 import msgspec
-from sqlalchemy import Column, Connection, LargeBinary, MetaData, Table, select
-from sqlalchemy.schema import CreateTable
+from sqlalchemy import Connection, Table
 
 from listener import bookkeeping, rows
-from listener.log.database import is_postgres, stream
-from listener.log.sqlite import sqlite_engine
-from listener.projection import MADE_ONCE, PROJECTIONS
+from listener.projection import PROJECTIONS, Projection
+from listener.settling import remove
+from listener.worker.frames import frame, frames
 from listener.worker.piece import Row
-from projections.columns import Number
 from projections.facts import Key
 
-# Nobody looks at it before it is whole, and half of one is of no use.
-_PRAGMAS: Final = {"journal_mode": "off", "synchronous": 0, "locking_mode": "exclusive", "cache_size": -8_192}
-_AT_ONCE: Final = 500
-
+_AT_ONCE: Final = 100  # states whose rows are in memory: one may be of a hundred kilobytes
 _TABLES: Final = (*(known.TABLE for known in PROJECTIONS), bookkeeping.faults, bookkeeping.parked)
-
-# Where rows of MADE_ONCE are not what was made of their facts when those were read, in order. No row: there is none.
-_corrections: Final = Table(
-    "corrections",
-    MetaData(),
-    Column("number", Number, primary_key=True),
-    Column("projection", Number, nullable=False),
-    Column("key", LargeBinary, nullable=False),
-    Column("row", LargeBinary),
-)
-_encode = msgspec.msgpack.encode
-_decode_key = msgspec.msgpack.Decoder(Key).decode
-_decode_row = msgspec.msgpack.Decoder(Row).decode
 
 Corrected = Mapping[Key, Row | None]
 
 
+class _Added(msgspec.Struct, array_like=True, tag=True, gc=False):
+    """All values of new rows of one of _TABLES, one row behind the other."""
+
+    table: int
+    values: list[Any]
+
+
+class _Corrected(msgspec.Struct, array_like=True, tag=True, gc=False):
+    """Rows of one of _TABLES that may be there, and the keys of others that are gone."""
+
+    table: int
+    rows: list[list[Any]]
+    gone: list[list[Any]]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Added | _Corrected).decode
+
+
+class Part:
+    """One that is made."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def add(self, table: Table, added: Sequence[Row]) -> None:
+        """Rows whose keys no other part has."""
+        if added:
+            self._write(_Added(_TABLES.index(table), list(itertools.chain.from_iterable(added))))
+
+    def save(self, projection: Projection, states: Mapping[Key, Any]) -> None:
+        """Add the rows of all these states."""
+        kept = list(states.items())
+        for start in range(0, len(kept), _AT_ONCE):
+            page = kept[start : start + _AT_ONCE]
+            self.add(projection.TABLE, [projection.row(key, state) for key, state in page])
+
+    def correct(self, table: Table, corrected: Corrected) -> None:
+        """What becomes of rows that a part before this may have. No row: there is none."""
+        if corrected:
+            gone = [list(key) for key, row in corrected.items() if row is None]
+            rows = [list(row) for row in corrected.values() if row is not None]
+            self._write(_Corrected(_TABLES.index(table), rows, gone))
+
+    def _write(self, found: _Added | _Corrected) -> None:
+        self._file.write(frame(_encode(found)))
+
+
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[Connection]:
+def writing(path: Path) -> Iterator[Part]:
     """Make one; it is whole when the block ends."""
-    engine = sqlite_engine(path, _PRAGMAS)
-    try:
-        with engine.begin() as connection:
-            for table in (*_TABLES, _corrections):
-                connection.execute(CreateTable(table))
-            yield connection
-    finally:
-        engine.dispose()
+    with path.open("wb") as file:
+        yield Part(file)
 
 
-def correct(part: Connection, made_once: int, corrected: Corrected) -> None:
-    """Note what becomes of some rows of one of MADE_ONCE, wherever they are."""
-    found = [(made_once, _encode(key), None if row is None else _encode(row)) for key, row in corrected.items()]
-    if found:
-        part.execute(_corrections.insert(), [{"projection": of, "key": key, "row": row} for of, key, row in found])
-
-
-def put_together(generation: Connection, paths: Sequence[Path]) -> None:
-    """Fill the tables of a generation, which are empty, with all that these parts have."""
-    with contextlib.ExitStack() as opened:
-        parts = [opened.enter_context(_opened(generation, path, f"part{n}")) for n, path in enumerate(paths)]
-        for table in _TABLES:
-            for part in parts:
-                _copy(part, table, generation)
-        for part in parts:
-            _correct(part, generation)
-
-
-class _Opened(NamedTuple):
-    """A part that can be read: through which connection, and what its tables are called there."""
-
-    connection: Connection
-    schema: str
-
-    def table(self, known: Table) -> Table:
-        return known.to_metadata(MetaData(), schema=self.schema)
-
-
-@contextlib.contextmanager
-def _opened(generation: Connection, path: Path, name: str) -> Iterator[_Opened]:
-    """Within reach of the generation's own database, if that is a file, too."""
-    if not is_postgres(generation):
-        generation.exec_driver_sql(f"ATTACH DATABASE ? AS {name}", (str(path),))  # until the connection is closed
-        yield _Opened(generation, name)
-        return
-    engine = sqlite_engine(path, {"query_only": 1})
-    try:
-        with engine.connect() as connection:
-            yield _Opened(connection, "main")
-    finally:
-        engine.dispose()
-
-
-def _copy(part: _Opened, table: Table, generation: Connection) -> None:
-    if part.connection is generation:
-        # In the order of their keys: so rows lie together that a comparison looks for one after the other.
-        order = ", ".join(column.name for column in table.primary_key or table.c)
-        generation.exec_driver_sql(
-            f"INSERT INTO {table.name} SELECT * FROM {part.schema}.{table.name} ORDER BY {order}"
-        )
-        return
-    rows.copy(generation, table, stream(part.connection, f"SELECT * FROM {table.name}", ()))
-
-
-def _correct(part: _Opened, generation: Connection) -> None:
-    table = part.table(_corrections)
-    query = select(table.c.projection, table.c.key, table.c.row).order_by(table.c.number)
-    for page in part.connection.execute(query.execution_options(yield_per=_AT_ONCE)).partitions():
-        for (number, gone), found in itertools.groupby(page, lambda each: (each.projection, each.row is None)):
-            corrected = MADE_ONCE[number].TABLE
-            if gone:
-                rows.remove(generation, corrected, [_decode_key(each.key) for each in found])
+def put_in(generation: Connection, path: Path) -> None:
+    """Give a generation, which has those before it, the rows of a part; then the part is removed."""
+    with path.open("rb") as file:
+        for found in map(_decode, frames(file)):
+            table = _TABLES[found.table]
+            if isinstance(found, _Added):
+                rows.add(generation, table, found.values)
             else:
-                rows.write(generation, corrected, [_decode_row(each.row) for each in found])
+                rows.remove(generation, table, found.gone)
+                rows.write(generation, table, found.rows)
+    remove(path)

@@ -119,3 +119,11 @@ def row(projection: Projection, fact: Fact) -> Row:
     """The row that a projection of MADE_ONCE makes of a fact."""
     [key] = projection.keys(fact)
     return projection.row(key, projection.apply(projection.initial(key), key, fact))
+
+
+def last_of_each(projection: Projection, found: Piece, rows: Sequence[Row]) -> Sequence[Row]:
+    """Of several rows of a piece with one key the last: an event may say two things of one subject."""
+    if len({fact.position for fact in found.facts}) == len(found.facts):
+        return rows  # no event says more than one thing
+    width = len(projection.TABLE.primary_key)
+    return list({row[:width]: row for row in rows}.values())

@@ -1,6 +1,5 @@
 """Going back to events that could not be taken in: somebody decided it, or the code changed."""
 
-from collections.abc import Callable
 from typing import Final
 
 from sqlalchemy import Connection
@@ -28,23 +27,16 @@ def decides(found: Readable) -> bool:
     return found.path == acts.FAULTS_PATH and found.kind == event.DECISION
 
 
-def obey(
-    log: Connection,
-    generation: Connection,
-    fold: Fold,
-    found: Readable,
-    fingerprint: str,
-    concerned: Callable[[Faulty], bool] = lambda _fault: True,
-) -> list[Faulty]:
+def obey(log: Connection, generation: Connection, fold: Fold, found: Readable, fingerprint: str) -> list[Faulty]:
     """Do what a decision says about the faults that it names; those that are left.
 
-    `fold` has taken in everything up to the decision of whom it is `concerned` with, and its faults are noted. What is
-    named and is no fault here is passed over: other code may have had faults that this code has not.
+    `fold` has taken in everything up to the decision, and its faults are noted. What is named and is no fault here is
+    passed over: other code may have had faults that this code has not.
     """
     act = _decision(found)
     left: list[Faulty] = []
     named = (position for position in act.positions if 0 < position < found.position)
-    for fault in filter(concerned, faults.at(generation, named)):
+    for fault in faults.at(generation, named):
         if act.action == facts.RETRY:
             faults.count(generation, fault, fingerprint)
         if act.action in (facts.RETRY, acts.SKIP):

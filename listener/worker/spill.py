@@ -1,20 +1,23 @@
 """What is said of the subjects of each partition, in files: so that one partition after the other fits into memory."""
 
-import struct
-from collections.abc import Iterable, Iterator, Sequence
+import heapq
+import itertools
+from collections.abc import Iterator, Sequence
+from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 import msgspec
 
+from listener.acts import Subject
+from listener.worker.borders import partition
 from listener.worker.fold import Faulty
+from listener.worker.frames import frame, frames
 from listener.worker.piece import Piece, Stretch
 from projections.facts import Fact
 
-_LENGTH: Final = struct.Struct("<I")
 _BUFFERED: Final = 4 * 1024 * 1024  # bytes, of all partitions together
-_UNREADABLE: Final = 0  # the partition of what nobody can tell of whom it speaks
 
 
 class Chunk(msgspec.Struct, array_like=True, gc=False):
@@ -31,33 +34,29 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Chunk).decode
 
 
-def partition(source: str, subject: str | None, of: int) -> int:
-    """Which of so many partitions a subject belongs to: the same in all processes that have one PYTHONHASHSEED."""
-    return _UNREADABLE if subject is None else hash((source, subject)) % of
-
-
 class Spills:
-    """The chunks of a stretch on their way to the files of their partitions."""
+    """The chunks of a stretch on their way to the files of their partitions, behind those of stretches before it."""
 
-    def __init__(self, folder: Path, stretch: Stretch, partitions: int) -> None:
-        self._paths = [_path(folder, stretch, number) for number in range(partitions)]
-        self._buffers = [bytearray() for _ in range(partitions)]
+    def __init__(self, folder: Path, process: int, borders: Sequence[Subject]) -> None:
+        self._borders = borders
+        self._paths = [_path(folder, process, number) for number in range(len(borders) + 1)]
+        self._buffers = [bytearray() for _ in self._paths]
         self._buffered = 0
 
     def add(self, piece: Piece) -> None:
         """Share a piece out. A decision about faults concerns every partition."""
-        of = len(self._paths)
-        shared: list[list[Fact]] = [[] for _ in range(of)]
+        facts: list[list[Fact]] = [[] for _ in self._paths]
+        faults: list[list[Faulty]] = [[] for _ in self._paths]
         for fact in piece.facts:
-            shared[partition(fact.source, fact.subject, of)].append(fact)
-        made = piece.rows is not None
-        for number, facts in enumerate(shared):
-            faults = piece.faults if number == _UNREADABLE else ()
-            if facts or faults or piece.decides:
-                self._put(number, _encode(Chunk(piece.stretch, piece.decides, facts, faults, made)))
+            facts[partition(self._borders, fact.source, fact.subject)].append(fact)
+        for fault in piece.faults:
+            faults[partition(self._borders, fault.source, fault.subject)].append(fault)
+        for number, shared in enumerate(zip(facts, faults, strict=True)):
+            if any(shared) or piece.decides:
+                self._put(number, _encode(Chunk(piece.stretch, piece.decides, *shared, piece.rows is not None)))
 
     def _put(self, number: int, body: bytes) -> None:
-        self._buffers[number] += _LENGTH.pack(len(body)) + body
+        self._buffers[number] += frame(body)
         self._buffered += len(body)
         if self._buffered >= _BUFFERED:
             self._flush()
@@ -72,8 +71,6 @@ class Spills:
         self._buffered = 0
 
     def __enter__(self) -> Self:
-        for path in self._paths:  # one that is missing later was lost
-            path.touch()
         return self
 
     def __exit__(
@@ -83,15 +80,24 @@ class Spills:
             self._flush()
 
 
-def chunks(folder: Path, stretches: Iterable[Stretch], number: int) -> Iterator[Chunk]:
-    """What was shared out to a partition, in the order of the log. A file that was read to its end is removed."""
-    for stretch in stretches:
-        path = _path(folder, stretch, number)
-        with path.open("rb") as file:
-            while head := file.read(_LENGTH.size):
-                yield _decode(file.read(_LENGTH.unpack(head)[0]))
+def begin(folder: Path, processes: int, partitions: int) -> None:
+    """Make the files that processes share out to: one that is missing later was lost."""
+    for process, number in itertools.product(range(processes), range(partitions)):
+        _path(folder, process, number).touch()
+
+
+def chunks(folder: Path, processes: int, number: int) -> Iterator[Chunk]:
+    """What was shared out to a partition, in the order of the log; then its files are removed."""
+    paths = [_path(folder, process, number) for process in range(processes)]
+    yield from heapq.merge(*map(_chunks, paths), key=attrgetter("stretch"))
+    for path in paths:
         path.unlink()
 
 
-def _path(folder: Path, stretch: Stretch, number: int) -> Path:
-    return folder / f"{stretch.after}-{stretch.until}-{number}.spill"
+def _chunks(path: Path) -> Iterator[Chunk]:
+    with path.open("rb") as file:
+        yield from map(_decode, frames(file))
+
+
+def _path(folder: Path, process: int, number: int) -> Path:
+    return folder / f"{process}-{number}.spill"
