@@ -16,12 +16,16 @@ from listener.log.sqlite import sqlite_engine
 from listener.settling import remove, remove_folder, settling
 from listener.views import BESIDE
 
+# Larger than SQLite's own: a package's row has half a kilobyte, and whoever builds and compares reads all of them.
+_PAGE: Final = {"page_size": 8_192}
+
 # What is lost in a power cut is folded again; the log it is folded from is never at risk here.
-_PRAGMAS: Final = {"journal_mode": "wal", "synchronous": 1, "journal_size_limit": 64 * 1024 * 1024}
+_PRAGMAS: Final = {**_PAGE, "journal_mode": "wal", "synchronous": 1, "journal_size_limit": 64 * 1024 * 1024}
 
 # Nobody looks at a generation while it is built, and half of one is of no use.
 # The cache is also how much is sorted in memory at once, beside the reading.
 _BUILDING: Final = {
+    **_PAGE,
     "journal_mode": "off",
     "synchronous": 0,
     "locking_mode": "exclusive",

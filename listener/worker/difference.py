@@ -100,10 +100,9 @@ def difference(both: Connection, source: str, subject: str) -> Difference | None
     return _difference(source, subject, old[1] if old else nothing, new[1] if new else nothing)
 
 
-def in_both(both: Connection) -> int:
-    """How many packages both generations know."""
-    before, after = _BEFORE[_PACKAGES], _AFTER[_PACKAGES]
-    return both.scalar(select(func.count()).select_from(after.join(before, _same_key(before, after)))) or 0
+def packages_after(both: Connection) -> int:
+    """How many packages the new generation knows."""
+    return _count(both, _AFTER[_PACKAGES])
 
 
 def _find(both: Connection) -> None:

@@ -143,11 +143,11 @@ class Draft:
             self._connection.execute(table.insert(), self._pending[table])
             self._pending[table] = []
 
-    def finish(self, generation: int, binding: Binding, shared: int, faults: tuple[Fault, ...], mended: bool) -> Plan:
-        """Write it down. `shared`: packages of both; `mended`: the live one has faults that the new one has not."""
+    def finish(self, generation: int, binding: Binding, after: int, faults: tuple[Fault, ...], mended: bool) -> Plan:
+        """Write it down. `after`: packages of the new one; `mended`: the live one has faults that are gone."""
         for table in self._pending:
             self._flush(table)
-        self._summary[UNCHANGED] = shared - self._summary[CHANGED]
+        self._summary[UNCHANGED] = after - self._summary[ADDED] - self._summary[CHANGED]
         summary = {how: self._summary[how] for how in (ADDED, REMOVED, CHANGED, UNCHANGED)}
         documents = dict(sorted(self._documents.items()))
         self._hash.update(_encode([binding, summary, faults, mended]))

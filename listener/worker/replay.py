@@ -17,7 +17,7 @@ from listener.worker import conditions, generations
 from listener.worker import plan as plans
 from listener.worker.building import build
 from listener.worker.catching_up import fold_next
-from listener.worker.difference import ELSEWHERE, WANTED, Difference, difference, differences, in_both
+from listener.worker.difference import ELSEWHERE, WANTED, Difference, difference, differences, packages_after
 from listener.worker.going_live import go_live
 from listener.worker.intake import catch_up
 from listener.worker.plan import Binding, Fault, Plan
@@ -109,7 +109,7 @@ class Replay:
             draft = plans.Draft(both)
             for found in differences(both):
                 draft.take(found)
-            return draft.finish(new.generation, binding, in_both(both), *plans.faults(both))
+            return draft.finish(new.generation, binding, packages_after(both), *plans.faults(both))
 
     def _bound(self, both: Connection, checkpoint: Checkpoint, live: int) -> Binding:
         """Catch up with what is compared, and say what that is."""
