@@ -18,8 +18,6 @@ TABLE: Final = Table(
     Column("source", Words, primary_key=True),
     Column("subject", Words, primary_key=True),
     Column("artifact", Words, primary_key=True),
-    Column("recorded_at", Number, nullable=False),
-    Column("occurred_at", Number),
     Column("what", Words, nullable=False),
     Column("name", Words, nullable=False),
     Column("said", LargeBinary, nullable=False),
@@ -143,16 +141,29 @@ def apply(_state: State, _key: Key, fact: Fact, _beside: Beside = ALONE) -> Stat
 
 def row(key: Key, state: State) -> tuple[Any, ...]:
     """The state as a row of TABLE."""
-    said = (state.artifact, state.status, state.stage, state.signer, state.document, state.message, state.answer)
-    return (*key, state.recorded_at, state.occurred_at, state.what, state.name, _encode(said))
+    said = (
+        state.recorded_at,
+        state.occurred_at,
+        state.artifact,
+        state.status,
+        state.stage,
+        state.signer,
+        state.document,
+        state.message,
+        state.answer,
+    )
+    return (*key, state.what, state.name, _encode(said))
 
 
 def load(row: Sequence[Any]) -> State:
     """The state that `row` was made of."""
-    recorded_at, occurred_at, what, name, said = row[4:]
-    return State(recorded_at, occurred_at, what, name, *_decode(said))
+    what, name, said = row[4:]
+    recorded_at, occurred_at, artifact, status, stage, signer, document, message, answer = _decode(said)
+    return State(recorded_at, occurred_at, what, name, artifact, status, stage, signer, document, message, answer)
 
 
 _encode = msgspec.msgpack.Encoder().encode
 _Text = str | None
-_decode = msgspec.msgpack.Decoder(tuple[_Text, _Text, _Text, _Text, _Text, _Text, Answer | None]).decode
+_decode = msgspec.msgpack.Decoder(
+    tuple[int, int | None, _Text, _Text, _Text, _Text, _Text, _Text, Answer | None]
+).decode

@@ -31,7 +31,7 @@ def job(tmp_path: Path) -> Job:
 def make(job: Job, order: Order, position: int) -> None:
     """A part, with a row of the timeline."""
     with part.writing(job.made(order)) as made:
-        made.add(timeline.TABLE, [(position, "onespan", "a", "", 1, None, "status", "NAME", b"")])
+        made.add(timeline.TABLE, [(position, "onespan", "a", "", "status", "NAME", b"")])
 
 
 def positions(generation: Connection) -> list[int]:
