@@ -5,9 +5,9 @@ import itertools
 import shutil
 import sqlite3 as system_sqlite  # sorts on disk; that of the driver sorts in memory, whatever the size
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, ExceptionContext, event
 
@@ -30,9 +30,9 @@ _BUILDING: Final = {
     "synchronous": 0,
     "locking_mode": "exclusive",
     "cache_size": -8_192,
-    "threads": 1,
 }
 _BUILDING_BESIDE: Final = {**_BUILDING, "locking_mode": "normal"}
+_INDEXING: Final = {**_BUILDING, "threads": 1}  # at the end nobody else needs the processors
 
 _CORRUPT, _NOT_A_DATABASE = 11, 26  # https://sqlite.org/rescode.html
 
@@ -126,7 +126,7 @@ class FileViews:
         It is whole and durable when the block ends; before that it has another name.
         """
         self._clear()
-        engine = self._sorting() if other is None else sqlite_engine(self.half, _BUILDING_BESIDE)
+        engine = self._sorting(_BUILDING) if other is None else sqlite_engine(self.half, _BUILDING_BESIDE)
         try:
             with engine.connect() as connection:
                 if other is not None:
@@ -142,16 +142,16 @@ class FileViews:
         self.half.rename(self.path)
         files.sync_folder(self.path.parent)
 
-    def _sorting(self) -> Engine:
+    def _sorting(self, pragmas: Mapping[str, Any]) -> Engine:
         """For who sorts on disk what is built, in the same folder: nothing else need be writable, and it has a reserve.
 
         Two SQLite libraries in a process lose each other's locks on a file: nobody else may have this one open.
         """
         folder = str(self.path.parent).replace("'", "''")
-        return sqlite_engine(self.half, {**_BUILDING, "temp_store_directory": f"'{folder}'"}, system_sqlite)
+        return sqlite_engine(self.half, {**pragmas, "temp_store_directory": f"'{folder}'"}, system_sqlite)
 
     def _index(self) -> None:
-        engine = self._sorting()
+        engine = self._sorting(_INDEXING)
         try:
             with engine.begin() as connection:
                 bookkeeping.make_indexes(connection)

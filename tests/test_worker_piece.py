@@ -37,7 +37,7 @@ def test_rows_that_are_made_once_come_with_their_facts(log: Log) -> None:
     """One for each fact, in order, as the fold would make them."""
     [found] = pieces(log)
     assert found.rows is not None
-    assert found.rows == [[piece.row(timeline, fact) for fact in found.facts]]
+    assert found.rows == [[*map(piece.rows_of(timeline), found.facts)]]
     assert [row[0] for row in found.rows[0]] == [fact.position for fact in found.facts] == [2, 3, 4]
     assert (timeline,) == MADE_ONCE
 

@@ -7,9 +7,10 @@ from sqlalchemy import Connection, Engine, select
 from listener import bookkeeping
 from listener.log import reader
 from listener.projection import MADE_ONCE, PROJECTIONS
-from listener.worker import faults, piece, revisiting
+from listener.worker import faults, revisiting
 from listener.worker.fold import Fold
 from listener.worker.part import Corrected, Part
+from listener.worker.piece import rows_of
 from listener.worker.spill import Chunk
 from projections.facts import Fact
 
@@ -48,9 +49,10 @@ class Partition:
         if all(taken):
             return
         for projection in MADE_ONCE:
+            row = rows_of(projection)
             made = [(projection.keys(fact)[0], fact, took) for fact, took in zip(facts, taken, strict=True)]
             waits: Corrected = {key: None for key, _, took in made if not took}
-            stays: Corrected = {key: piece.row(projection, fact) for key, fact, took in made if took and key in waits}
+            stays: Corrected = {key: row(fact) for key, fact, took in made if took and key in waits}
             self._part.correct(projection.TABLE, {**waits, **stays})
 
     def _obey(self, position: int) -> None:

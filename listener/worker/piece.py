@@ -110,15 +110,20 @@ def _read(log: Connection, stretch: Stretch, most: int, interpreter: Interpreter
 
 def _rows(found: Sequence[Fact]) -> list[list[Row]] | None:
     try:
-        return [[row(known, fact) for fact in found] for known in MADE_ONCE]
+        return [list(map(rows_of(known), found)) for known in MADE_ONCE]
     except Exception:  # a projection's bug: it shows again where the fact is folded, and stops its subject
         return None
 
 
-def row(projection: Projection, fact: Fact) -> Row:
-    """The row that a projection of MADE_ONCE makes of a fact."""
-    [key] = projection.keys(fact)
-    return projection.row(key, projection.apply(projection.initial(key), key, fact))
+def rows_of(projection: Projection) -> Callable[[Fact], Row]:
+    """What makes the row that a projection of MADE_ONCE makes of a fact."""
+    keys, initial, apply, row = projection.keys, projection.initial, projection.apply, projection.row
+
+    def made(fact: Fact) -> Row:
+        [key] = keys(fact)
+        return row(key, apply(initial(key), key, fact))
+
+    return made
 
 
 def last_of_each(projection: Projection, found: Piece, rows: Sequence[Row]) -> Sequence[Row]:
