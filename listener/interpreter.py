@@ -36,14 +36,23 @@ class Interpreter:
         if found.body is None:
             return []
         if found.kind not in _OURS:
-            told = _short(_interpret(found))
-            return [self._wanting(fact) if fact.stage == facts.COMPLETED else fact for fact in told]
+            return self._told(found)
         if found.kind == event.DECISION and found.path == acts.IN_FORCE_PATH:
             self.in_force = acts.read_in_force(found)
             return []
-        said = _short(acts.interpret(found))
+        said = acts.interpret(found)
+        for fact in said:
+            _assert_short(fact)
         self._erased_since.update((fact.source, fact.subject) for fact in said if fact.what == facts.ERASED)
         return said
+
+    def _told(self, found: Readable) -> list[Fact]:
+        """What its provider says."""
+        told = []
+        for fact in _interpret(found):  # a loop: a comprehension would be a function more for each event
+            _assert_short(fact)
+            told.append(self._wanting(fact) if fact.stage == facts.COMPLETED else fact)
+        return told
 
     def _wanting(self, fact: Fact) -> Fact:
         """A completion carries which artifacts were wanted of its source when it was recorded."""
@@ -57,14 +66,10 @@ class Interpreter:
         return subject in self._erased_since or subject in self._erased_before()
 
 
-def _short(told: list[Fact]) -> list[Fact]:
-    """The same, if every id can be part of a key. Raises Fault."""
-    for fact in told:
-        if len(fact.subject) > MOST_LETTERS or (
-            _names_more(fact) and any(len(i) > MOST_LETTERS for i in _others(fact))
-        ):
-            raise errors.Fault(f"an id has more than {MOST_LETTERS} letters")
-    return told
+def _assert_short(fact: Fact) -> None:
+    """Raises Fault for an id that cannot be part of a key."""
+    if len(fact.subject) > MOST_LETTERS or (_names_more(fact) and any(len(i) > MOST_LETTERS for i in _others(fact))):
+        raise errors.Fault(f"an id has more than {MOST_LETTERS} letters")
 
 
 def _names_more(fact: Fact) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple, cast
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select, text
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select, text
 
 from listener import errors
 from listener.log import schema
@@ -93,18 +93,16 @@ def contents(connection: Connection, after: int, limit: int, until: int | None =
 
     There may be fewer than `limit`, and more behind them: a page has no more than 2 MiB of bodies, or one event.
     """
-    query = _CONTENTS.where(_events.c.position > after).order_by(_events.c.position).limit(limit)
-    if until is not None:
-        query = query.where(_events.c.position <= until)
-    page, size = list[Content](), 0
-    with connection.execute(query) as found:
+    bounds = {"after": after, "until": _LAST if until is None else until, "most": limit}
+    page, size = list[tuple[Any, ...]](), 0
+    with connection.execute(_PAGE, bounds) as found:
         # As the driver gives them: to make a Row of each before would cost as much again.
         for row in cast(Iterable[tuple[Any, ...]], found.cursor):
-            page.append(Content._make(row))
-            size += len(page[-1].body or b"")
+            page.append(row)
+            size += len(row[_BODY] or b"")
             if size >= _PAGE_BYTES:
                 break
-    return page
+    return list(map(Content._make, page))
 
 
 def contents_at(connection: Connection, positions: Sequence[int]) -> list[Content]:
@@ -113,7 +111,15 @@ def contents_at(connection: Connection, positions: Sequence[int]) -> list[Conten
     return [Content(*row) for row in connection.execute(query)]
 
 
+_BODY: Final = Content._fields.index("body")
 _CONTENTS = select(*(_events.c[name] for name in Content._fields))
+_LAST: Final = 2**63 - 1  # no position is behind it
+# Made once: a replay asks for hundreds of pages, and to make the statement takes longer than to find where it begins.
+_PAGE = (
+    _CONTENTS.where(_events.c.position > bindparam("after"), _events.c.position <= bindparam("until"))
+    .order_by(_events.c.position)
+    .limit(bindparam("most"))
+)
 
 
 def back(connection: Connection, before: int | None, limit: int, *where: ColumnElement[bool]) -> list[Event]:

@@ -87,7 +87,7 @@ def presented(headers: Sequence[tuple[bytes, bytes]]) -> bytes | None:
 def recognises(path: str, body: bytes) -> bool:
     """Whether the body is a JSON object with an event's name and a package."""
     try:
-        called = _callback(body)
+        called = as_json(body, _decode)
     except errors.Fault:
         return False
     return _text(called.name) in _MEANINGS and _text(called.packageId) is not None
@@ -99,7 +99,7 @@ def interpret(found: Readable) -> list[Fact]:
 
 
 def _called_back(found: Readable) -> Fact:
-    called = _callback(found.body or b"")
+    called = as_json(found.body or b"", _decode)
     subject = _text(called.packageId)
     if subject is None:
         raise errors.Fault("no packageId")
@@ -109,13 +109,13 @@ def _called_back(found: Readable) -> Fact:
     if document == CONSENT:
         document, what = None, facts.CONSENTED if what == facts.DOCUMENT_SIGNED else what
     return Fact(
-        position=found.position,
-        recorded_at=found.recorded_at,
-        source=found.source,
-        provider=found.provider,
-        subject=subject,
-        what=what,
-        name=name,
+        found.position,
+        found.recorded_at,
+        found.source,
+        found.provider,
+        subject,
+        what,
+        name,
         occurred_at=_time(called.createdDate),
         rank=meaning.rank,
         status=meaning.status,
@@ -127,7 +127,7 @@ def _called_back(found: Readable) -> Fact:
     )
 
 
-class _Callback(msgspec.Struct):
+class _Callback(msgspec.Struct, gc=False):
     """What of a callback is read. The types are not theirs to promise: anything may stand anywhere."""
 
     name: Any = None
@@ -138,10 +138,6 @@ class _Callback(msgspec.Struct):
     newRoleId: Any = None  # noqa: N815
     message: Any = None
     comment: Any = None
-
-
-def _callback(body: bytes) -> _Callback:
-    return as_json(body, _decode)
 
 
 _decode = msgspec.json.Decoder(_Callback).decode
@@ -178,7 +174,7 @@ def _text(value: Any) -> str | None:
 def _time(value: Any) -> int | None:
     """`createdDate` (ISO 8601, UTC unless it says otherwise) in microseconds; None if it is not there or not a time."""
     try:
-        moment = datetime.datetime.fromisoformat(value)
+        moment = _moment(value)
         since = moment - (_EPOCH if moment.tzinfo else _NAIVE_EPOCH)
     except (TypeError, ValueError, OverflowError):
         return None
@@ -186,6 +182,7 @@ def _time(value: Any) -> int | None:
     return micros if _FIRST <= micros <= _LAST else None
 
 
+_moment = datetime.datetime.fromisoformat
 _EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _NAIVE_EPOCH: Final = _EPOCH.replace(tzinfo=None)  # for times that are UTC without saying so
 _FIRST, _LAST = (
