@@ -82,18 +82,12 @@ def take(course: Course, fact: Fact) -> Course:
         return course
     step = _step(fact)
     place = _place(step)
-    if place is None or not _is_last(step, place, course):
-        return _course(_with(course.steps, step), course.implied)
-    # One more move of the same fold leads where all of them would.
-    _assert_few(len(course.steps) + 1)
-    return Course((*course.steps, step), course.implied, _advance(course.standing, step), place)
-
-
-def _is_last(step: Step, place: Place, course: Course) -> bool:
-    """Whether it happened after all others, and we heard of it after them."""
-    if not course.steps:
-        return True
-    return course.last is not None and place > course.last and step.heard > course.steps[-1].heard
+    steps = course.steps
+    if place is None or (steps and (course.last is None or place <= course.last or step.heard <= steps[-1].heard)):
+        return _course(_with(steps, step), course.implied)
+    # It happened after all others: one more move of the same fold leads where all of them would.
+    _assert_few(len(steps) + 1)
+    return Course((*steps, step), course.implied, _advance(course.standing, step), place)
 
 
 def _imply(course: Course, status: str) -> Course:
@@ -225,7 +219,7 @@ def _advance(standing: Standing, step: Step) -> Standing:
     """What a callback makes of it."""
     if step.what not in _TRASH:
         return _move(standing, step)
-    if step.occurred_at is None and step.rank <= standing.trash_rank:
+    if step.clock is None and step.rank <= standing.trash_rank:
         return standing
     if step.what == facts.RESTORED and not standing.trashed and standing.status == step.only_from:
         standing = _move(standing, step)
@@ -237,12 +231,11 @@ def _move(standing: Standing, step: Step) -> Standing:
     """Another status or stage. A callback without a clock may contradict what stands, but does not take it back."""
     status, stage = step.status or standing.status, step.stage or standing.stage
     two_ends = _two_ends(standing, status, stage)
-    if step.rank <= standing.rank and step.occurred_at is None:
+    if step.rank <= standing.rank and step.clock is None:
         return msgspec.structs.replace(standing, confirmed=CONTRADICTED) if two_ends else standing
     unchanged = status == standing.status and stage == standing.stage
     confirmed = CONTRADICTED if two_ends else standing.confirmed if unchanged else NO
-    rank = step.rank if step.rank > standing.rank else standing.rank
-    return Standing(status, stage, standing.trashed, confirmed, rank, standing.trash_rank)
+    return Standing(status, stage, standing.trashed, confirmed, max(standing.rank, step.rank), standing.trash_rank)
 
 
 def _observe(standing: Standing, claim: Standing, step: Step) -> Standing:
