@@ -65,7 +65,7 @@ def _jobs(
     only: Subject | None,
 ) -> list[Job]:
     """What each of so many processes is told; this one, if there are no others."""
-    sections = -(-until // EVENTS) or 1
+    sections = processes * (-(-until // (EVENTS * processes)) or 1)  # as many for each: none waits for another
     partitions = 1 if only else sections
     return [
         Job(database.address, str(folder), until, sections, partitions, processes, number, fingerprint, alone, only)
