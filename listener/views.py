@@ -34,7 +34,7 @@ class Views(Protocol):
         """Make the tables of an empty generation, unless they are there."""
 
     def workshop(self) -> AbstractContextManager[Path]:
-        """An empty folder for what it is built from, of which there is nearly twice as much; from now on it is half.
+        """An empty folder for what it is built from, of which there is half as much; from now on it is half made.
 
         What was there of it is discarded.
         """

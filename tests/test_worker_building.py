@@ -1,5 +1,6 @@
 """A generation that processes build together is that of one alone, whatever the log holds; and if one dies."""
 
+import contextlib
 import subprocess
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -156,3 +157,34 @@ def test_what_is_folded_together_is_not_too_much(log: Log, tmp_path: Path, monke
     folded = said[said.index(Stretch(10, 11), said.index(Stretch(10, 11)) + 1) :]  # the first time it is read
     assert folded[:3] == [Stretch(10, 11), Stretch(11, 12), Stretch(12, 13)]
     assert said[-1] == share.NOTHING
+
+
+@pytest.mark.usefixtures("shared")
+def test_who_is_interrupted_leaves_nobody_behind(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processes end before what they work on is removed: else they would complain of that."""
+    generation, alive = log.shelf.generation(6), list[int]()
+    workshop = generation.workshop
+
+    @contextlib.contextmanager
+    def watched() -> Iterator[Path]:
+        with workshop() as folder:
+            try:
+                yield folder
+            finally:
+                alive.append(len(children()))
+
+    def interrupt(_done: int) -> None:
+        alive.append(len(children()))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(generation, "workshop", watched)
+    with pytest.raises(KeyboardInterrupt):
+        build(log.database, generation, bookkeeping.REPLAYED, "code", len(log.events()), interrupt)
+    assert alive == [2, 0]
+
+
+def children() -> list[str]:
+    """Our processes that share a build."""
+    found = Path("/proc/self/task").glob("*/children")
+    ours = [pid for threads in found for pid in threads.read_text().split()]
+    return [pid for pid in ours if b"worker.share" in _command(Path("/proc", pid))]

@@ -42,14 +42,16 @@ def work_there(crew: Sequence["Process"], jobs: Sequence[Job], count: Callable[[
     """Let each process do one of the jobs that make up a build.
 
     `count` hears how many more events were read, or folded. Raises Died if one ends before its time, LogError if one
-    fails.
+    fails. None is left when this returns or raises: their folder may be removed.
     """
-    for each, job in zip(crew, jobs, strict=True):
-        each.begin(job)
-    for orders in _steps(jobs[0]):
-        _work(crew, orders, count, made)
-    for each in crew:
-        each.end()
+    with contextlib.ExitStack() as ended:
+        for each, job in zip(crew, jobs, strict=True):
+            ended.callback(each.kill)
+            each.begin(job)
+        for orders in _steps(jobs[0]):
+            _work(crew, orders, count, made)
+        for each in crew:
+            each.end()
 
 
 def _steps(job: Job) -> Iterator[Sequence[Order]]:
@@ -122,9 +124,13 @@ class Process:
         if self._process.wait():
             raise self._ended()
 
-    def _ended(self) -> errors.LogError:
+    def kill(self) -> int:
+        """See that it has ended; how it did."""
         self._process.kill()
-        if self._process.wait() == _FAILED or self._stretch in (NOTHING, NOBODYS):
+        return self._process.wait()
+
+    def _ended(self) -> errors.LogError:
+        if self.kill() == _FAILED or self._stretch in (NOTHING, NOBODYS):
             return errors.LogError(
                 "a process that builds views ended before its time; see what it said above, if anything"
             )
