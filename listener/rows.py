@@ -16,6 +16,7 @@ from projections.facts import Key
 
 _Row = TypeVar("_Row")
 
+_VALUES: Final = 999  # in a statement: before 3.32, SQLite takes no more, and who builds has that of the system
 _AT_ONCE: Final = 100  # in one statement: fewer cost more for each, more are too many values for one
 
 
@@ -64,7 +65,7 @@ def add(connection: Connection, table: Table, values: Sequence[Any]) -> None:
     if is_postgres(connection):
         _copy(connection, table, zip(*[iter(values)] * width, strict=True))
         return
-    step = _AT_ONCE * width
+    step = min(_AT_ONCE, _VALUES // width) * width
     for start in range(0, len(values), step):
         page = tuple(values[start : start + step])
         connection.exec_driver_sql(_plain_insert(table, len(page) // width), page)

@@ -48,7 +48,7 @@ class FileViews:
         self.path = folder / f"signlog-views-{generation}.db"
         self.name = str(self.path)
         self.half = self.path.with_suffix(".half")  # while it is built
-        self._parts = self.path.with_suffix(".parts")  # what it is put together from then
+        self._parts = self.path.with_suffix(".parts")  # what it is made of then
         self.damaged = self.path.with_suffix(".damaged")  # somebody could not read it: the worker will look into that
         self._engine = sqlite_engine(self.path, _PRAGMAS)
         event.listen(self._engine, "handle_error", self._tell_damage)

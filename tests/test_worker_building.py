@@ -107,6 +107,18 @@ def test_a_process_that_dies_is_told_of_with_its_events(log: Log, tmp_path: Path
     assert (died.value.after, died.value.until > 0) == (0, True)
 
 
+def test_who_is_killed_while_it_waits_blames_no_event(log: Log, tmp_path: Path) -> None:
+    """Though it has orders by then: it has not said that it is about to take anything in."""
+    with crew.hired(1) as hired:
+        [idle] = hired
+        idle.begin(job(log, tmp_path))
+        idle.kill()
+        idle.take(Order(share.READ, 0))
+        with pytest.raises(errors.LogError) as failed:
+            idle.hear(lambda _order: None)
+    assert not isinstance(failed.value, errors.Died)
+
+
 def kill_all(folder: Path) -> None:
     """Every process that shares a build in this folder."""
     for process in Path("/proc").glob("[0-9]*"):

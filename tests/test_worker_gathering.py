@@ -1,5 +1,6 @@
 """Parts are put in, in their order, whoever is ready first; and what goes wrong there is not kept quiet."""
 
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -93,8 +94,40 @@ def gather(folder: Path, job: Job, orders: Sequence[Order]) -> None:
             made(order)
 
 
-def test_who_fails_meanwhile_is_not_waited_for(generation: Connection, job: Job) -> None:
+def test_who_fails_meanwhile_is_not_waited_for(
+    generation: Connection, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What was not begun is not done any more."""
-    with pytest.raises(KeyError), gathering.gathering(generation, job):
+    begun, go_on = threading.Event(), threading.Event()
+
+    def put_in(_generation: Connection, path: Path) -> None:
+        begun.set()
+        assert go_on.wait(30)
+        path.unlink()
+
+    monkeypatch.setattr(part, "put_in", put_in)
+    for number, order in enumerate(job.orders):
+        make(job, order, number)
+    with pytest.raises(KeyError):
+        fail(generation, job, begun, go_on)
+    assert [job.made(order).exists() for order in job.orders] == [False, True, True, True]
+
+
+def fail(generation: Connection, job: Job, begun: threading.Event, go_on: threading.Event) -> None:
+    """Fail while the first part is put in, and others wait."""
+    with gathering.gathering(generation, job) as made:
+        for order in job.orders:
+            made(order)
+        assert begun.wait(30)
+        threading.Timer(0.2, go_on.set).start()  # when we wait for it to end
         raise KeyError
-    assert positions(generation) == []
+
+
+def test_behind_a_part_that_cannot_be_put_in_no_other_is(each_engine: Path, job: Job) -> None:
+    """Nobody will look at it: whoever waits for the end is told at once."""
+    for number, order in enumerate(job.orders):
+        make(job, order, number)
+    job.made(job.orders[0]).write_bytes(b"what is no part")
+    with pytest.raises(Exception, match=r"(?i)trunc|invalid|expected"):
+        gather(each_engine, job, job.orders)
+    assert job.made(job.orders[3]).exists()

@@ -44,7 +44,7 @@ def chunk(*said: Fact) -> Chunk:
 
 @pytest.fixture
 def generation(tmp_path: Path) -> Iterator[Connection]:
-    """An empty one, which knows how parts are put together."""
+    """An empty one, into which parts are put."""
     engine = sqlite_engine(tmp_path / "whole.db", {})
     with engine.begin() as connection:
         for table in part._TABLES:

@@ -11,6 +11,7 @@ from listener.projection import MADE_ONCE
 from listener.worker import piece
 from listener.worker.piece import Piece, Stretch
 from projections import facts, timeline
+from projections.facts import Fact
 from tests.broken import handlers
 from tests.rig import SOURCE, Log, add, callback
 
@@ -89,3 +90,10 @@ def test_whoever_begins_in_the_middle_knows_what_was_decided_before(log: Log) ->
     [found] = pieces(log, after=middle)
     assert [(fact.subject, bool(fact.wants)) for fact in found.facts] == [("a", False), ("b", True)]
     assert [fact for one in pieces(log) for fact in one.facts if fact.position > middle] == found.facts
+
+
+def test_of_two_rows_with_one_key_the_last_is_kept() -> None:
+    """An event may say two things of one subject: it has one row, as it has where facts are folded one by one."""
+    said = [Fact(1, 1, SOURCE, "onespan", "a", facts.STATUS, name) for name in ("first", "last")]
+    rows = [*map(piece.rows_of(timeline), said)]
+    assert piece.last_of_each(timeline, Piece(Stretch(0, 1), False, said, [], [rows]), rows) == rows[1:]

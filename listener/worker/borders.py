@@ -16,7 +16,7 @@ from listener.log import reader
 from listener.worker.piece import Stretch
 
 _EACH: Final = 40  # samples of a partition: the largest of thousands is then less than twice as large as it should be
-_AT_ONCE: Final = 20  # events in memory: each may be as long as the door lets in
+_AT_ONCE: Final = 5  # events in memory: each may be as long as the door lets in
 _UNREADABLE: Final = 0  # the partition of what nobody can tell of whom it speaks
 
 _encode = msgspec.msgpack.encode

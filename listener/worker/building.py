@@ -1,4 +1,4 @@
-"""Building a whole generation, from the first event on: in parts that are put together at the end."""
+"""Building a whole generation, from the first event on: in parts, which are put in while others are made."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -50,6 +50,7 @@ def build(
         jobs = _jobs(database, folder, until, processes or 1, fingerprint, alone, only)
         with gathering(connection, jobs[0]) as made:
             _work(database, hired, jobs, told, about, made)
+            told(0)  # what waits to be put in takes room, too
         if until:
             with database.reading() as log:
                 intake.arrive(log, connection, 0, until, fingerprint)

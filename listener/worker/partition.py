@@ -1,6 +1,7 @@
 """One partition of the subjects: what is said of them is folded in order, with all their states in memory."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from sqlalchemy import Connection, Engine, select
 
@@ -13,6 +14,8 @@ from listener.worker.part import Corrected, Part
 from listener.worker.piece import rows_of
 from listener.worker.spill import Chunk
 from projections.facts import Fact
+
+_AT_ONCE: Final = 1_000  # faults in memory
 
 
 class Partition:
@@ -73,8 +76,9 @@ class Partition:
     def finish(self) -> None:
         """Write the states down, in the order of their keys, and the faults."""
         for projection, changed in zip(PROJECTIONS, self._fold.changed, strict=True):
-            self._part.save(projection, {key: changed[key] for key in sorted(changed)})
-        if self._had_faults:
-            for table in (bookkeeping.faults, bookkeeping.parked):
-                self._part.add(table, [tuple(row) for row in self._noted.execute(select(table))])
-                self._noted.execute(table.delete())
+            if not projection.ONCE:
+                self._part.save(projection, {key: changed[key] for key in sorted(changed)})
+        for table in (bookkeeping.faults, bookkeeping.parked) if self._had_faults else ():
+            for page in self._noted.execute(select(table).execution_options(yield_per=_AT_ONCE)).partitions():
+                self._part.add(table, [tuple(row) for row in page])
+            self._noted.execute(table.delete())

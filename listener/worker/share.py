@@ -11,7 +11,7 @@ import struct
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from sqlalchemy import Connection, Engine
@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine
 from listener import bookkeeping
 from listener.acts import Subject
 from listener.log import address
-from listener.log.sqlite import scratch
+from listener.log.sqlite import sqlite_engine
 from listener.projection import MADE_ONCE
 from listener.worker import borders, part, piece, spill
 from listener.worker.partition import Partition
@@ -160,10 +160,21 @@ def _is_much(chunks: list[Chunk]) -> bool:
 @contextlib.contextmanager
 def sharing(log: Engine, job: Job, tell: Tell) -> Iterator[Share]:
     """A share of a build."""
-    with _seldom_collecting(), scratch() as noted:
-        for table in (bookkeeping.faults, bookkeeping.parked):
-            table.create(noted)
+    with _seldom_collecting(), _noting(Path(job.folder) / f"{job.number}.noted") as noted:
         yield Share(log, noted, job, tell)
+
+
+@contextlib.contextmanager
+def _noting(path: Path) -> Iterator[Connection]:
+    """A database for the faults of one partition, and what waits behind them: there may be more than memory holds."""
+    engine = sqlite_engine(path, {"journal_mode": "off", "synchronous": 0, "cache_size": -8_192})
+    try:
+        with engine.begin() as connection:
+            for table in (bookkeeping.faults, bookkeeping.parked):
+                table.create(connection)
+            yield connection
+    finally:
+        engine.dispose()
 
 
 @contextlib.contextmanager
@@ -180,15 +191,17 @@ def _seldom_collecting() -> Iterator[None]:
 def _main() -> None:
     """Until there is nothing more to do, or nobody listens any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started us is interrupted, too, and ends us
-    orders: Any = iter(sys.stdin.buffer)
-    job = msgspec.json.decode(next(orders), type=Job)
+    told = sys.stdin.buffer.readline()
+    if not told:  # whoever started us is gone
+        return
+    job = msgspec.json.decode(told, type=Job)
     with open(1, "wb", buffering=0, closefd=False) as pipe:
 
         def tell(stretch: Stretch, done: int) -> None:
             pipe.write(SAID.pack(*stretch, done))  # so little is written at once or not at all
 
         with contextlib.suppress(BrokenPipeError), sharing(address.reading(job.log), job, tell) as share:
-            for order in orders:
+            for order in sys.stdin.buffer:
                 share.do(msgspec.json.decode(order, type=Order))
 
 
