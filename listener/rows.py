@@ -68,7 +68,8 @@ def add(connection: Connection, table: Table, values: Sequence[Any]) -> None:
     step = min(_AT_ONCE, _VALUES // width) * width
     for start in range(0, len(values), step):
         page = tuple(values[start : start + step])
-        connection.exec_driver_sql(_plain_insert(table, len(page) // width), page)
+        found = _marks(connection, width, len(page) // width)
+        connection.exec_driver_sql(f"INSERT INTO {table.name} VALUES {found}", page)
 
 
 def _copy(connection: Connection, table: Table, rows: Iterable[Sequence[Any]]) -> None:
@@ -82,12 +83,6 @@ def _copy(connection: Connection, table: Table, rows: Iterable[Sequence[Any]]) -
                 copying.write_row(row)
     except failed as error:
         raise DBAPIError.instance(statement, None, error, failed, hide_parameters=True) from error
-
-
-@functools.cache
-def _plain_insert(table: Table, rows: int) -> str:
-    row = f"({', '.join('?' * len(table.columns))})"
-    return f"INSERT INTO {table.name} VALUES {', '.join([row] * rows)}"
 
 
 def _paged(rows: Sequence[_Row]) -> Iterable[Sequence[_Row]]:

@@ -95,7 +95,7 @@ def job(log: Log, folder: Path) -> Job:
 def work(found: Job, count: Callable[[int], None]) -> None:
     """Let a process of its own do it."""
     with crew.hired(1) as hired:
-        crew.work_there(hired, [found], count, lambda _order: None)
+        crew.work_there(hired, found, count, lambda _order: None)
 
 
 def test_a_process_that_dies_is_told_of_with_its_events(log: Log, tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_what_is_folded_together_is_not_too_much(log: Log, tmp_path: Path, monke
     crew.work_here(log.database.engine, found, lambda stretch, _done: said.append(stretch), lambda _order: None)
     folded = said[said.index(Stretch(10, 11), said.index(Stretch(10, 11)) + 1) :]  # the first time it is read
     assert folded[:3] == [Stretch(10, 11), Stretch(11, 12), Stretch(12, 13)]
-    assert said[-1] == share.NOTHING
+    assert said[-2:] == [share.NOBODYS, share.NOTHING]
 
 
 @pytest.mark.usefixtures("shared")

@@ -1,7 +1,6 @@
 """Building a whole generation, from the first event on: in parts, which are put in while others are made."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Final
 
 from listener.acts import Subject
@@ -47,46 +46,35 @@ def build(
         generation.workshop() as folder,
         generation.building(log_id, origin) as connection,
     ):
-        jobs = _jobs(database, folder, until, processes or 1, fingerprint, alone, only)
-        with gathering(connection, jobs[0]) as made:
-            _work(database, hired, jobs, told, about, made)
+        sections = _sections(until, processes or 1)
+        partitions = 1 if only else sections
+        job = Job(
+            database.address, str(folder), until, sections, partitions, processes or 1, 0, fingerprint, alone, only
+        )
+        with gathering(connection, job) as made:
+            _work(database, hired, job, told, about, made)
             told(0)  # what waits to be put in takes room, too
         if until:
             with database.reading() as log:
                 intake.arrive(log, connection, 0, until, fingerprint)
 
 
-def _jobs(
-    database: Database,
-    folder: Path,
-    until: int,
-    processes: int,
-    fingerprint: str,
-    alone: Stretch | None,
-    only: Subject | None,
-) -> list[Job]:
-    """What each of so many processes is told; this one, if there are no others."""
-    sections = processes * (-(-until // (EVENTS * processes)) or 1)  # as many for each: none waits for another
-    partitions = 1 if only else sections
-    return [
-        Job(database.address, str(folder), until, sections, partitions, processes, number, fingerprint, alone, only)
-        for number in range(processes)
-    ]
+def _sections(until: int, processes: int) -> int:
+    """As many for each: none waits for another."""
+    return processes * (-(-until // (EVENTS * processes)) or 1)
 
 
-def _work(
-    database: Database, hired: Sequence[Process], jobs: Sequence[Job], told: Told, about: About, made: Made
-) -> None:
+def _work(database: Database, hired: Sequence[Process], job: Job, told: Told, about: About, made: Made) -> None:
     progress = _Progress(told)
     if hired:
-        crew.work_there(hired, jobs, progress.count, made)
+        crew.work_there(hired, job, progress.count, made)
         return
 
     def tell(stretch: Stretch, done: int) -> None:
         progress.count(done)
         about(stretch)
 
-    crew.work_here(database.engine, jobs[0], tell, made)
+    crew.work_here(database.engine, job, tell, made)
 
 
 class _Progress:

@@ -38,17 +38,17 @@ def hired(processes: int) -> Iterator[Sequence["Process"]]:
         yield [started.enter_context(_started()) for _ in range(processes)]
 
 
-def work_there(crew: Sequence["Process"], jobs: Sequence[Job], count: Callable[[int], None], made: Made) -> None:
-    """Let each process do one of the jobs that make up a build.
+def work_there(crew: Sequence["Process"], job: Job, count: Callable[[int], None], made: Made) -> None:
+    """Let these processes share a job.
 
     `count` hears how many more events were read, or folded. Raises Died if one ends before its time, LogError if one
     fails. None is left when this returns or raises: their folder may be removed.
     """
     with contextlib.ExitStack() as ended:
-        for each, job in zip(crew, jobs, strict=True):
+        for number, each in enumerate(crew):
             ended.callback(each.kill)
-            each.begin(job)
-        for orders in _steps(jobs[0]):
+            each.begin(msgspec.structs.replace(job, number=number))
+        for orders in _steps(job):
             _work(crew, orders, count, made)
         for each in crew:
             each.end()
