@@ -43,12 +43,14 @@ def cabinet(settings: Settings) -> Cabinet:
 
 def store(settings: Settings, worker: str = "", living: Callable[[], Collection[str]] = tuple) -> "Store":
     """Where documents are put, by which of several workers. Raises ConfigurationError."""
-    from listener.worker.filestore import FileStore
+    if settings.bucket is None:
+        from listener.worker.filestore import FileStore
+
+        return FileStore(settings.documents_folder, settings.disk_reserve, worker, living)
+    bucket = _bucket(settings, settings.bucket)  # without obstore, nobody gets further
     from listener.worker.objectstore import ObjectStore
 
-    if settings.bucket is None:
-        return FileStore(settings.documents_folder, settings.disk_reserve, worker, living)
-    return ObjectStore(_bucket(settings, settings.bucket), settings.disk_reserve, worker, living)
+    return ObjectStore(bucket, settings.disk_reserve, worker, living)
 
 
 def _bucket(settings: Settings, address: str) -> "Bucket":

@@ -71,6 +71,33 @@ def stage(site: Site) -> Any:
     return until(lambda: (found := site.run("status", "onespan", ID, "--json")).code == 0 and found.json["stage"])
 
 
+HIDING = """
+import sys
+from importlib.machinery import PathFinder
+
+class Without(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        hidden = name.partition(".")[0] in {"obstore", "psycopg", "pyhanko", "pyhanko_certvalidator"}
+        return None if hidden else super().find_spec(name, path, target)
+
+sys.meta_path[sys.meta_path.index(PathFinder)] = Without
+"""
+
+
+def test_what_is_optional_need_not_be_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither for buckets, nor for PostgreSQL, nor for signatures: a door and a worker as the README makes them."""
+    site, hiding = Site(tmp_path), tmp_path / "hiding"
+    hiding.mkdir()
+    (hiding / "sitecustomize.py").write_text(HIDING)
+    monkeypatch.setenv("PYTHONPATH", str(hiding))
+    with serving(site) as served:
+        served.call_back("PACKAGE_CREATE")
+        assert stage(site) == "draft"
+        assert "pyhanko is not installed" in served.said
+        assert "Traceback" not in served.said
+
+
 def test_without_a_source_it_says_what_to_add(tmp_path: Path) -> None:
     """Two lines; until then every callback is refused with 404, and kept."""
     site = Site(tmp_path, "")
