@@ -178,3 +178,9 @@ def load(config: Path | None = None, environ: Mapping[str, str] | None = None) -
     if found.bucket is not None:
         settings_rules.check_endpoint(os.environ if environ is None else environ)
     return found
+
+
+def forget_environment() -> None:
+    """Take all settings out of the environment, for this process and those that it starts."""
+    for name in [name for name in os.environ if name.startswith(settings_layers.PREFIX)]:
+        del os.environ[name]

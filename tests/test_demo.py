@@ -29,8 +29,9 @@ STAGES = {
 
 
 def start(tmp_path: Path, *options: str) -> "subprocess.Popen[str]":
-    """The demonstration as a shell starts it, with its folder below the test's."""
-    env = {**environment(), "TMPDIR": str(tmp_path)}
+    """The demonstration as a shell starts it, which has settings of another signlog; its folder is below the test's."""
+    others = {"SIGNLOG_SOURCES__ONESPAN__CALLBACK_KEYS": "another-key", "SIGNLOG_DATA": str(tmp_path / "other")}
+    env = {**environment(), **others, "TMPDIR": str(tmp_path)}
     return subprocess.Popen(
         [SIGNLOG, "demo", *options],
         env=env,

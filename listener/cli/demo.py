@@ -77,12 +77,14 @@ def demo(
     """
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))  # so that what it started ends with it
     with options.told():
+        from listener import settings
         from listener.demo import papers, transactions
         from listener.demo.evrotrust import Evrotrust
         from listener.demo.onespan import OneSpan
         from listener.demo.sealing import key_pair
         from listener.demo.seals import sealer
 
+        settings.forget_environment()  # they are for another signlog than the one that is started here
         folder = Path(tempfile.mkdtemp(prefix="signlog-demo-"))
         say = output.note if not json else None
         private, public = key_pair()
