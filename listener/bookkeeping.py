@@ -4,7 +4,18 @@ import hashlib
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
-from sqlalchemy import Boolean, Column, Connection, LargeBinary, MetaData, Table, UniqueConstraint, func, select
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    UniqueConstraint,
+    func,
+    select,
+)
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from listener import errors
@@ -44,9 +55,10 @@ faults = Table(
 parked = Table(
     "parked",
     _metadata,
-    Column("source", Words, primary_key=True),
-    Column("subject", Words, primary_key=True),
-    Column("position", Number, primary_key=True),
+    Column("source", Words, nullable=False),
+    Column("subject", Words, nullable=False),
+    Column("position", Number, nullable=False),
+    PrimaryKeyConstraint("subject", "source", "position"),  # one may ask for a subject without its source
 )
 # What was about to be taken in, if the worker died of it.
 trying = Table(

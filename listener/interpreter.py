@@ -68,16 +68,13 @@ class Interpreter:
 
 def _assert_short(fact: Fact) -> None:
     """Raises Fault for an id that cannot be part of a key."""
-    if len(fact.subject) > MOST_LETTERS or (_names_more(fact) and any(len(i) > MOST_LETTERS for i in _others(fact))):
+    names_more = fact.artifact is not None or fact.expected is not None or fact.answer is not None  # few do
+    if len(fact.subject) > MOST_LETTERS or (names_more and any(len(known) > MOST_LETTERS for known in _others(fact))):
         raise errors.Fault(f"an id has more than {MOST_LETTERS} letters")
 
 
-def _names_more(fact: Fact) -> bool:
-    """Whether it has other ids than its subject's: few have."""
-    return fact.artifact is not None or fact.expected is not None or fact.answer is not None
-
-
 def _others(fact: Fact) -> Iterator[str]:
+    """Other ids than its subject's."""
     if fact.artifact is not None:
         yield fact.artifact
     if fact.expected is not None and fact.expected.reference is not None:

@@ -30,6 +30,9 @@ class Views(Protocol):
     def beside(self, other: Self) -> AbstractContextManager[Connection]:
         """A transaction that may write here, and reads `other` as it was at its first look: its tables are `beside`."""
 
+    def read_ahead(self) -> AbstractContextManager[None]:
+        """A block in which all of it is read."""
+
     def create(self, log_id: bytes, origin: str) -> None:
         """Make the tables of an empty generation, unless they are there."""
 

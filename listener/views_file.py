@@ -6,6 +6,7 @@ import shutil
 import sqlite3 as system_sqlite  # sorts on disk; that of the driver sorts in memory, whatever the size
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ from sqlalchemy import Connection, Engine, ExceptionContext, event
 
 from listener import bookkeeping, errors, files
 from listener.log.sqlite import sqlite_engine
-from listener.settling import remove, remove_folder, settling
+from listener.settling import read_ahead, remove, remove_folder, settling
 from listener.views import BESIDE
 
 # Larger than SQLite's own: a package's row has half a kilobyte, and whoever builds and compares reads all of them.
@@ -170,6 +171,10 @@ class FileViews:
                     yield connection
             finally:
                 connection.connection.execute(f"DETACH DATABASE {BESIDE}").close()
+
+    def read_ahead(self) -> AbstractContextManager[None]:
+        """A block in which all of the file is read."""
+        return read_ahead(self.path)
 
     def exists(self) -> bool:
         """Whether the file is there."""

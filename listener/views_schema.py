@@ -6,6 +6,7 @@ import re
 import secrets
 import tempfile
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final
 
@@ -128,6 +129,10 @@ class SchemaViews:
         with self._beside(self.schema, other).begin() as connection:
             other._assert_there(connection)
             yield connection
+
+    def read_ahead(self) -> AbstractContextManager[None]:
+        """A block in which all of it is read: the server reads ahead by itself."""
+        return contextlib.nullcontext()
 
     def _beside(self, schema: str, other: "SchemaViews | None") -> Engine:
         begin = (

@@ -38,7 +38,8 @@ Index("artifacts_due", TABLE.c.state, TABLE.c.next_at)
 Index("artifacts_state", TABLE.c.state, TABLE.c.last_position)
 Index("artifacts_last", TABLE.c.last_position)
 DOUBTFUL: Final = TABLE.c.doubtful == 1
-Index("artifacts_found", TABLE.c.found)
+_FOUND: Final = TABLE.c.found.is_not(None)
+Index("artifacts_found", TABLE.c.found, sqlite_where=_FOUND, postgresql_where=_FOUND)
 Index("artifacts_doubtful", TABLE.c.last_position, sqlite_where=DOUBTFUL, postgresql_where=DOUBTFUL)
 ONCE: Final = False
 

@@ -40,7 +40,7 @@ def test_rows_arrive_as_they_left(generation: Connection, tmp_path: Path) -> Non
         made.add(timeline.TABLE, added)
         made.add(timeline.TABLE, [])
         made.add(bookkeeping.faults, [(1, "onespan", None, "a bug", 1, "code")])
-        made.save(packages, {("onespan", f"p{number}"): packages.State() for number in range(MANY)})
+        made.save(packages, [(("onespan", f"p{number}"), packages.State()) for number in range(MANY)])
     part.put_in(generation, tmp_path / "one")
     assert rows(generation) == added
     assert generation.execute(select(bookkeeping.faults)).all() == [(1, "onespan", None, "a bug", 1, "code")]

@@ -1,5 +1,6 @@
 """Reading the log: forwards in pages, backwards, single events; where it ends, and what was filed about something."""
 
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple, cast
 
@@ -102,7 +103,7 @@ def contents(connection: Connection, after: int, limit: int, until: int | None =
             size += len(row[_BODY] or b"")
             if size >= _PAGE_BYTES:
                 break
-    return list(map(Content._make, page))
+    return list(map(_content, page))
 
 
 def contents_at(connection: Connection, positions: Sequence[int]) -> list[Content]:
@@ -112,6 +113,7 @@ def contents_at(connection: Connection, positions: Sequence[int]) -> list[Conten
 
 
 _BODY: Final = Content._fields.index("body")
+_content = functools.partial(tuple.__new__, Content)  # as Content._make, and no function of Python's for each row
 _CONTENTS = select(*(_events.c[name] for name in Content._fields))
 _LAST: Final = 2**63 - 1  # no position is behind it
 # Made once: a replay asks for hundreds of pages, and to make the statement takes longer than to find where it begins.

@@ -116,14 +116,14 @@ def _called_back(found: Readable) -> Fact:
         subject,
         what,
         name,
-        occurred_at=_time(called.createdDate),
-        rank=meaning.rank,
-        status=meaning.status,
-        stage=meaning.stage,
-        only_from=meaning.only_from,
-        signer=_text(called.sessionUser),
-        document=document,
-        message=_text(called.newRoleId if what == facts.SIGNER_REASSIGNED else called.message) or _text(called.comment),
+        _time(called.createdDate),
+        meaning.rank,
+        meaning.status,
+        meaning.stage,
+        meaning.only_from,
+        _text(called.sessionUser),
+        document,
+        _text(called.newRoleId if what == facts.SIGNER_REASSIGNED else called.message) or _text(called.comment),
     )
 
 

@@ -98,9 +98,8 @@ class Fold:
 
     def _apply(self, fact: Fact, parts: Sequence[_Part]) -> bool:
         """Apply to every projection or to none, so that a fault leaves no half-taken fact behind; whether it was."""
-        subject = (fact.source, fact.subject)
-        if subject in self.stopped:
-            self.parked.append((*subject, fact.position))
+        if self.stopped and (fact.source, fact.subject) in self.stopped:
+            self.parked.append((fact.source, fact.subject, fact.position))
             return False
         moved = []
         try:
@@ -108,10 +107,9 @@ class Fold:
                 for key in keys(fact):
                     moved.append((states, changed, key, apply(states.get(key) or initial(key), key, fact, states)))
         except Exception as error:  # a projection's bug stops this subject, and nobody else
-            self.stopped.add(subject)
-            self.faults.append(Faulty(fact.position, *subject, f"{type(error).__name__}: {error}"))
+            self.stopped.add((fact.source, fact.subject))
+            self.faults.append(Faulty(fact.position, fact.source, fact.subject, f"{type(error).__name__}: {error}"))
             return False
         for states, changed, key, state in moved:
-            states[key] = state
-            changed[key] = state
+            states[key] = changed[key] = state
         return True

@@ -52,11 +52,10 @@ class Part:
         if added:
             self._write(_Added(_TABLES.index(table), list(itertools.chain.from_iterable(added))))
 
-    def save(self, projection: Projection, states: Mapping[Key, Any]) -> None:
+    def save(self, projection: Projection, states: Sequence[tuple[Key, Any]]) -> None:
         """Add the rows of all these states."""
-        kept = list(states.items())
-        for start in range(0, len(kept), _AT_ONCE):
-            page = kept[start : start + _AT_ONCE]
+        for start in range(0, len(states), _AT_ONCE):
+            page = states[start : start + _AT_ONCE]
             self.add(projection.TABLE, [projection.row(key, state) for key, state in page])
 
     def correct(self, table: Table, corrected: Corrected) -> None:

@@ -77,7 +77,7 @@ class Partition:
         """Write the states down, in the order of their keys, and the faults."""
         for projection, changed in zip(PROJECTIONS, self._fold.changed, strict=True):
             if not projection.ONCE:
-                self._part.save(projection, {key: changed[key] for key in sorted(changed)})
+                self._part.save(projection, [(key, changed[key]) for key in sorted(changed)])
         for table in (bookkeeping.faults, bookkeeping.parked) if self._had_faults else ():
             for page in self._noted.execute(select(table).execution_options(yield_per=_AT_ONCE)).partitions():
                 self._part.add(table, [tuple(row) for row in page])

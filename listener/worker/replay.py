@@ -102,7 +102,7 @@ class Replay:
         code, goal = self._fingerprint, _position(live)
         tell = self._told(goal, told)
         build(self._database, new, bookkeeping.REPLAYED, code, goal, tell, alone=trace.alone, about=trace.about)
-        with new.beside(live) as both:
+        with live.read_ahead(), new.beside(live) as both:
             # From its first look on the live generation stands still for us, and for nobody else.
             checkpoint = bookkeeping.checkpoint(both, views.beside)
             binding = self._bound(both, checkpoint, live.generation)
