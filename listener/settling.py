@@ -1,4 +1,4 @@
-"""Large files beside a log whose every commit waits for the disk."""
+"""Files that grow fast beside a log whose every commit waits for the disk."""
 
 import contextlib
 import fcntl
@@ -12,9 +12,7 @@ from typing import Final
 from listener import files
 
 _SECONDS: Final = 0.05  # so often: the disk takes what came since in less than a door may wait
-_STEP: Final = 8 * 1024 * 1024  # bytes that the file system gives back, or the disk reads, at once
-_READ_SECONDS: Final = 0.01  # for each step
-_AHEAD: Final = 1024 * 1024 * 1024  # bytes: more of a file may not stay in memory until somebody asks for it
+_STEP: Final = 8 * 1024 * 1024  # bytes that the file system gives back at once
 
 
 @contextlib.contextmanager
@@ -33,30 +31,6 @@ def settling(path: Path) -> Iterator[None]:
         finally:
             over.set()
         settling.result()
-
-
-@contextlib.contextmanager
-def read_ahead(path: Path) -> Iterator[None]:
-    """Let the disk read a file that is about to be read, a little at a time, before anybody asks for it.
-
-    Whoever asks for page after page waits for each.
-    """
-    over = threading.Event()
-
-    def read() -> None:
-        with path.open("rb") as file:
-            for start in range(0, min(os.fstat(file.fileno()).st_size, _AHEAD), _STEP):
-                os.posix_fadvise(file.fileno(), start, _STEP, os.POSIX_FADV_WILLNEED)
-                if over.wait(_READ_SECONDS):
-                    return
-
-    with ThreadPoolExecutor(1, "reading-ahead") as aside:
-        reading = aside.submit(read)
-        try:
-            yield
-        finally:
-            over.set()
-        reading.result()
 
 
 def remove(path: Path) -> None:

@@ -14,7 +14,8 @@ from sqlalchemy import Connection, Engine, ExceptionContext, event
 
 from listener import bookkeeping, errors, files
 from listener.log.sqlite import sqlite_engine
-from listener.settling import read_ahead, remove, remove_folder, settling
+from listener.reading_ahead import read_ahead
+from listener.settling import remove, remove_folder, settling
 from listener.views import BESIDE
 
 # Larger than SQLite's own: a package's row has half a kilobyte, and whoever builds and compares reads all of them.

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import event as listen
 
 from listener import bootstrap, decisions, fingerprint
 from listener.desk import events, faults, search
@@ -117,6 +119,27 @@ def test_a_page_looks_at_no_more_than_its_part(asked: Database) -> None:
         assert lines == []
         assert left is not None
         assert left.first <= 1 + SMALL["LOOK_AT"]
+
+
+@pytest.mark.parametrize("asked", ["folded"], indirect=True)
+def test_a_subject_is_found_through_indexes(asked: Database) -> None:
+    """In whichever source, however much is told of others, or waits; and of itself: nothing is sorted."""
+    with reading(asked) as at:
+        explained = at.views.engine.connect()
+        found: list[str] = []
+
+        def explain(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
+            rows = explained.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            found.extend(row.detail for row in rows)
+
+        listen.listen(at.views, "before_cursor_execute", explain)
+        with explained:
+            search._of_subject(at, rig.ID, Span(1, 100))
+    assert {how for how in found if " faults " not in how} == {  # of these there are few
+        "SEARCH timeline USING COVERING INDEX timeline_subject (subject=? AND source>?)",
+        "SEARCH timeline USING COVERING INDEX timeline_subject (subject=? AND source=? AND position>? AND position<?)",
+        "SEARCH parked USING COVERING INDEX sqlite_autoindex_parked_1 (subject=? AND source>?)",
+    }
 
 
 def test_a_text_is_looked_for_in_so_many_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Select, select, text
+from sqlalchemy import Connection, Select, func, select, text
 
 from listener import bookkeeping, errors, skipped
 from listener.desk import events
@@ -143,9 +143,18 @@ def _of_subject(at: Reading, subject: str, span: Span) -> Found:
     """By the views: what was told of it, what waits behind a fault, and the fault; and what was left out."""
     found = set(skipped.positions(at.log))
     for table in (_timeline, _faults, _parked):
-        query = select(table.position).where(table.subject == subject).distinct()
-        found.update(at.views.scalars(_ordered(query, table.position, span, _READ)))
+        for source in _sources(at.views, table, subject):
+            query = select(table.position).where(table.source == source, table.subject == subject)
+            found.update(at.views.scalars(_ordered(query.distinct(), table.position, span, _READ)))
     return _first(found, span)
+
+
+def _sources(connection: Connection, of: Any, subject: str) -> Iterator[str]:
+    """Every source that a table knows a subject of, from one to the next: an index has them in order."""
+    source, known = "", select(func.min(of.source)).where(of.subject == subject)
+    while (found := connection.scalar(known.where(of.source > source))) is not None:
+        yield found
+        source = found
 
 
 def _named(at: Reading, wanted: Filter, span: Span) -> Found:
